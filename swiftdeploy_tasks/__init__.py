@@ -1,0 +1,19 @@
+"""SwiftDeploy: one manifest, a policy gate, and a running service behind nginx, as Invoke tasks.
+
+Mount it in a `tasks.py` with `from swiftdeploy_tasks import ns`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ns"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the collection when it is asked for: a room alone must not pay for Invoke."""
+    if name == "ns":
+        from swiftdeploy_tasks.lifecycle import ns
+
+        return ns
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

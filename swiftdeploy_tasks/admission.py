@@ -1,0 +1,81 @@
+"""Which questions does the gate get before something changes, with what input, and who answers?
+
+Stands between the verbs and the gate so that each question is built in one place. It decides nothing: the
+policies do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swiftdeploy_tasks import artifacts
+from swiftdeploy_tasks.gate.bundle import Bundle, read_bundle
+from swiftdeploy_tasks.gate.verdict import Question, Verdict
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.settings import Settings
+
+BEFORE_DEPLOY = ("infrastructure", "isolation")
+DOMAINS = BEFORE_DEPLOY
+
+
+def is_server(manifest: Manifest, default: str) -> bool:
+    """Return whether an OPA server answers; `default` is what the engine takes where the gate is auto."""
+    return (default if manifest.gate == "auto" else manifest.gate) == "server"
+
+
+def bundle(settings: Settings, manifest: Manifest) -> Bundle:
+    """Return the policies in force for this manifest: the files and the limits, under one revision."""
+    return read_bundle(settings.policies, manifest.policy)
+
+
+def about_host(engine: str, host: Mapping[str, Any]) -> Question:
+    """Ask whether this host is fit."""
+    return Question("infrastructure", {"engine": engine, "host": dict(host)})
+
+
+def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str) -> Question:
+    """Ask whether what would be applied keeps its parts apart; read from the rendered text itself."""
+    listens = [
+        {
+            "address": address or "*",
+            "port": int(port),
+            "role": "operator" if int(port) == manifest.nginx.operator_port else "public",
+        }
+        for address, port in re.findall(r"^\s*listen (?:([\d.]+):)?(\d+)", nginx, re.MULTILINE)
+    ]
+    names = re.search(r"^\s*server_name (?!_;)(.+);", nginx, re.MULTILINE)
+    facts = {
+        "listen": [dict(pairs) for pairs in sorted({tuple(sorted(one.items(), key=str)) for one in listens}, key=str)],
+        "operator_hosts": names[1].split() if names else [],
+        "operator_allow": re.findall(r"^\s*([\d.]+) 1;", nginx, re.MULTILINE),
+    }
+    return Question(
+        "isolation", {"engine": engine, "compose": artifacts.parse_compose(compose), "nginx": facts}
+    )
+
+
+def ask(question: Question, rules: Bundle, *, port: int, server: bool) -> Verdict:
+    """Put the question to the OPA server on `port`, or to the embedded engine; raises GateUnavailable."""
+    if server:
+        from swiftdeploy_tasks.gate.opa import ask_server
+
+        return ask_server(question, url=f"http://127.0.0.1:{port}", revision=rules.revision)
+    from swiftdeploy_tasks.gate.embedded import ask_embedded
+
+    return ask_embedded(question, rules)
+
+
+def publish(settings: Settings, rules: Bundle) -> None:
+    """Put the bundle where OPA reads it, and keep a copy by its revision."""
+    from swiftdeploy_tasks.gate.bundle import keep
+    from swiftdeploy_tasks.gate.bundle import publish as put
+
+    put(rules, settings.bundle)
+    keep(rules, _kept(settings))
+
+
+def _kept(settings: Settings) -> Path:
+    return settings.state / "policies"

@@ -1,0 +1,254 @@
+"""What should be on disk: render it, compare it with what is there, write it.
+
+Stands apart so that the text of every generated file comes from one place, for review at the project's
+root as for what is applied. Rendering is pure; `write` is its one effect. It starts and stops nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swiftdeploy_tasks import files
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.release import SLOTS, Release, Site, Slot, Traffic, from_manifest
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+NGINX_MOUNT = "/etc/swiftdeploy/nginx"
+ROOT_FILES = ("nginx.conf", "docker-compose.yml")
+ANSWERS = {
+    400: "the request is malformed",
+    413: "the request body is larger than 8 MiB",
+    414: "the request line is too long",
+    500: "the proxy could not handle the request",
+    502: "the service did not answer",
+    503: "no release is serving yet",
+    504: "the service took too long to answer",
+}
+OPA_HEALTH = (
+    'r := http.send({"method":"GET","url":"http://127.0.0.1:8181/health?bundles"}); r.status_code == 200'
+)
+CONTAINER_SITE = Site(
+    bind="",
+    operators=(),
+    resolver="127.0.0.11",
+    pid="/tmp/nginx.pid",  # noqa: S108  (in the container: its only writable folder)
+    temp="/tmp",  # noqa: S108
+    error_log="/dev/stderr",
+    access_logs=("/dev/stdout", "/var/log/swiftdeploy/access.log"),
+)
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A file as it should be beside what is there; `state` is created, unchanged, updated or mended."""
+
+    path: Path
+    text: str
+    state: str
+    diff: str
+
+
+def render_nginx(
+    manifest: Manifest,
+    site: Site,
+    *,
+    folders: tuple[Path, ...],
+    addresses: Mapping[Slot, str],
+    traffic: Traffic,
+    generation: str,
+) -> dict[str, str]:
+    """Return `nginx.conf`, and `upstream.conf` unless the site wants it inline; `addresses` are host:port."""
+    environment = _environment(folders)
+    service = manifest.name
+    values = {
+        "manifest": manifest,
+        "nginx": manifest.nginx,
+        "rollout": manifest.rollout,
+        "site": site,
+        "slots": SLOTS,
+        "addresses": addresses,
+        "traffic": traffic,
+        "generation": generation,
+        "answers": ANSWERS,
+        "body": functools.partial(_error_body, service=service, contact=manifest.contact),
+    }
+    names = ("nginx.conf",) if site.inline else ("nginx.conf", "upstream.conf")
+    return {name: _headed(environment.get_template(f"{name}.j2").render(values)) for name in names}
+
+
+def render_compose(
+    manifest: Manifest,
+    *,
+    folders: tuple[Path, ...],
+    placed: Mapping[Slot, Release],
+    with_opa: bool,
+    images: Mapping[str, str],
+    home: str,
+) -> str:
+    """Return the compose file: for review at the root when `home` is "", else as it is applied.
+
+    `images` maps a component (`nginx`, `opa`, `app-blue`, `app-green`) to the id of its image. Each
+    applied service carries a digest of its own definition, by which a change is seen.
+    """
+    import yaml
+
+    template = _environment(folders).get_template("docker-compose.yml.j2")
+    values = {
+        "manifest": manifest,
+        "services": manifest.services,
+        "nginx": manifest.nginx,
+        "opa": manifest.opa,
+        "network": manifest.network,
+        "placed": [(slot, placed[slot]) for slot in SLOTS if slot in placed],
+        "with_opa": with_opa,
+        "images": images,
+        "home": home,
+        "applied": bool(home),
+        "state": home or "./.swiftdeploy",
+        "nginx_mount": NGINX_MOUNT,
+        "opa_health": json.dumps(["CMD", "/opa", "eval", "--fail", OPA_HEALTH]),
+    }
+    first = template.render(values | {"specs": {}})
+    if not home:
+        return _headed(first)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    services = yaml.load(first, Loader=loader)["services"]  # noqa: S506  (a safe loader)
+    specs = {name: _spec(service) for name, service in services.items()}
+    return _headed(template.render(values | {"specs": specs}))
+
+
+def render_root(manifest: Manifest, *, folders: tuple[Path, ...], engine: str, with_opa: bool) -> dict[str, str]:
+    """Return the two files for people and reviews: what a first deploy makes, with blue at 100.
+
+    They depend on the manifest and the engine's name alone.
+    """
+    on_host = engine == "local"
+    site = Site(
+        bind="127.0.0.1:" if on_host else "",
+        operators=("127.0.0.1",) if on_host else (),
+        resolver="" if on_host else CONTAINER_SITE.resolver,
+        pid=CONTAINER_SITE.pid,
+        temp=CONTAINER_SITE.temp,
+        error_log=CONTAINER_SITE.error_log,
+        access_logs=CONTAINER_SITE.access_logs,
+        inline=True,
+    )
+    port = manifest.services.port
+    address = f"127.0.0.1:{port}" if on_host else f"app-blue:{port}"
+    rendered = render_nginx(
+        manifest, site, folders=folders, addresses={"blue": address}, traffic=Traffic({"blue": 100}), generation="root"
+    )
+    rendered["docker-compose.yml"] = render_compose(
+        manifest,
+        folders=folders,
+        placed={"blue": from_manifest(manifest, artifact="", process=())},
+        with_opa=with_opa,
+        images={},
+        home="",
+    )
+    return rendered
+
+
+def compare(folder: Path, rendered: Mapping[str, str]) -> tuple[FileChange, ...]:
+    """Return, for each rendered file, what is there now against what should be; nothing is written."""
+    return tuple(_compare(folder / name, text) for name, text in rendered.items())
+
+
+def write(changes: Iterable[FileChange], *, aside: Path | None = None) -> None:
+    """Write the files that differ, all or none of those that can be prepared; raises OSError.
+
+    A file that was edited by hand is first copied into the folder `aside`.
+    """
+    for change in changes:
+        if change.state == "mended" and aside is not None:
+            files.make_folder(aside)
+            old = change.path.read_bytes()
+            files.replace(aside / f"{change.path.name}.{hashlib.sha256(old).hexdigest()[:8]}", old, mode=0o600)
+    for change in changes:
+        if change.state != "unchanged":
+            files.replace(change.path, change.text)
+
+
+def content_digest(text: str) -> str:
+    """Return the digest that a rendered file's first line names, "" where it names none."""
+    found = re.match(r"# .* sha256:([0-9a-f]{16})\n", text)
+    return found[1] if found else ""
+
+
+def _compare(path: Path, text: str) -> FileChange:
+    try:
+        old = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return FileChange(path, text, "created", _diff(path, "", text))
+    if old == text:
+        return FileChange(path, text, "unchanged", "")
+    head, _, rest = old.partition("\n")
+    by_hand = content_digest(head + "\n") != _digest(rest)
+    return FileChange(path, text, "mended" if by_hand else "updated", _diff(path, old, text))
+
+
+def _diff(path: Path, old: str, new: str) -> str:
+    lines = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), f"{path.name} (now)", f"{path.name} (manifest)", lineterm=""
+    )
+    return "\n".join(lines)
+
+
+def _headed(body: str) -> str:
+    return f"# Made by SwiftDeploy from manifest.yaml; edit that instead. sha256:{_digest(body)}\n{body}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _spec(service: Mapping[str, Any]) -> str:
+    """Return the digest of a service's definition, the same for both slots."""
+    own = {key: value for key, value in service.items() if key not in {"container_name", "labels"}}
+    return _digest(json.dumps(own, sort_keys=True))
+
+
+def _error_body(code: int, words: str, *, service: str, contact: str) -> str:
+    return json.dumps({"error": words, "code": code, "service": service, "contact": contact}, ensure_ascii=False)
+
+
+def _yaml(value: str) -> str:
+    """Quote a string so that YAML and compose both read it back as it is."""
+    import yaml
+
+    dumped = yaml.safe_dump(value.replace("$", "$$"), default_style='"', allow_unicode=True, width=2**31)
+    return dumped.rstrip("\n")
+
+
+@functools.lru_cache(maxsize=4)
+def _environment(folders: tuple[Path, ...]) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(folders),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  (nginx and YAML, not HTML; every value is bounded by the schema)
+    )
+    environment.filters["yaml"] = _yaml
+    environment.filters["regex"] = re.escape
+    return environment
+
+
+def parse_compose(text: str) -> Any:
+    """Return a rendered compose file as data, as the isolation policy judges it."""
+    import yaml
+
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (a safe loader)

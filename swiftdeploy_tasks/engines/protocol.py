@@ -1,0 +1,158 @@
+"""What every engine can do: look, test, start, reload, stop. When and why is decided elsewhere.
+
+Engines speak of containers or processes; callers speak of nginx, OPA and slots. An engine renders nothing
+and asks nobody for permission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.preflight import Finding
+from swiftdeploy_tasks.release import Release, Site, Slot, State
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What rendering needs to know of the place: nginx's site, and how nginx reaches each slot.
+
+    `addresses` are host:port by slot, `images` ids by component (empty where there are none).
+    """
+
+    site: Site
+    addresses: Mapping[Slot, str]
+    images: Mapping[str, str]
+
+
+class Engine(Protocol):
+    """One place to run nginx, OPA and two slots."""
+
+    name: str
+    gate: str
+
+    def check(self, manifest: Manifest) -> tuple[Finding, ...]:
+        """Make the checks `engine`, `image` and `compose` that are the engine's own."""
+        ...
+
+    def held_ports(self) -> frozenset[int]:
+        """Return the host ports that our own running nginx and OPA hold."""
+        ...
+
+    def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
+        """Let the real nginx read candidate files, without network; return its version.
+
+        Raises ProxyError when it refuses, PreflightError when it is too old, LookupError when it is not here yet.
+        """
+        ...
+
+    def nginx_identity(self, manifest: Manifest) -> str:
+        """Return what tells this nginx from another (an image id, a binary), "" when it is not here yet."""
+        ...
+
+    def candidate_site(self) -> Site:
+        """Return a site with which files can be tested before anything of ours exists."""
+        ...
+
+    def obtain(self, manifest: Manifest, say: Say) -> None:
+        """Build and pull what is missing; raises ImageError."""
+        ...
+
+    def release(self, manifest: Manifest) -> Release:
+        """Return the release that the manifest gives here and now; raises PreflightError when it has no artifact."""
+        ...
+
+    def keep(self, manifest: Manifest, release: Release) -> None:
+        """Keep what the release needs to run again later; raises PreflightError when it changes meanwhile."""
+        ...
+
+    def prepare(self, manifest: Manifest) -> None:
+        """Make the networks, volumes and folders that are missing; raises PreflightError when they are another's."""
+        ...
+
+    def facts(self, manifest: Manifest) -> Facts:
+        """Return what rendering needs; call after `prepare`."""
+        ...
+
+    def observe(self) -> State:
+        """Return nginx and the slots as the engine sees them: no traffic and no health in it."""
+        ...
+
+    def operator_port(self) -> int:
+        """Return the operator port of the nginx that runs, 0 when none does."""
+        ...
+
+    def proxy_spec(self, manifest: Manifest, compose: str) -> str:
+        """Return the digest of how nginx is to be run."""
+        ...
+
+    def slot_spec(self, slot: Slot, compose: str) -> str:
+        """Return the digest of how the slot is to be run."""
+        ...
+
+    def start_proxy(self, manifest: Manifest, spec: str) -> None:
+        """Start nginx, removing one of ours that is there in another form; raises ProxyError."""
+        ...
+
+    def test_candidate(self, folder: Path) -> None:
+        """Let the running nginx read the candidate in `folder`/next; raises ProxyError."""
+        ...
+
+    def reload_proxy(self) -> None:
+        """Make nginx read its applied files again; raises ProxyError."""
+        ...
+
+    def workers(self) -> Mapping[int, bool]:
+        """Return nginx's workers by pid; True where one is shutting down."""
+        ...
+
+    def start_slot(self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]) -> None:
+        """Start the release, which was kept, in the slot, which is free; `secrets` by the caller's names.
+
+        Raises AppUnhealthy or EngineError.
+        """
+        ...
+
+    def stop_slot(self, slot: Slot) -> None:
+        """End and remove whatever of ours is in the slot."""
+        ...
+
+    def is_alive(self, slot: Slot) -> bool:
+        """Return whether the slot's process or container runs."""
+        ...
+
+    def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
+        """Return the last lines that `nginx`, `opa`, `app-blue` or `app-green` printed."""
+        ...
+
+    def prepare_opa(self, manifest: Manifest, say: Say) -> None:
+        """Have what OPA needs to start; raises GateUnavailable when it cannot be had."""
+        ...
+
+    def opa_spec(self, manifest: Manifest, compose: str) -> str:
+        """Return the digest of how OPA is to be run."""
+        ...
+
+    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> bool:
+        """Have OPA running in this form on the applied bundle; True when it was started just now.
+
+        Raises GateUnavailable.
+        """
+        ...
+
+    def stop_opa(self) -> None:
+        """End and remove OPA."""
+        ...
+
+    def disks(self) -> tuple[Path, ...]:
+        """Return a path on each filesystem that running here writes to."""
+        ...
+
+    def remove_all(self, say: Say) -> tuple[str, ...]:
+        """Remove everything that carries our home, from any state; return the names removed."""
+        ...

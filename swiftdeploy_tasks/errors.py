@@ -1,0 +1,109 @@
+"""What can go wrong, and the exit code of each.
+
+Every error that a person is meant to see is one class here, so that scripts can branch on its name (the
+`kind` of `--json`) and on its code. Rooms raise these; one place, `recording`, turns them into an exit.
+
+    SwiftDeployError                1   (a bug when raised bare)
+    ├── UsageError                  1   the command's words are off
+    ├── PreflightError              2   a check that is made before anything moves
+    │   └── ManifestError           2   manifest.yaml does not say what can be run
+    ├── PolicyRefused               3   the policy said no
+    ├── GateUnavailable             4   nobody could say yes
+    ├── EngineError                 5   the engine cannot do it
+    │   ├── ProxyError              5   nginx does not start, or refuses its configuration
+    │   └── ImageError              5   a build or a pull failed
+    ├── AppUnhealthy                6   the app died, or never got healthy
+    ├── HistoryError                7   the history does not verify or cannot be written
+    ├── LockHeld                    8   somebody else is at work in this project
+    ├── WouldChange                 9   something would change (`plan --check`)
+    └── Interrupted               130   Ctrl-C or a request to end
+"""
+
+from __future__ import annotations
+
+
+class SwiftDeployError(Exception):
+    """One sentence for a person, and the next command to type; `exit_code` is the process's."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, next: str = "", *, log: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next = next
+        self.log = log
+
+    @property
+    def kind(self) -> str:
+        """The class's name, as `--json` gives it."""
+        return type(self).__name__
+
+
+class UsageError(SwiftDeployError):
+    """The command's words are off."""
+
+
+class PreflightError(SwiftDeployError):
+    """A check that is made before anything moves has failed."""
+
+    exit_code = 2
+
+
+class ManifestError(PreflightError):
+    """`manifest.yaml` is missing, is not YAML, or does not fit the schema."""
+
+
+class PolicyRefused(SwiftDeployError):
+    """A Rego policy said no."""
+
+    exit_code = 3
+
+
+class GateUnavailable(SwiftDeployError):
+    """No clear yes could be had: no answer, a late one, a broken one, or one from another revision."""
+
+    exit_code = 4
+
+
+class EngineError(SwiftDeployError):
+    """The engine cannot be reached, or did not do what it was told."""
+
+    exit_code = 5
+
+
+class ProxyError(EngineError):
+    """nginx does not start, or refuses its configuration."""
+
+
+class ImageError(EngineError):
+    """An image could not be built or pulled."""
+
+
+class AppUnhealthy(SwiftDeployError):
+    """The app died, never got healthy, or is not what was deployed."""
+
+    exit_code = 6
+
+
+class HistoryError(SwiftDeployError):
+    """The history does not verify or cannot be written."""
+
+    exit_code = 7
+
+
+class LockHeld(SwiftDeployError):
+    """Another invocation is writing in this project."""
+
+    exit_code = 8
+
+
+class WouldChange(SwiftDeployError):
+    """What runs differs from what was asked for."""
+
+    exit_code = 9
+
+
+class Interrupted(SwiftDeployError):
+    """Ctrl-C, or a request to end."""
+
+    exit_code = 130

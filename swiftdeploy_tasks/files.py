@@ -1,0 +1,50 @@
+"""How a file is replaced so that a reader, or a crash, never meets half of it.
+
+Stands apart because the applied files, the policy bundle, the releases and the chain's head all need the
+same promise. It knows nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+
+def replace(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
+    """Write `content` beside `path`, sync it and rename it into place, with exactly this mode.
+
+    A symbolic link is followed: what it points at is replaced. Raises OSError; the old file then stands.
+    """
+    target = path.resolve()
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(beside).unlink()
+        raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path, *, mode: int = 0o700) -> None:
+    """Make the folder, and those above it, and give it exactly this mode whatever the umask."""
+    path.mkdir(parents=True, exist_ok=True)
+    if path.stat().st_mode & 0o777 != mode:
+        path.chmod(mode)

@@ -1,0 +1,72 @@
+"""What is asked of the gate, and what a believable answer looks like.
+
+Stands apart from the two answerers so that both are held to the same form. It decides nothing: it only
+refuses to call an answer a verdict when it is not one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from swiftdeploy_tasks.errors import GateUnavailable
+
+
+@dataclass(frozen=True)
+class Question:
+    """One domain of the policies, and the input that it judges (JSON values only)."""
+
+    domain: str
+    input: Mapping[str, Any]
+
+    def text(self) -> str:
+        """The input as JSON text; GateUnavailable when it is not JSON, so that nobody judges half of it."""
+        try:
+            text = json.dumps(self.input, ensure_ascii=False, allow_nan=False)
+            text.encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise GateUnavailable(
+                f"the question about {self.domain} cannot be put as JSON: {error}", "invoke validate"
+            ) from None
+        return text
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule: what was seen against what is allowed. Figures stay numbers; absent ones are None."""
+
+    rule: str
+    passed: bool
+    observed: Any
+    limit: Any
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer to one question; `duration_ms` is wall time as the asker felt it."""
+
+    domain: str
+    allow: bool
+    checks: tuple[Check, ...]
+    revision: str
+    answered_by: str
+    duration_ms: float
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The rules that said no."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def document(self) -> dict[str, Any]:
+        """The form of CONTRACTS' `verdicts`."""
+        return {
+            "domain": self.domain,
+            "allow": self.allow,
+            "revision": self.revision,
+            "answered_by": self.answered_by,
+            "duration_ms": round(self.duration_ms, 3),
+            "checks": [vars(check) for check in self.checks],
+        }

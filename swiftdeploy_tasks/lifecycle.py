@@ -1,0 +1,82 @@
+"""The verbs as Invoke tasks: what needs what, and which words each takes. Thin: `verbs` does the work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke import Collection, Context, task
+
+from swiftdeploy_tasks import verbs
+from swiftdeploy_tasks.recording import RecordedTask, current
+
+JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
+WAIT = {"wait": "Seconds to wait while another invocation holds the project's lock."}
+_CHANGE: dict[str, Any] = {
+    "verdicts": [], "release": None, "previous": None, "mode": None, "version": None, "slot": None, "url": None,
+    "duration_s": None, "spent": {},
+}
+
+
+@task(klass=RecordedTask, help=JSON, document={"checks": []})
+def validate(c: Context, json: bool = False) -> None:
+    """Make every pre-flight check; the exit code says if any failed."""
+    verbs.validate(current())
+
+
+@task(klass=RecordedTask, pre=[validate], aliases=["init"], writes=True, help=JSON | WAIT, document={"files": []})
+def render(c: Context, json: bool = False, wait: int = 0) -> None:
+    """Write nginx.conf and docker-compose.yml from manifest.yaml."""
+    verbs.render(current())
+
+
+@task(klass=RecordedTask, writes=True, needs_history=True, help=JSON | WAIT)
+def build(c: Context, json: bool = False, wait: int = 0) -> None:
+    """Build the image that services.build names, or pull it."""
+    verbs.build(current())
+
+
+@task(klass=RecordedTask, pre=[validate], writes=True, help=JSON | WAIT, document={"verdicts": []})
+def policy_check(c: Context, json: bool = False, wait: int = 0) -> None:
+    """Ask the policies whether this host and these files may go ahead."""
+    verbs.policy_check(current())
+
+
+@task(klass=RecordedTask, help=JSON, document={"in_sync": None, "steps": [], "files": []})
+def plan(c: Context, json: bool = False) -> None:
+    """Print what deploy would do, with no effect."""
+    verbs.make_plan(current())
+
+
+@task(
+    klass=RecordedTask, pre=[render, policy_check], writes=True, needs_history=True, help=JSON | WAIT, document=_CHANGE
+)
+def deploy(c: Context, json: bool = False, wait: int = 0) -> None:
+    """Make what runs be what manifest.yaml says."""
+    verbs.deploy(current())
+
+
+@task(
+    klass=RecordedTask,
+    help=JSON,
+    document={
+        "mode": None, "version": None, "url": None, "slots": {"blue": None, "green": None}, "compliance": [], "drift": [],
+    },
+)
+def status(c: Context, json: bool = False) -> None:
+    """Show what runs."""
+    verbs.status(current())
+
+
+@task(
+    klass=RecordedTask,
+    writes=True,
+    help={"clean": "Also remove what was generated; the history stays."} | JSON | WAIT,
+    document={"removed": []},
+)
+def teardown(c: Context, clean: bool = False, json: bool = False, wait: int = 0) -> None:
+    """Remove everything of this project that runs; needs no valid manifest."""
+    verbs.teardown(current(), clean=clean)
+
+
+ns = Collection("swiftdeploy", validate, render, build, policy_check, plan, deploy, status, teardown)
+ns.configure({"swiftdeploy": {"state": ""}})

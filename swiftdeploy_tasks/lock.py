@@ -1,0 +1,73 @@
+"""Who may write in this project: one invocation at a time.
+
+An flock on a file in the state folder, released by the kernel however its holder dies. Children do not
+inherit it. Readers never ask.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+from swiftdeploy_tasks import files, probe
+from swiftdeploy_tasks.errors import LockHeld, PreflightError
+
+
+def acquire(state: Path, *, verb: str, wait: float) -> int:
+    """Take the project's lock and return its descriptor, to be kept open while writing.
+
+    Waits up to `wait` seconds. Raises LockHeld, which names the holder, and PreflightError where the state
+    folder cannot be made.
+    """
+    try:
+        files.make_folder(state)
+        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise PreflightError(
+            f"the state folder {state} cannot be written: {error.strerror}",
+            "make the folder writable, or set INVOKE_SWIFTDEPLOY_STATE",
+        ) from None
+    if not probe.until(lambda: _try(descriptor), seconds=wait, every=0.1):
+        holder = _holder(descriptor)
+        os.close(descriptor)
+        waited = f" after {wait:g} s of waiting" if wait else ""
+        raise LockHeld(f"the project is locked{waited} by {holder}", f"invoke {verb} --wait 60")
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(_me(verb)).encode(), 0)
+    return descriptor
+
+
+def who() -> dict[str, str]:
+    """Return who acts: the user, the host, and the CI run when there is one."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    run = os.environ.get("GITHUB_RUN_ID") or os.environ.get("CI_JOB_ID") or os.environ.get("BUILD_TAG") or ""
+    return {"user": user, "host": socket.gethostname(), **({"ci": run} if run else {})}
+
+
+def _me(verb: str) -> dict[str, object]:
+    since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {**who(), "pid": os.getpid(), "verb": verb, "since": since}
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        held = json.loads(os.pread(descriptor, 4096, 0))
+        return "{verb} (user {user} on {host}, pid {pid}, since {since})".format(**held)
+    except (ValueError, KeyError, TypeError):
+        return "another invocation"

@@ -1,0 +1,273 @@
+"""What did the operator ask for?
+
+`manifest.yaml` is the only file a person edits, so it is read once, here, into values that every other room
+can trust: each is of its type, inside its bound, and cannot break out of the place where it is rendered.
+Defaults are those of the schema, so that an editor shows what the program does.
+
+It refuses to look at the machine: whether the image exists or the port is free is not for this room, and
+neither is what a limit of the policy defaults to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from swiftdeploy_tasks.errors import ManifestError
+from swiftdeploy_tasks.manifest_check import check, with_defaults
+from swiftdeploy_tasks.manifest_text import Problem, Source, parse, read
+
+__all__ = ["Manifest", "ManifestProblems", "Problem", "build", "check", "load", "parse", "problems", "read"]
+
+
+@dataclass(frozen=True)
+class EnvVar:
+    """One variable of the app: a plain `value`, or the name of the caller's variable that holds a secret."""
+
+    name: str
+    value: str | None
+    from_env: str | None
+
+
+@dataclass(frozen=True)
+class Build:
+    """How the image is made: `context` is relative to the project, `dockerfile` to the context."""
+
+    context: str
+    dockerfile: str
+    args: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Health:
+    """A slot is healthy after `passes` good answers in a row; `interval` and `timeout` are seconds."""
+
+    path: str
+    interval: float
+    passes: int
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one slot may use: `cpus` in cores, `memory` as the engine writes it (`256m`, `1g`)."""
+
+    cpus: float
+    memory: str
+
+
+@dataclass(frozen=True)
+class Services:
+    """The one service. `process` is None when the operator gave none; env and build args are by name."""
+
+    image: str
+    port: int
+    mode: Literal["stable", "canary"]
+    version: str
+    restart_policy: Literal["no", "always", "on-failure", "unless-stopped"]
+    log_volume: str
+    build: Build | None
+    source: str
+    source_named: bool
+    process: tuple[str, ...] | None
+    env: tuple[EnvVar, ...]
+    health: Health
+    metrics_path: str | None
+    resources: Resources
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """The proxy in front: two host ports, `proxy_timeout` in seconds, paths the public port refuses."""
+
+    image: str
+    port: int
+    operator_port: int
+    proxy_timeout: int
+    private: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Opa:
+    """The policy server's image and its port on 127.0.0.1."""
+
+    image: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network nginx and the app share; its name is literal."""
+
+    name: str
+    driver_type: Literal["bridge"]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How traffic moves: rising percents that end in 100; `interval` and `drain` are seconds."""
+
+    steps: tuple[int, ...]
+    interval: float
+    drain: int
+    min_requests: int
+
+
+@dataclass(frozen=True)
+class History:
+    """When history.jsonl is rotated: bytes of one file, and how many rotated files are kept."""
+
+    max_bytes: int
+    keep: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole manifest with its defaults; `policy` holds only the limits that the operator wrote.
+
+    `digest` is the SHA-256, in hex, of the file's bytes.
+    """
+
+    name: str
+    services: Services
+    nginx: Nginx
+    opa: Opa
+    network: Network
+    contact: str
+    engine: Literal["auto", "docker", "local"]
+    gate: Literal["auto", "server", "embedded"]
+    rollout: Rollout
+    policy: Mapping[str, Mapping[str, float]]
+    history: History
+    digest: str
+
+
+class ManifestProblems(ManifestError):
+    """A ManifestError that carries every problem, not only the first, which its message tells."""
+
+    def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(
+            f"{path.name}: {problems[0].text}{more}",
+            "invoke validate",
+            log=tuple(problem.text for problem in problems),
+        )
+        self.problems = problems
+
+    @property
+    def kind(self) -> str:
+        """The name of the class that scripts know."""
+        return ManifestError.__name__
+
+
+def problems(path: Path, *, schema: Path) -> tuple[Problem, ...]:
+    """All that is wrong with the manifest at `path`, in the order of its lines; empty when it is valid.
+
+    Raises ManifestError when the schema itself cannot be read.
+    """
+    return check(read(path), _schema(schema))
+
+
+def load(path: Path, *, schema: Path) -> Manifest:
+    """The manifest at `path`. Raises ManifestProblems, a ManifestError, with all that is wrong."""
+    source, rules = read(path), _schema(schema)
+    if found := check(source, rules):
+        raise ManifestProblems(path, found)
+    return build(source, rules)
+
+
+def _schema(path: Path) -> dict[str, Any]:
+    try:
+        rules: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"the schema {path} cannot be read: {error}", "invoke validate") from None
+    return rules
+
+
+def build(source: Source, schema: Mapping[str, Any]) -> Manifest:
+    """The Manifest of a Source that `check` found nothing wrong with, against the same schema.
+
+    Raises ManifestError when a project's own schema leaves out a default.
+    """
+    try:
+        return _manifest(source, with_defaults(source.data or {}, schema))
+    except KeyError as error:
+        message = f"neither the manifest nor the schema gives a value for {error}"
+        raise ManifestError(message, "invoke validate") from None
+
+
+def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
+    return Manifest(
+        name=data["name"],
+        services=_services(data["services"], source_named=("services", "source") in source.lines),
+        nginx=_nginx(data["nginx"]),
+        opa=Opa(image=data["opa"]["image"], port=int(data["opa"]["port"])),
+        network=Network(**data["network"]),
+        contact=data["contact"],
+        engine=data["engine"],
+        gate=data["gate"],
+        rollout=_rollout(data["rollout"]),
+        policy=data["policy"],
+        history=History(max_bytes=int(data["history"]["max_bytes"]), keep=int(data["history"]["keep"])),
+        digest=source.digest,
+    )
+
+
+def _services(data: Mapping[str, Any], *, source_named: bool) -> Services:
+    metrics, process = data["metrics"], data.get("process")
+    return Services(
+        image=data["image"],
+        port=int(data["port"]),
+        mode=data["mode"],
+        version=data["version"],
+        restart_policy=data["restart_policy"],
+        log_volume=data["log_volume"],
+        build=_build(data.get("build")),
+        source=data["source"],
+        source_named=source_named,
+        process=None if process is None else tuple(process),
+        env=tuple(_env(name, value) for name, value in sorted(data["env"].items())),
+        health=_health(data["health"]),
+        metrics_path=None if metrics is None else metrics["path"],
+        resources=Resources(float(data["resources"]["cpus"]), data["resources"]["memory"].lower()),
+    )
+
+
+def _env(name: str, value: str | Mapping[str, str]) -> EnvVar:
+    if isinstance(value, str):
+        return EnvVar(name, value, None)
+    return EnvVar(name, None, value["from_env"])
+
+
+def _build(data: str | Mapping[str, Any] | None) -> Build | None:
+    if data is None:
+        return None
+    if isinstance(data, str):
+        return Build(data, "Dockerfile", ())
+    return Build(data["context"], data["dockerfile"], tuple(sorted(data["args"].items())))
+
+
+def _health(data: Mapping[str, Any]) -> Health:
+    return Health(data["path"], float(data["interval"]), int(data["passes"]), float(data["timeout"]))
+
+
+def _nginx(data: Mapping[str, Any]) -> Nginx:
+    return Nginx(
+        image=data["image"],
+        port=int(data["port"]),
+        operator_port=int(data["operator_port"]),
+        proxy_timeout=int(str(data["proxy_timeout"]).removesuffix("s").partition(".")[0]),
+        private=tuple(data["private"]),
+    )
+
+
+def _rollout(data: Mapping[str, Any]) -> Rollout:
+    return Rollout(
+        steps=tuple(int(step) for step in data["steps"]),
+        interval=float(data["interval"]),
+        drain=int(data["drain"]),
+        min_requests=int(data["min_requests"]),
+    )

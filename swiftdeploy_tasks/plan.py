@@ -1,0 +1,151 @@
+"""Which steps lead from what is there to what is wanted.
+
+Stands apart and is pure, so that `plan` can print exactly what `deploy` would do, a killed run is finished
+by planning again from what is seen, and an undo is nothing but a plan back. It runs no step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from swiftdeploy_tasks.release import SLOTS, Placement, Proxy, Slot, State, Traffic, other
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What shall run in the end: nginx, one release, and by which shares (percent) it takes over.
+
+    `confirmed` is the id of the release that was last seen to be good, "" when there is none: where two
+    slots have traffic, it is the one that keeps serving meanwhile.
+    """
+
+    proxy: Proxy
+    placement: Placement
+    shares: tuple[int, ...] = (100,)
+    confirmed: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One action on one target, why, and the state in force once it is done."""
+
+    action: str
+    target: str
+    reason: str
+    then: State
+    slot: Slot | None = None
+
+
+def plan(observed: State, goal: Goal) -> tuple[Step, ...]:
+    """Return the steps from `observed` to `goal`, in order; empty when there is nothing to do."""
+    return tuple(step for a, b in pairwise(path(observed, goal)) for step in _between(a, b))
+
+
+def path(observed: State, goal: Goal) -> tuple[State, ...]:
+    """Return the states to go through, each to be in force before the next, `observed` first."""
+    serving = _serving(observed, goal.confirmed)
+    wanted = goal.placement
+    if serving and _fits(observed.slots[serving], wanted):
+        settled = State(goal.proxy, {serving: observed.slots[serving]}, Traffic({serving: 100}))
+        return (observed, settled)
+    kept = {serving: observed.slots[serving]} if serving else {}
+    whole = Traffic({serving: 100}) if serving else Traffic()
+    free = other(serving) if serving else "blue"
+    ready = observed.slots.get(free)
+    candidate = ready if ready and _fits(ready, wanted) else wanted
+    both = {**kept, free: candidate}
+    states = [observed]
+    if serving is None or observed.proxy != goal.proxy or observed.traffic != whole:
+        states.append(State(goal.proxy, {**kept, **({free: ready} if ready is candidate and ready else {})}, whole))
+    states.append(State(goal.proxy, both, whole))
+    shares = goal.shares if serving else (100,)
+    for share in shares:
+        weights: dict[Slot, int] = {free: share}
+        if serving and share < 100:
+            weights[serving] = 100 - share
+        states.append(State(goal.proxy, both, Traffic(weights, serving if share == 100 else None)))
+    states.append(State(goal.proxy, {free: candidate}, Traffic({free: 100})))
+    return tuple(states)
+
+
+def _serving(observed: State, confirmed: str) -> Slot | None:
+    """Return the slot that keeps serving meanwhile: confirmed before heavier, and never a dead one."""
+    alive = [slot for slot in SLOTS if slot in observed.slots and observed.slots[slot].live]
+
+    def rank(slot: Slot) -> tuple[bool, bool, int]:
+        release = observed.slots[slot].release
+        return (
+            observed.traffic.of(slot) > 0,
+            release is not None and release.id == confirmed,
+            observed.traffic.of(slot),
+        )
+
+    asked = observed.proxy is not None and observed.proxy.live
+    able = [s for s in alive if observed.traffic.of(s) > 0] if asked else alive
+    trusted = [s for s in able if asked or rank(s)[1]]
+    return max(trusted, key=rank, default=None)
+
+
+def _fits(there: Placement, wanted: Placement) -> bool:
+    same = there.release == wanted.release and there.spec == wanted.spec
+    return same and there.live and there.healthy is not False
+
+
+def _between(now: State, then: State) -> Iterator[Step]:
+    """Yield the steps between two neighbouring states of a path."""
+    for slot in _outdated(now, then):
+        if not now.traffic.of(slot):
+            left = {s: p for s, p in now.slots.items() if s != slot}
+            now = replace(now, slots=left)
+            yield Step("remove", f"app-{slot}", "it has no traffic and is not wanted as it is", now, slot)
+    if then.proxy and now.proxy != then.proxy:
+        action, reason = _proxy_change(now.proxy, then.proxy)
+        reachable = all(slot in now.slots for slot in then.traffic.weights)
+        now = State(then.proxy, now.slots, then.traffic if reachable else now.traffic)
+        yield Step(action, "nginx", reason, now)
+    for slot, placement in then.slots.items():
+        if slot not in now.slots:
+            now = replace(now, slots={**now.slots, slot: placement})
+            yield Step("start", f"app-{slot}", _start_reason(placement, then), now, slot)
+            yield Step("health", f"app-{slot}", "no traffic before it was healthy", now, slot)
+    if now.traffic != then.traffic:
+        staying = {s: p for s, p in now.slots.items() if s in then.slots}
+        routed = State(then.proxy, staying, then.traffic)
+        yield Step("route", "nginx", f"traffic: {then.traffic}", routed)
+        leader = then.traffic.leader
+        if leader and then.traffic.of(leader) == 100 > now.traffic.of(leader):
+            yield Step("confirm", "public port", f"what answers there shall be app-{leader}", routed, leader)
+    for slot in now.slots:
+        if slot not in then.slots:
+            yield Step("remove", f"app-{slot}", "another release serves in its place", then, slot)
+
+
+def _outdated(now: State, then: State) -> list[Slot]:
+    """Return the occupied slots whose placement is not the one wanted next."""
+    return [s for s in SLOTS if s in now.slots and now.slots[s] is not then.slots.get(s)]
+
+
+def _proxy_change(there: Proxy | None, wanted: Proxy) -> tuple[str, str]:
+    if there is None:
+        return "start", "nginx does not run"
+    if not there.live:
+        return "recreate", "nginx is there and does not answer"
+    if there.spec != wanted.spec:
+        return "recreate", "its ports, image or container definition changed: open connections are cut"
+    return "reload", "its configuration changed"
+
+
+def _start_reason(placement: Placement, then: State) -> str:
+    wanted = placement.release
+    if wanted is None:
+        return "it is wanted"
+    running = then.release_of(then.traffic.leader)
+    if running is None:
+        return f"version {wanted.version} ({wanted.mode}) is wanted and nothing runs"
+    if running.id == wanted.id:
+        return f"version {wanted.version} ({wanted.mode}) is wanted with another container definition or health"
+    return (
+        f"version {wanted.version} ({wanted.mode}) is wanted and version {running.version} ({running.mode}) runs"
+    )

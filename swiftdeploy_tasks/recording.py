@@ -1,0 +1,211 @@
+"""Every run of a task, however it ends, becomes a record, an exit code and, where asked for, a document.
+
+The one place that turns domain errors into Invoke's `Exit`, holds the project's lock, and knows what was
+asked for on the command line before the first prerequisite runs. It knows no verb.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from invoke import Argument, Context, Exit, Task
+
+from swiftdeploy_tasks import lock, screen, settings
+from swiftdeploy_tasks.errors import HistoryError, Interrupted, SwiftDeployError
+from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.settings import Settings
+
+
+@dataclass
+class Invocation:
+    """What one process was asked for, and what its tasks hand on to each other."""
+
+    run: str = field(default_factory=lambda: secrets.token_hex(6))
+    verb: str = ""
+    json: bool = False
+    wait: float = 0.0
+    lock: int | None = None
+    warned: bool = False
+    carried: dict[str, Any] = field(default_factory=dict)
+    at_end: ExitStack = field(default_factory=ExitStack)
+
+
+INVOCATION = Invocation()
+_RUNS: list[Run] = []
+
+
+class Run:
+    """One task's run: where it is, what it says, what it records, and the fields of its document."""
+
+    def __init__(self, task: str, places: Settings, document: dict[str, Any]) -> None:
+        self.task = task
+        self.settings = places
+        self.invocation = INVOCATION
+        self.screen = screen.Screen(to_stderr=INVOCATION.json)
+        self.document: dict[str, Any] = {"engine": None, **document}
+
+    def say(self, text: str) -> None:
+        """Tell the person what happens now."""
+        self.screen.line(f"  {text}")
+
+    def record(self, event: str, outcome: str | None = None, **fields: Any) -> None:
+        """Append a record; a history that cannot be written is told once, and raises HistoryError."""
+        if self.settings.is_project or self.settings.state.is_dir():
+            History(self.settings.history, self.settings.state).append(
+                event, self.task, INVOCATION.run, outcome, **fields
+            )
+
+    def note(self, event: str, outcome: str | None = None, **fields: Any) -> None:
+        """Append a record; where the history cannot be written, say so once and go on."""
+        try:
+            self.record(event, outcome, **fields)
+        except HistoryError as problem:
+            if not INVOCATION.warned:
+                INVOCATION.warned = True
+                screen.warning(problem.message)
+
+
+def current() -> Run:
+    """Return the run of the task that is being executed."""
+    return _RUNS[-1]
+
+
+class _Noted(Argument):
+    """An argument that tells the invocation what the verb was asked, before any prerequisite runs."""
+
+    owner = ""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        super().set_value(value, cast)
+        INVOCATION.verb = self.owner
+        if self.name == "json":
+            INVOCATION.json = bool(self.value)
+        if self.name == "wait":
+            INVOCATION.wait = float(self.value)
+
+
+class RecordedTask(Task):  # type: ignore[misc]
+    """A task whose every run is recorded.
+
+    `writes` takes the project's lock; `needs_history` stops before anything moves where the history cannot
+    be written; `document` gives the fields of `--json` that are there even when the task fails.
+    """
+
+    def __init__(
+        self,
+        body: Callable[..., Any],
+        *args: Any,
+        writes: bool = False,
+        needs_history: bool = False,
+        document: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(body, *args, auto_shortflags=False, **kwargs)
+        self.writes = writes
+        self.needs_history = needs_history
+        self.document = document or {}
+
+    @property
+    def verb(self) -> str:
+        """The task's name as it is typed."""
+        return str(self.name).replace("_", "-")
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the arguments, each telling the invocation when it is given."""
+        arguments = super().get_arguments(ignore_unknown_help)
+        for argument in arguments:
+            argument.__class__ = _Noted
+            argument.owner = self.verb
+        return list(arguments)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Run the task; raises Exit with the code that its end calls for."""
+        context: Context = args[0]
+        run = Run(self.verb, settings.of_configuration(context.config), dict(self.document))
+        began = time.monotonic()
+        _RUNS.append(run)
+        problem: SwiftDeployError | None = None
+        try:
+            with _ended_by_signal():
+                self._start(run)
+                super().__call__(*args, **kwargs)
+        except SwiftDeployError as error:
+            problem = error
+        except KeyboardInterrupt:
+            problem = Interrupted("interrupted", f"invoke {self.verb}")
+        except BaseException as bug:
+            run.note("finished", "error", exit_code=1, error=f"{type(bug).__name__}: {bug}", duration_ms=_ms(began))
+            raise
+        finally:
+            _RUNS.pop()
+        code = problem.exit_code if problem else 0
+        outcome = _outcome(code)
+        told = {"error": {"kind": problem.kind, "message": problem.message}} if problem else {}
+        run.note("finished", outcome, exit_code=code, duration_ms=_ms(began), **told)
+        self._tell(run, problem)
+        if problem:
+            raise Exit(code=code)
+
+    def _start(self, run: Run) -> None:
+        if self.writes and INVOCATION.lock is None:
+            INVOCATION.lock = lock.acquire(run.settings.state, verb=INVOCATION.verb or self.verb, wait=INVOCATION.wait)
+        begin = run.record if self.needs_history else run.note
+        begin("started", who=lock.who(), argv=INVOCATION.verb or self.verb)
+        run.screen.line(self.verb, "head")
+
+    def _tell(self, run: Run, problem: SwiftDeployError | None) -> None:
+        if problem:
+            screen.error(self.verb, problem)
+        asked = INVOCATION.verb or self.verb
+        if not INVOCATION.json or (problem is None and asked != self.verb):
+            return
+        own = problem is None or problem.exit_code not in (8, 130)
+        error = {"kind": problem.kind, "message": problem.message, "next": problem.next} if problem else None
+        document = {
+            "task": self.verb if own else asked,
+            "ok": problem is None,
+            "exit_code": problem.exit_code if problem else 0,
+            "error": error,
+            **run.document,
+        }
+        print(json.dumps(document, ensure_ascii=False, default=str), file=sys.stdout, flush=True)
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Make a request to end, or a closed terminal, end the task as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    former = {}
+    with suppress(ValueError):
+        former = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _outcome(code: int) -> str:
+    return {0: "done", 3: "refused", 4: "unanswered", 8: "locked", 130: "interrupted"}.get(code, "failed")
+
+
+def _ms(began: float) -> float:
+    return round((time.monotonic() - began) * 1000, 1)
+
+
+@atexit.register
+def _end() -> None:
+    INVOCATION.at_end.close()

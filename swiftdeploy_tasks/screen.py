@@ -1,0 +1,104 @@
+"""What a person sees while a verb runs.
+
+One line a thing that happened, on stdout, or on stderr where stdout belongs to a JSON document. Colour and
+the moving progress line are for a terminal only. It decides nothing and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from swiftdeploy_tasks.artifacts import FileChange
+from swiftdeploy_tasks.errors import SwiftDeployError
+from swiftdeploy_tasks.gate.verdict import Verdict
+from swiftdeploy_tasks.preflight import Finding
+
+_COLOURS = {"pass": "green", "fail": "bold red", "warn": "yellow", "head": "bold", "dim": "dim", "": ""}
+_MARKS = {True: ("pass", "pass"), False: ("FAIL", "fail"), None: ("----", "dim")}
+
+
+class Screen:
+    """Where lines go; `to_stderr` keeps stdout for a JSON document."""
+
+    def __init__(self, *, to_stderr: bool = False) -> None:
+        self.stream = sys.stderr if to_stderr else sys.stdout
+
+    def line(self, text: str, tone: str = "") -> None:
+        """Print one line in a tone: pass, fail, warn, head, dim or none."""
+        _print(self.stream, text, tone)
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Show that something takes its time: a moving line on a terminal, nothing elsewhere."""
+        if not _is_terminal(self.stream):
+            yield
+            return
+        from rich.console import Console
+
+        with Console(file=self.stream).status(text):
+            yield
+
+    def findings(self, findings: Iterable[Finding]) -> None:
+        """Print each pre-flight check as pass, fail, or not made here with the reason."""
+        for finding in findings:
+            word, tone = _MARKS[finding.passed]
+            _print(self.stream, f"  {word}  {finding.name:<9} {finding.message}", tone)
+            if finding.passed is False and finding.next:
+                _print(self.stream, f"                  next: {finding.next}", "")
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Print a verdict with each rule: observed against limit, and the sentence that explains it."""
+        tone = "pass" if verdict.allow else "fail"
+        word = "allowed" if verdict.allow else "refused"
+        _print(
+            self.stream,
+            f"  {verdict.domain}: {word} by {verdict.answered_by}, policy {verdict.revision}, {verdict.duration_ms:.0f} ms",
+            tone,
+        )
+        for check in verdict.checks:
+            mark, mark_tone = _MARKS[check.passed]
+            _print(self.stream, f"    {mark}  {check.rule}: {check.message}", mark_tone)
+            if not check.passed:
+                _print(self.stream, f"          observed {check.observed}, limit {check.limit}")
+
+    def changes(self, changes: Iterable[FileChange], *, diff: bool = False) -> None:
+        """Print the state of each file; with `diff`, what changes in those that were edited by hand."""
+        for change in changes:
+            tone = {"unchanged": "dim", "mended": "warn"}.get(change.state, "pass")
+            _print(self.stream, f"  {change.state:<9} {change.path.name}", tone)
+            if diff and change.state == "mended":
+                for line in change.diff.splitlines():
+                    _print(self.stream, f"    {line}", "dim")
+
+
+def error(verb: str, problem: SwiftDeployError) -> None:
+    """Print an error on stderr: its sentence, the last lines of what failed, the next command."""
+    if problem.log:
+        _print(sys.stderr, "  its last lines:", "dim")
+        for line in problem.log:
+            _print(sys.stderr, f"    {line}", "dim")
+    _print(sys.stderr, f"{verb}: {problem.message} (exit {problem.exit_code})", "fail")
+    if problem.next:
+        _print(sys.stderr, f"next: {problem.next}")
+
+
+def warning(text: str) -> None:
+    """Print something on stderr that a person should know and that stops nothing."""
+    _print(sys.stderr, f"warning: {text}", "warn")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _print(stream: TextIO, text: str, tone: str = "") -> None:
+    if not _is_terminal(stream):
+        print(text, file=stream, flush=True)
+        return
+    from rich.console import Console
+
+    Console(file=stream, highlight=False).print(text, style=_COLOURS[tone] or None, markup=False, soft_wrap=True)

@@ -1,0 +1,108 @@
+"""Where everything is: the project, its state and the files inside both.
+
+Stands apart so that no other room joins paths or reads configuration. It reads no manifest and makes no
+folder.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parent
+DEFAULTS = PACKAGE / "defaults" if (PACKAGE / "defaults").is_dir() else PACKAGE.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The places of one project; every path is absolute."""
+
+    root: Path
+    state: Path
+    history: Path
+    is_project: bool
+
+    @property
+    def home(self) -> str:
+        """What decides whether a container, network or process is ours."""
+        return str(self.state)
+
+    @property
+    def manifest(self) -> Path:
+        """The one file that a person edits."""
+        return self.root / "manifest.yaml"
+
+    @property
+    def schema(self) -> Path:
+        """The manifest's JSON Schema: the project's own, else the one that ships."""
+        return self._own("schema", "manifest.schema.json") or DEFAULTS / "schema" / "manifest.schema.json"
+
+    @property
+    def policies(self) -> Path:
+        """The folder of Rego policies: the project's own as a whole when it holds any, else ours."""
+        own = self.root / "policies"
+        return own if any(own.glob("*.rego")) else DEFAULTS / "policies"
+
+    @property
+    def template_folders(self) -> tuple[Path, ...]:
+        """Where a template is looked for, the project's own first."""
+        return (self.root / "templates", DEFAULTS / "templates")
+
+    @property
+    def nginx_folder(self) -> Path:
+        """The applied nginx files: the folder that nginx reads."""
+        return self.state / "nginx"
+
+    @property
+    def compose_file(self) -> Path:
+        """The applied compose file."""
+        return self.state / "compose.yml"
+
+    @property
+    def bundle(self) -> Path:
+        """The policy bundle that OPA serves."""
+        return self.state / "bundle"
+
+    @property
+    def releases(self) -> Path:
+        """One folder a release."""
+        return self.state / "releases"
+
+    @property
+    def logs(self) -> Path:
+        """What local processes print."""
+        return self.state / "logs"
+
+    def _own(self, *parts: str) -> Path | None:
+        path = self.root.joinpath(*parts)
+        return path if path.is_file() else None
+
+
+def find(start: Path | None = None, *, state: str = "") -> Settings:
+    """Return the places of the project that `start` (the current folder) lies in.
+
+    The project is the nearest folder upwards that holds `manifest.yaml` or `.swiftdeploy`; without one it
+    is `start` itself, with `is_project` False. `state`, where given, is the state folder.
+    """
+    here = (start or Path.cwd()).resolve()
+    root = next(
+        (f for f in (here, *here.parents) if (f / "manifest.yaml").is_file() or (f / ".swiftdeploy").is_dir()),
+        None,
+    )
+    project = root or here
+    if state:
+        folder = (project / Path(state).expanduser()).resolve()
+        return Settings(project, folder, folder / "history.jsonl", root is not None)
+    folder = project / ".swiftdeploy"
+    return Settings(project, folder, project / "history.jsonl", root is not None)
+
+
+def of_configuration(config: Any) -> Settings:
+    """Return the places that Invoke's configuration, or INVOKE_SWIFTDEPLOY_STATE, names.
+
+    The variable is read here too: a mounted collection's prerequisites see none of its own defaults.
+    """
+    own = config.get("swiftdeploy") or {}
+    return find(state=os.environ.get("INVOKE_SWIFTDEPLOY_STATE") or own.get("state") or "")

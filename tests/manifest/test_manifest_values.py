@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from swiftdeploy_tasks import manifest
+from swiftdeploy_tasks.manifest import (
+    Build,
+    EnvVar,
+    Health,
+    History,
+    Manifest,
+    Network,
+    Nginx,
+    Opa,
+    Resources,
+    Rollout,
+    Services,
+)
+from tests.manifest import SCHEMA
+
+CASES = Path(__file__).parent / "cases"
+BASE = (CASES / "accepted-base-keys" / "manifest.yaml").read_text(encoding="utf-8")
+
+
+def loaded(tmp_path: Path, text: str) -> Manifest:
+    path = tmp_path / "manifest.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    return manifest.load(path, schema=SCHEMA)
+
+
+def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
+    assert loaded(tmp_path, BASE) == Manifest(
+        name="swiftdeploy",
+        services=Services(
+            image="shop:1",
+            port=3000,
+            mode="stable",
+            version="1.0.0",
+            restart_policy="unless-stopped",
+            log_volume="swiftdeploy-logs",
+            build=None,
+            source="app",
+            source_named=False,
+            process=None,
+            env=(),
+            health=Health("/healthz", 1.0, 3, 60.0),
+            metrics_path="/metrics",
+            resources=Resources(1.0, "256m"),
+        ),
+        nginx=Nginx("nginx:latest", 8080, 8081, 30, ("/metrics",)),
+        opa=Opa("openpolicyagent/opa:latest-static", 8181),
+        network=Network("shop-net", "bridge"),
+        contact="ops@swiftdeploy.local",
+        engine="auto",
+        gate="auto",
+        rollout=Rollout((100,), 10.0, 15, 20),
+        policy={"infrastructure": {}, "canary": {}},
+        history=History(10_000_000, 100),
+        digest=hashlib.sha256(BASE.encode()).hexdigest(),
+    )
+
+
+def test_every_key_that_is_written_arrives_in_its_place() -> None:
+    read = manifest.load(CASES / "accepted-everything" / "manifest.yaml", schema=SCHEMA)
+    services = read.services
+    assert (services.mode, services.version, services.restart_policy) == (
+        "canary",
+        "1.4.2+build.7",
+        "on-failure",
+    )
+    assert services.build == Build("./service", "docker/Dockerfile", (("PYTHON", "3.12"),))
+    assert (services.source, services.source_named) == (".", True)
+    assert services.process == ("python", "-m", "shop", "")
+    assert services.env == (
+        EnvVar("DATABASE_URL", None, "SHOP_DATABASE_URL"),
+        EnvVar("GREETING", 'costs $5 {{ now }} "quoted"\nsecond line', None),
+    )
+    assert services.health == Health("/", 0.5, 1, 10.0)
+    assert services.metrics_path is None
+    assert services.resources == Resources(0.25, "1g")
+    assert read.nginx == Nginx("nginx", 80, 1, 3600, ("/metrics", "/admin/v1", "/.git"))
+    assert read.rollout == Rollout((1, 10, 50, 100), 0.5, 12, 0)
+    assert read.policy == {
+        "infrastructure": {"min_disk_free_gb": 0, "max_load_per_core": 0.5, "max_memory_used_percent": 100},
+        "canary": {"max_error_rate": 0, "max_p99_ms": 250.5, "window": 5, "min_requests": 10},
+    }
+    assert (read.engine, read.gate, read.history) == ("local", "embedded", History(10_000, 1))
+
+
+def test_whole_numbers_that_were_written_with_a_point_are_integers() -> None:
+    read = manifest.load(CASES / "accepted-everything" / "manifest.yaml", schema=SCHEMA)
+    assert [type(step) for step in read.rollout.steps] == [int] * 4
+
+
+def test_words_that_old_yaml_took_for_booleans_and_numbers_stay_text() -> None:
+    case = CASES / "accepted-words-that-old-yaml-took-for-booleans" / "manifest.yaml"
+    env = manifest.load(case, schema=SCHEMA).services.env
+    assert [variable.value for variable in env] == ["yes", "off", "0o17", "1_000", "12:30", "2026-01-31"]
+
+
+def test_an_unquoted_no_is_the_restart_policy_no() -> None:
+    read = manifest.load(CASES / "accepted-restart-policy-no" / "manifest.yaml", schema=SCHEMA)
+    assert read.services.restart_policy == "no"
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("45", 45), ("45s", 45), ('"1s"', 1), ("3600s", 3600)])
+def test_the_proxy_timeout_is_whole_seconds_with_or_without_their_unit(
+    tmp_path: Path, written: str, seconds: int
+) -> None:
+    read = loaded(tmp_path, BASE.replace("port: 8080", f"port: 8080\n  proxy_timeout: {written}"))
+    assert read.nginx.proxy_timeout == seconds
+
+
+def test_a_folder_to_build_is_short_for_its_context(tmp_path: Path) -> None:
+    read = loaded(tmp_path, BASE.replace("port: 3000", "port: 3000\n  build: ."))
+    assert read.services.build == Build(".", "Dockerfile", ())
+
+
+@pytest.mark.parametrize("written", ["null", "{path: null}", "{path: }"])
+def test_metrics_can_be_declared_absent(tmp_path: Path, written: str) -> None:
+    read = loaded(tmp_path, BASE.replace("port: 3000", f"port: 3000\n  metrics: {written}"))
+    assert read.services.metrics_path is None
+
+
+def test_metrics_without_a_path_are_where_they_usually_are(tmp_path: Path) -> None:
+    read = loaded(tmp_path, BASE.replace("port: 3000", "port: 3000\n  metrics: {}"))
+    assert read.services.metrics_path == "/metrics"
+
+
+def test_the_manifest_that_ships_loads_and_builds_its_own_folder() -> None:
+    read = manifest.load(SCHEMA.parents[1] / "manifest.yaml", schema=SCHEMA)
+    assert read.services.build == Build(".", "Dockerfile", ())
+    assert (read.services.image, read.services.port) == ("swift-deploy-1-node:latest", 3000)
+    assert (read.nginx.port, read.network.name) == (8080, "swiftdeploy-net")
+
+
+def test_any_other_byte_gives_another_digest(tmp_path: Path) -> None:
+    assert loaded(tmp_path, BASE).digest != loaded(tmp_path, BASE + "\n").digest
