@@ -6,7 +6,10 @@ rules := ["max_load_per_core", "max_memory_used_percent", "min_disk_free_gb"]
 
 limits := data.limits.infrastructure
 
-unusable_limits := [rule | some rule in rules; not is_number(data.limits.infrastructure[rule])]
+unusable_limits := [rule | some rule in rules; not usable(rule)]
+
+# Apart from `not`: a reference inside it is looked up before it, and a missing one would count as usable.
+usable(rule) if is_number(limits[rule])
 
 decision := {"unusable_limits": unusable_limits} if count(unusable_limits) > 0
 
@@ -58,23 +61,35 @@ tightest_disk := tightest[0] if {
 	tightest := [disk | some disk in sound; count([other | some other in sound; other.free_gb < disk.free_gb]) == 0]
 }
 
-message["max_load_per_core"] := sprintf(
-	"load: %v per core over %v minutes, at most %v wanted",
-	[observed.max_load_per_core, input.host.load_minutes, limits.max_load_per_core],
-) if {
+# Not sprintf: the engines format figures, and quote texts, each in a way of its own.
+message["max_load_per_core"] := concat("", [
+	"load: ",
+	json.marshal(observed.max_load_per_core),
+	" per core over ",
+	json.marshal(input.host.load_minutes),
+	" minutes, at most ",
+	json.marshal(limits.max_load_per_core),
+	" wanted",
+]) if {
 	measured(input.host.load_minutes)
 }
 
-message["max_memory_used_percent"] := sprintf(
-	"memory: %v%% used, at most %v%% wanted",
-	[observed.max_memory_used_percent, limits.max_memory_used_percent],
-)
+message["max_memory_used_percent"] := concat("", [
+	"memory: ",
+	json.marshal(observed.max_memory_used_percent),
+	"% used, at most ",
+	json.marshal(limits.max_memory_used_percent),
+	"% wanted",
+])
 
-# concat, not sprintf: the embedded engine can put quotes around a text in a format.
 message["min_disk_free_gb"] := concat("", [
-	sprintf("disk: %v GB free on ", [tightest_disk.free_gb]),
+	"disk: ",
+	json.marshal(tightest_disk.free_gb),
+	" GB free on ",
 	tightest_disk.path,
-	sprintf(", at least %v GB wanted", [limits.min_disk_free_gb]),
+	", at least ",
+	json.marshal(limits.min_disk_free_gb),
+	" GB wanted",
 ])
 
 wanted := {

@@ -30,10 +30,10 @@ rules := sort([rule | some rule in object.keys(limit_types)])
 
 limits := data.limits.isolation
 
-unusable_limits := [rule |
-	some rule in rules
-	not type_name(data.limits.isolation[rule]) == limit_types[rule]
-]
+unusable_limits := [rule | some rule in rules; not usable(rule)]
+
+# Apart from `not`: a reference inside it is looked up before it, and a missing one would count as usable.
+usable(rule) if type_name(limits[rule]) == limit_types[rule]
 
 decision := {"unusable_limits": unusable_limits} if count(unusable_limits) > 0
 
@@ -153,7 +153,7 @@ sound("no_added_capabilities", service) if object.get(service, "cap_add", []) ==
 sound("no_docker_socket", service) if {
 	mounts := object.get(service, "volumes", [])
 	is_array(mounts)
-	count([mount | some mount in mounts; not harmless(mount_source(mount))]) == 0
+	count([mount | some mount in mounts; not harmless_mount(mount)]) == 0
 }
 
 sound("no_new_privileges", service) if {
@@ -173,7 +173,11 @@ sound("no_shared_namespaces", service) if {
 	count([key | some key in keys; not object.get(service, key, null) == null]) == 0
 }
 
-sound("non_root", service) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, sprintf("%v", [service.user]))
+sound("non_root", service) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(service.user))
+
+user_text(user) := user if is_string(user)
+
+user_text(user) := json.marshal(user) if is_number(user)
 
 sound("pids_limit", service) if positive(service.pids_limit)
 
@@ -188,6 +192,8 @@ positive(amount) if {
 	is_string(amount)
 	regex.match(`^[0-9.]*[1-9][0-9.]*[bkmgBKMG]?[bB]?$`, amount)
 }
+
+harmless_mount(mount) if harmless(mount_source(mount))
 
 mount_source(mount) := split(mount, ":")[0] if is_string(mount)
 
@@ -206,9 +212,9 @@ harmless(source) if {
 
 finding["app_published_ports"] := {"observed": count(published), "message": message} if {
 	composed
-	count([name | some name in apps; not is_array(ports(services[name]))]) == 0
-	published := sort([name | some name in apps; some _ in ports(services[name])])
-	message := concat(" ", [sprintf("%v", [count(published)]), "published by", concat(", ", sort(apps))])
+	count([name | some name in apps; is_array(ports(services[name]))]) == count(apps)
+	published := [name | some name in apps; some _ in ports(services[name])]
+	message := concat(" ", [json.marshal(count(published)), "published by", concat(", ", sort(apps))])
 }
 
 finding["operator_bind"] := bind("nginx, its public port apart,", addresses) if {
@@ -278,11 +284,18 @@ finding["operator_hosts"] := {"observed": hosts, "message": message} if {
 
 finding["operator_sources"] := {"observed": count(sources), "message": message} if {
 	input.engine == "docker"
-	texts(input.nginx.operator_allow)
+	is_array(input.nginx.operator_allow)
 	sources := sort(input.nginx.operator_allow)
-	count([source | some source in sources; not regex.match(`^[0-9a-fA-F.:]+$`, source)]) == 0
-	message := concat(" ", ["the operator port is open to", concat(", ", sources)])
+	count([source | some source in sources; not is_address(source)]) == 0
+	message := concat(" ", ["the operator port is open to", concat(", ", array.concat(sources, nobody(sources)))])
 }
+
+is_address(source) if regex.match(`^[0-9a-fA-F.:]+$`, source)
+
+# Before the first deploy there is no network yet, and so no gateway that could ask.
+nobody(sources) := ["nobody"] if count(sources) == 0
+
+nobody(sources) := [] if count(sources) > 0
 
 texts(list) if {
 	is_array(list)
@@ -310,7 +323,7 @@ opa_networks := networks(services.opa)
 
 networked if {
 	composed
-	count([service | some service in services; not networks(service)]) == 0
+	count([service | some service in services; not network_keys(service)]) == 0
 }
 
 # The names that the engine will see: two keys of the file can name one network.

@@ -48,7 +48,9 @@ def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str
     ]
     names = re.search(r"^\s*server_name (?!_;)(.+);", nginx, re.MULTILINE)
     facts = {
-        "listen": [dict(pairs) for pairs in sorted({tuple(sorted(one.items(), key=str)) for one in listens}, key=str)],
+        "listen": [
+            dict(pairs) for pairs in sorted({tuple(sorted(one.items(), key=str)) for one in listens}, key=str)
+        ],
         "operator_hosts": names[1].split() if names else [],
         "operator_allow": re.findall(r"^\s*([\d.]+) 1;", nginx, re.MULTILINE),
     }

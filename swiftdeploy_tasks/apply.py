@@ -28,6 +28,15 @@ CONFIRMATIONS = 5
 _PHASES = {"start": "start", "health": "health", "route": "switch", "confirm": "confirm", "remove": "drain"}
 
 
+@dataclass(frozen=True)
+class FormerProxy:
+    """The nginx that stood before this change: its applied files and how it was started."""
+
+    files: Mapping[Path, bytes]
+    spec: str
+    operator_port: int
+
+
 @dataclass
 class Job:
     """One change of what runs: what is asked for, where, and how its course is told and recorded."""
@@ -40,6 +49,7 @@ class Job:
     record: Callable[..., object]
     secrets: Mapping[str, str] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
+    former: FormerProxy | None = None
 
 
 def look(engine: Engine) -> State:
@@ -48,7 +58,8 @@ def look(engine: Engine) -> State:
     port = engine.operator_port()
     loaded = probe.generation(port) if port else None
     slots = {
-        slot: dataclasses.replace(there, healthy=_is_healthy(port, slot, there)) for slot, there in seen.slots.items()
+        slot: dataclasses.replace(there, healthy=_is_healthy(port, slot, there))
+        for slot, there in seen.slots.items()
     }
     if seen.proxy is None:
         return State(None, slots, Traffic())
@@ -84,7 +95,13 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
     """Run the steps in order; each is told, recorded and seen in force before the next."""
     for step in steps:
         job.say(f"{step.action} {step.target}: {step.reason}")
-        job.record("step", action=step.action, target=step.target, reason=step.reason, weights=dict(step.then.traffic.weights))
+        job.record(
+            "step",
+            action=step.action,
+            target=step.target,
+            reason=step.reason,
+            weights=dict(step.then.traffic.weights),
+        )
         began = time.monotonic()
         _DO[step.action](job, step)
         phase = _PHASES.get(step.action, "switch")
@@ -100,6 +117,7 @@ def undo(job: Job, before: State) -> None:
         job.say("nothing ran before: removing what was started")
         job.engine.remove_all(job.say)
         return
+    _restore_proxy(job)
     now = look(job.engine)
     serving = before.traffic.leader
     if now.proxy is None or serving is None or serving not in now.slots:
@@ -116,16 +134,35 @@ def undo(job: Job, before: State) -> None:
 def _start_proxy(job: Job, step: Step) -> None:
     assert step.then.proxy is not None
     generation = _new_generation(job, step.then)
+    job.former = _former(job)
     _write(job, step.then, job.settings.nginx_folder, generation)
     write_compose(job, step.then)
-    job.engine.start_proxy(job.manifest, step.then.proxy.spec)
     port = job.manifest.nginx.operator_port
+    job.engine.start_proxy(job.manifest.name, step.then.proxy.spec, port)
     if not probe.until(lambda: _loaded(port) == generation.id, seconds=IN_FORCE_SECONDS):
         raise ProxyError(
-            f"nginx was started and does not answer on its operator port {port} within {IN_FORCE_SECONDS:g} s",
+            f"nginx was started and its operator port {port} does not answer within {IN_FORCE_SECONDS:g} s",
             "invoke validate",
             log=job.engine.logs("nginx"),
         )
+
+
+def _former(job: Job) -> FormerProxy | None:
+    there = job.engine.observe().proxy
+    port = job.engine.operator_port()
+    if there is None or not port:
+        return None
+    folder = job.settings.nginx_folder
+    paths = (folder / "nginx.conf", folder / "upstream.conf", job.settings.compose_file)
+    return FormerProxy({path: path.read_bytes() for path in paths if path.exists()}, there.spec, port)
+
+
+def _restore_proxy(job: Job) -> None:
+    """Start the former nginx again where the one that took its place does not run."""
+    if job.former is None or job.engine.operator_port():
+        return
+    files.replace_all(job.former.files)
+    job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
 
 
 def _route(job: Job, step: Step) -> None:
@@ -154,7 +191,7 @@ def _route(job: Job, step: Step) -> None:
             files.replace(folder / name, text)
         job.engine.reload_proxy()
         raise ProxyError(
-            f"nginx did not take the new configuration within {IN_FORCE_SECONDS:g} s; the old one was put back",
+            f"nginx did not load the new files within {IN_FORCE_SECONDS:g} s; the old ones were put back",
             "invoke validate",
             log=job.engine.logs("nginx"),
         )
@@ -176,7 +213,9 @@ def _wait_healthy(job: Job, step: Step) -> None:
     passes, last = 0, "no answer yet"
     while passes < limits.passes:
         if not job.engine.is_alive(slot):
-            raise _unhealthy(job, slot, release, f"it died before it was healthy {limits.passes} times in a row")
+            raise _unhealthy(
+                job, slot, release, f"it died before it was healthy {limits.passes} times in a row"
+            )
         problem = _difference(probe.health(port, slot, limits.path), release)
         passes = 0 if problem else passes + 1
         last = problem or last
@@ -195,9 +234,9 @@ def _confirm(job: Job, step: Step) -> None:
         reply = probe.ask(job.manifest.nginx.port, "/" if hidden else path)
         ours = reply.headers.get("X-Deployed-By") == "swiftdeploy"
         answered = reply.status is not None and reply.status < 500 if hidden else None
-        problem = (
-            "" if answered else _difference(reply, release)
-        ) or ("" if ours else "the answer did not come through our nginx: X-Deployed-By is missing")
+        problem = ("" if answered else _difference(reply, release)) or (
+            "" if ours else "the answer did not come through our nginx: X-Deployed-By is missing"
+        )
         if problem:
             raise _unhealthy(job, slot, release, f"on the public port {job.manifest.nginx.port}: {problem}")
 
@@ -205,7 +244,11 @@ def _confirm(job: Job, step: Step) -> None:
 def _remove(job: Job, step: Step) -> None:
     """Remove a slot once no nginx worker is left that could still send it a request."""
     assert step.slot is not None
-    old = {pid for pid, leaving in job.engine.workers().items() if leaving} if job.engine.operator_port() else set()
+    old = (
+        {pid for pid, leaving in job.engine.workers().items() if leaving}
+        if job.engine.operator_port()
+        else set()
+    )
     longest = job.manifest.rollout.drain + job.manifest.nginx.proxy_timeout
     probe.until(lambda: not old & set(job.engine.workers()), seconds=longest, every=0.1) if old else None
     job.engine.stop_slot(step.slot)

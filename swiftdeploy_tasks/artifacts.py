@@ -100,8 +100,6 @@ def render_compose(
     `images` maps a component (`nginx`, `opa`, `app-blue`, `app-green`) to the id of its image. Each
     applied service carries a digest of its own definition, by which a change is seen.
     """
-    import yaml
-
     template = _environment(folders).get_template("docker-compose.yml.j2")
     values = {
         "manifest": manifest,
@@ -121,13 +119,14 @@ def render_compose(
     first = template.render(values | {"specs": {}})
     if not home:
         return _headed(first)
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    services = yaml.load(first, Loader=loader)["services"]  # noqa: S506  (a safe loader)
-    specs = {name: _spec(service) for name, service in services.items()}
+    document = parse_compose(first)
+    specs = {service: _spec(document, service) for service in document["services"]}
     return _headed(template.render(values | {"specs": specs}))
 
 
-def render_root(manifest: Manifest, *, folders: tuple[Path, ...], engine: str, with_opa: bool) -> dict[str, str]:
+def render_root(
+    manifest: Manifest, *, folders: tuple[Path, ...], engine: str, with_opa: bool
+) -> dict[str, str]:
     """Return the two files for people and reviews: what a first deploy makes, with blue at 100.
 
     They depend on the manifest and the engine's name alone.
@@ -146,7 +145,12 @@ def render_root(manifest: Manifest, *, folders: tuple[Path, ...], engine: str, w
     port = manifest.services.port
     address = f"127.0.0.1:{port}" if on_host else f"app-blue:{port}"
     rendered = render_nginx(
-        manifest, site, folders=folders, addresses={"blue": address}, traffic=Traffic({"blue": 100}), generation="root"
+        manifest,
+        site,
+        folders=folders,
+        addresses={"blue": address},
+        traffic=Traffic({"blue": 100}),
+        generation="root",
     )
     rendered["docker-compose.yml"] = render_compose(
         manifest,
@@ -164,19 +168,19 @@ def compare(folder: Path, rendered: Mapping[str, str]) -> tuple[FileChange, ...]
     return tuple(_compare(folder / name, text) for name, text in rendered.items())
 
 
-def write(changes: Iterable[FileChange], *, aside: Path | None = None) -> None:
-    """Write the files that differ, all or none of those that can be prepared; raises OSError.
+def write(changes: Iterable[FileChange], *, aside: Path) -> None:
+    """Write the files that differ, all or none; raises OSError.
 
-    A file that was edited by hand is first copied into the folder `aside`.
+    One that was edited by hand is first copied into the folder `aside`.
     """
-    for change in changes:
-        if change.state == "mended" and aside is not None:
+    changed = [change for change in changes if change.state != "unchanged"]
+    for change in changed:
+        if change.state == "mended":
             files.make_folder(aside)
             old = change.path.read_bytes()
-            files.replace(aside / f"{change.path.name}.{hashlib.sha256(old).hexdigest()[:8]}", old, mode=0o600)
-    for change in changes:
-        if change.state != "unchanged":
-            files.replace(change.path, change.text)
+            name = f"{change.path.name}.{hashlib.sha256(old).hexdigest()[:8]}"
+            files.replace(aside / name, old, mode=0o600)
+    files.replace_all({change.path: change.text for change in changed})
 
 
 def content_digest(text: str) -> str:
@@ -212,14 +216,18 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _spec(service: Mapping[str, Any]) -> str:
-    """Return the digest of a service's definition, the same for both slots."""
-    own = {key: value for key, value in service.items() if key not in {"container_name", "labels"}}
-    return _digest(json.dumps(own, sort_keys=True))
+def _spec(document: Mapping[str, Any], service: str) -> str:
+    """Return the digest of how a service is run, names of network and volume included; one for both slots."""
+    found = document["services"][service]
+    own = {key: value for key, value in found.items() if key not in {"container_name", "labels"}}
+    around = [document["name"], document["networks"], document["volumes"]]
+    return _digest(json.dumps([own, around], sort_keys=True))
 
 
 def _error_body(code: int, words: str, *, service: str, contact: str) -> str:
-    return json.dumps({"error": words, "code": code, "service": service, "contact": contact}, ensure_ascii=False)
+    return json.dumps(
+        {"error": words, "code": code, "service": service, "contact": contact}, ensure_ascii=False
+    )
 
 
 def _yaml(value: str) -> str:
@@ -245,6 +253,12 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
     environment.filters["yaml"] = _yaml
     environment.filters["regex"] = re.escape
     return environment
+
+
+def spec_of(compose: str, service: str) -> str:
+    """Return the digest that an applied compose file carries for a service, "" where it has none."""
+    found = parse_compose(compose)["services"].get(service) or {}
+    return str(found.get("labels", {}).get("swiftdeploy.spec", ""))
 
 
 def parse_compose(text: str) -> Any:

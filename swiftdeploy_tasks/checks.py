@@ -21,36 +21,34 @@ from swiftdeploy_tasks.release import Traffic
 from swiftdeploy_tasks.settings import Settings
 
 RESERVED = ("MODE", "APP_VERSION", "APP_PORT")
+_PASSED = {"manifest": "manifest.yaml is YAML", "fields": "every key and value fits the schema"}
 
 
-def unread(problems: tuple[str, ...], *, name: str, next: str) -> tuple[Finding, ...]:
-    """Return the findings when the manifest itself failed, by `name`: no other check can be made."""
-    found = [Finding(name, False, problem, next) for problem in problems]
-    rest = [other for other in NAMES if other not in {name, "manifest"}]
-    read = () if name == "manifest" else (Finding("manifest", True, "manifest.yaml is YAML"),)
-    return (*read, *found, *(Finding(other, None, "not made: the manifest is not valid") for other in rest))
-
-
-def without_engine(problem: PreflightError) -> Finding:
-    """Return the finding for a project whose engine cannot be chosen."""
-    return Finding("engine", False, problem.message, problem.next)
+def with_the_rest(found: tuple[Finding, ...], why: str) -> tuple[Finding, ...]:
+    """Return these findings, those of the checks that came before them, and the rest as not made."""
+    reached = min(NAMES.index(finding.name) for finding in found)
+    before = [Finding(name, True, _PASSED[name]) for name in NAMES[:reached]]
+    rest = [Finding(name, None, f"not made: {why}") for name in NAMES[reached + 1 :]]
+    return (*before, *found, *rest)
 
 
 def all_of(settings: Settings, manifest: Manifest, engine: Engine) -> tuple[Finding, ...]:
     """Make every check; the findings are in the order of NAMES."""
     own = engine.check(manifest)
     made = [
-        Finding("manifest", True, "manifest.yaml is YAML"),
-        Finding("fields", True, "every key and value fits the schema"),
+        *(Finding(name, True, words) for name, words in _PASSED.items()),
         *own,
         _environment(settings, manifest, engine),
         _policies(settings, manifest),
     ]
     if any(finding.name == "engine" and finding.passed is False for finding in own):
         made = [finding for finding in made if finding.name not in {"image", "compose"}]
-        made += [Finding(n, None, "not made: there is no engine to ask") for n in ("image", "port", "nginx", "compose")]
+        made += [
+            Finding(n, None, "not made: there is no engine to ask")
+            for n in ("image", "port", "nginx", "compose")
+        ]
     else:
-        made += [_ports(manifest, engine), _nginx(settings, manifest, engine)]
+        made += [_ports(manifest, engine), nginx(settings, manifest, engine)]
     return tuple(sorted(made, key=lambda finding: NAMES.index(finding.name)))
 
 
@@ -59,9 +57,15 @@ def _ports(manifest: Manifest, engine: Engine) -> Finding:
     if admission.is_server(manifest, engine.gate):
         wanted["OPA"] = manifest.opa.port
     ours = engine.held_ports()
-    taken = [f"{what} port {port}: {why}" for what, port in wanted.items() if port not in ours and (why := _held(port))]
+    taken = [
+        f"{what} port {port}: {why}"
+        for what, port in wanted.items()
+        if port not in ours and (why := _held(port))
+    ]
     if taken:
-        return Finding("port", False, "; ".join(taken), "end what holds it, or change the port in manifest.yaml")
+        return Finding(
+            "port", False, "; ".join(taken), "end what holds it, or change the port in manifest.yaml"
+        )
     told = ", ".join(f"{what} {port}{' (ours)' if port in ours else ''}" for what, port in wanted.items())
     return Finding("port", True, f"free or our own: {told}")
 
@@ -84,21 +88,26 @@ def _holder(port: int) -> str:
 
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
         pass
     return "another process"
 
 
-def _nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
+def nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
+    """Let the real nginx read the candidate files, unless it read the same bytes before."""
     try:
         identity = engine.nginx_identity(manifest)
         if not identity:
-            return Finding("nginx", None, f"not made yet: {manifest.nginx.image} is not here; deploy pulls it and tests first")
+            return Finding(
+                "nginx",
+                None,
+                f"not made yet: {manifest.nginx.image} is not here; deploy pulls it and tests first",
+            )
         rendered = artifacts.render_nginx(
             manifest,
-            engine.candidate_site(),
+            engine.candidate_site(manifest),
             folders=settings.template_folders,
             addresses={},
             traffic=Traffic(),
@@ -119,17 +128,26 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
     secrets = {variable.name: variable.from_env for variable in manifest.services.env if variable.from_env}
     if unset := [source for source in secrets.values() if source not in os.environ]:
         return Finding(
-            "env", False, f"services.env takes a secret from {', '.join(unset)}, which is not set", f"export {unset[0]}=…"
+            "env",
+            False,
+            f"services.env takes a secret from {', '.join(unset)}, which is not set",
+            f"export {unset[0]}=…",
         )
     rendered = artifacts.render_root(
-        manifest, folders=settings.template_folders, engine=engine.name, with_opa=admission.is_server(manifest, engine.gate)
+        manifest,
+        folders=settings.template_folders,
+        engine=engine.name,
+        with_opa=admission.is_server(manifest, engine.gate),
     )
     service = artifacts.parse_compose(rendered["docker-compose.yml"])["services"]["app-blue"]
     reaches = service.get("environment") or {}
     wanted = [*RESERVED, *(variable.name for variable in manifest.services.env)]
     if missing := [name for name in wanted if name not in reaches]:
         return Finding(
-            "env", False, f"{', '.join(missing)} would not reach the container", "restore templates/docker-compose.yml.j2"
+            "env",
+            False,
+            f"{', '.join(missing)} would not reach the container",
+            "restore templates/docker-compose.yml.j2",
         )
     return Finding("env", True, f"{len(wanted)} variables reach the app")
 
@@ -144,9 +162,13 @@ def _policies(settings: Settings, manifest: Manifest) -> Finding:
             check_bundle(rules, required=admission.DOMAINS)
             return f"{len(admission.DOMAINS)} domains load and refuse an empty input"
 
-        said = _remembered(settings, ["policies", rules.revision, *admission.DOMAINS, version("regopy")], judge)
+        said = _remembered(
+            settings, ["policies", rules.revision, *admission.DOMAINS, version("regopy")], judge
+        )
     except GateUnavailable as error:
-        return Finding("policies", False, error.message, error.next or "correct the policy, then: invoke validate")
+        return Finding(
+            "policies", False, error.message, error.next or "correct the policy, then: invoke validate"
+        )
     return Finding("policies", True, f"{said} (revision {rules.revision})")
 
 
@@ -164,4 +186,3 @@ def _remembered(settings: Settings, made_of: list[str], judge: Callable[[], str]
     except OSError:
         return said
     return said
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -17,21 +17,38 @@ def replace(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
 
     A symbolic link is followed: what it points at is replaced. Raises OSError; the old file then stands.
     """
-    target = path.resolve()
-    data = content.encode() if isinstance(content, str) else content
-    descriptor, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    replace_all({path: content}, mode=mode)
+
+
+def replace_all(contents: Mapping[Path, str | bytes], *, mode: int = 0o644) -> None:
+    """Replace several files as `replace` does one: none is renamed before all are written and synced."""
+    beside: dict[Path, Path] = {}
+    try:
+        for path, content in contents.items():
+            target = path.resolve()
+            beside[target] = _written(target, content.encode() if isinstance(content, str) else content, mode)
+        for target, new in beside.items():
+            new.replace(target)
+    except BaseException:
+        for new in beside.values():
+            new.unlink(missing_ok=True)
+        raise
+    for folder in {target.parent for target in beside}:
+        sync_folder(folder)
+
+
+def _written(target: Path, data: bytes, mode: int) -> Path:
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(beside).replace(target)
     except BaseException:
-        with suppress(OSError):
-            Path(beside).unlink()
+        Path(name).unlink(missing_ok=True)
         raise
-    sync_folder(target.parent)
+    return Path(name)
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,8 +12,15 @@ from swiftdeploy_tasks.recording import RecordedTask, current
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
 WAIT = {"wait": "Seconds to wait while another invocation holds the project's lock."}
 _CHANGE: dict[str, Any] = {
-    "verdicts": [], "release": None, "previous": None, "mode": None, "version": None, "slot": None, "url": None,
-    "duration_s": None, "spent": {},
+    "verdicts": [],
+    "release": None,
+    "previous": None,
+    "mode": None,
+    "version": None,
+    "slot": None,
+    "url": None,
+    "duration_s": None,
+    "spent": {},
 }
 
 
@@ -23,7 +30,14 @@ def validate(c: Context, json: bool = False) -> None:
     verbs.validate(current())
 
 
-@task(klass=RecordedTask, pre=[validate], aliases=["init"], writes=True, help=JSON | WAIT, document={"files": []})
+@task(
+    klass=RecordedTask,
+    pre=[validate],
+    aliases=["init"],
+    writes=True,
+    help=JSON | WAIT,
+    document={"files": []},
+)
 def render(c: Context, json: bool = False, wait: int = 0) -> None:
     """Write nginx.conf and docker-compose.yml from manifest.yaml."""
     verbs.render(current())
@@ -48,7 +62,12 @@ def plan(c: Context, json: bool = False) -> None:
 
 
 @task(
-    klass=RecordedTask, pre=[render, policy_check], writes=True, needs_history=True, help=JSON | WAIT, document=_CHANGE
+    klass=RecordedTask,
+    pre=[render, policy_check],
+    writes=True,
+    needs_history=True,
+    help=JSON | WAIT,
+    document=_CHANGE,
 )
 def deploy(c: Context, json: bool = False, wait: int = 0) -> None:
     """Make what runs be what manifest.yaml says."""
@@ -59,7 +78,12 @@ def deploy(c: Context, json: bool = False, wait: int = 0) -> None:
     klass=RecordedTask,
     help=JSON,
     document={
-        "mode": None, "version": None, "url": None, "slots": {"blue": None, "green": None}, "compliance": [], "drift": [],
+        "mode": None,
+        "version": None,
+        "url": None,
+        "slots": {"blue": None, "green": None},
+        "compliance": [],
+        "drift": [],
     },
 )
 def status(c: Context, json: bool = False) -> None:

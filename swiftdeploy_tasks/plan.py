@@ -58,7 +58,8 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
     both = {**kept, free: candidate}
     states = [observed]
     if serving is None or observed.proxy != goal.proxy or observed.traffic != whole:
-        states.append(State(goal.proxy, {**kept, **({free: ready} if ready is candidate and ready else {})}, whole))
+        reused = {free: candidate} if candidate is ready else {}
+        states.append(State(goal.proxy, {**kept, **reused}, whole))
     states.append(State(goal.proxy, both, whole))
     shares = goal.shares if serving else (100,)
     for share in shares:
@@ -71,21 +72,22 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
 
 
 def _serving(observed: State, confirmed: str) -> Slot | None:
-    """Return the slot that keeps serving meanwhile: confirmed before heavier, and never a dead one."""
-    alive = [slot for slot in SLOTS if slot in observed.slots and observed.slots[slot].live]
+    """Return the slot that keeps serving meanwhile: the confirmed release before the heavier share.
 
-    def rank(slot: Slot) -> tuple[bool, bool, int]:
+    Where nginx cannot be asked who has traffic, only the confirmed release is trusted.
+    """
+
+    def trusted(slot: Slot) -> bool:
         release = observed.slots[slot].release
-        return (
-            observed.traffic.of(slot) > 0,
-            release is not None and release.id == confirmed,
-            observed.traffic.of(slot),
-        )
+        return release is not None and release.id == confirmed
 
     asked = observed.proxy is not None and observed.proxy.live
-    able = [s for s in alive if observed.traffic.of(s) > 0] if asked else alive
-    trusted = [s for s in able if asked or rank(s)[1]]
-    return max(trusted, key=rank, default=None)
+    able = [
+        slot
+        for slot, there in observed.slots.items()
+        if there.live and (observed.traffic.of(slot) > 0 if asked else trusted(slot))
+    ]
+    return max(able, key=lambda slot: (trusted(slot), observed.traffic.of(slot)), default=None)
 
 
 def _fits(there: Placement, wanted: Placement) -> bool:
@@ -123,8 +125,8 @@ def _between(now: State, then: State) -> Iterator[Step]:
 
 
 def _outdated(now: State, then: State) -> list[Slot]:
-    """Return the occupied slots whose placement is not the one wanted next."""
-    return [s for s in SLOTS if s in now.slots and now.slots[s] is not then.slots.get(s)]
+    """Return the slots whose occupant has to make room for another one."""
+    return [s for s in SLOTS if s in now.slots and s in then.slots and now.slots[s] is not then.slots[s]]
 
 
 def _proxy_change(there: Proxy | None, wanted: Proxy) -> tuple[str, str]:
@@ -145,7 +147,6 @@ def _start_reason(placement: Placement, then: State) -> str:
     if running is None:
         return f"version {wanted.version} ({wanted.mode}) is wanted and nothing runs"
     if running.id == wanted.id:
-        return f"version {wanted.version} ({wanted.mode}) is wanted with another container definition or health"
-    return (
-        f"version {wanted.version} ({wanted.mode}) is wanted and version {running.version} ({running.mode}) runs"
-    )
+        return f"version {wanted.version} ({wanted.mode}) runs in another form, or is not healthy"
+    there = f"version {running.version} ({running.mode})"
+    return f"version {wanted.version} ({wanted.mode}) is wanted and {there} runs"

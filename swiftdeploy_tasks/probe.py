@@ -87,7 +87,9 @@ def generation(operator_port: int) -> Generation | None:
     found = _GENERATION.match(reply.body.decode("ascii", "replace")) if reply.status == 200 else None
     if found is None:
         return None
-    weights: dict[Slot, int] = {slot: int(share) for slot, share in zip(SLOTS, found.groups()[:2], strict=True)}
+    weights: dict[Slot, int] = {
+        slot: int(share) for slot, share in zip(SLOTS, found.groups()[:2], strict=True)
+    }
     backup = next((slot for slot in SLOTS if slot == found[3]), None)
     return Generation(Traffic({s: w for s, w in weights.items() if w}, backup), found[4], found[5])
 

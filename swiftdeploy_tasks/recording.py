@@ -42,6 +42,7 @@ class Invocation:
 
 INVOCATION = Invocation()
 _RUNS: list[Run] = []
+_DOCUMENTS: dict[str, dict[str, Any]] = {}
 
 
 class Run:
@@ -85,6 +86,14 @@ class _Noted(Argument):
 
     owner = ""
 
+    @classmethod
+    def of(cls, argument: Argument, owner: str) -> _Noted:
+        """Return the same argument as one that tells."""
+        noted = cls.__new__(cls)
+        noted.__dict__.update(vars(argument))
+        noted.owner = owner
+        return noted
+
     def set_value(self, value: Any, cast: bool = True) -> None:
         super().set_value(value, cast)
         INVOCATION.verb = self.owner
@@ -94,7 +103,7 @@ class _Noted(Argument):
             INVOCATION.wait = float(self.value)
 
 
-class RecordedTask(Task):  # type: ignore[misc]
+class RecordedTask(Task[Any]):
     """A task whose every run is recorded.
 
     `writes` takes the project's lock; `needs_history` stops before anything moves where the history cannot
@@ -110,10 +119,12 @@ class RecordedTask(Task):  # type: ignore[misc]
         document: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(body, *args, auto_shortflags=False, **kwargs)
+        kwargs["auto_shortflags"] = False
+        super().__init__(body, *args, **kwargs)
         self.writes = writes
         self.needs_history = needs_history
         self.document = document or {}
+        _DOCUMENTS[self.verb] = self.document
 
     @property
     def verb(self) -> str:
@@ -122,11 +133,7 @@ class RecordedTask(Task):  # type: ignore[misc]
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the arguments, each telling the invocation when it is given."""
-        arguments = super().get_arguments(ignore_unknown_help)
-        for argument in arguments:
-            argument.__class__ = _Noted
-            argument.owner = self.verb
-        return list(arguments)
+        return [_Noted.of(argument, self.verb) for argument in super().get_arguments(ignore_unknown_help)]
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Run the task; raises Exit with the code that its end calls for."""
@@ -144,7 +151,9 @@ class RecordedTask(Task):  # type: ignore[misc]
         except KeyboardInterrupt:
             problem = Interrupted("interrupted", f"invoke {self.verb}")
         except BaseException as bug:
-            run.note("finished", "error", exit_code=1, error=f"{type(bug).__name__}: {bug}", duration_ms=_ms(began))
+            run.note(
+                "finished", "error", exit_code=1, error=f"{type(bug).__name__}: {bug}", duration_ms=_ms(began)
+            )
             raise
         finally:
             _RUNS.pop()
@@ -158,7 +167,9 @@ class RecordedTask(Task):  # type: ignore[misc]
 
     def _start(self, run: Run) -> None:
         if self.writes and INVOCATION.lock is None:
-            INVOCATION.lock = lock.acquire(run.settings.state, verb=INVOCATION.verb or self.verb, wait=INVOCATION.wait)
+            INVOCATION.lock = lock.acquire(
+                run.settings.state, verb=INVOCATION.verb or self.verb, wait=INVOCATION.wait
+            )
         begin = run.record if self.needs_history else run.note
         begin("started", who=lock.who(), argv=INVOCATION.verb or self.verb)
         run.screen.line(self.verb, "head")
@@ -171,12 +182,13 @@ class RecordedTask(Task):  # type: ignore[misc]
             return
         own = problem is None or problem.exit_code not in (8, 130)
         error = {"kind": problem.kind, "message": problem.message, "next": problem.next} if problem else None
+        fields = run.document if own else {"engine": run.document["engine"], **_DOCUMENTS.get(asked, {})}
         document = {
             "task": self.verb if own else asked,
             "ok": problem is None,
             "exit_code": problem.exit_code if problem else 0,
             "error": error,
-            **run.document,
+            **fields,
         }
         print(json.dumps(document, ensure_ascii=False, default=str), file=sys.stdout, flush=True)
 

@@ -56,7 +56,8 @@ class Screen:
         word = "allowed" if verdict.allow else "refused"
         _print(
             self.stream,
-            f"  {verdict.domain}: {word} by {verdict.answered_by}, policy {verdict.revision}, {verdict.duration_ms:.0f} ms",
+            f"  {verdict.domain}: {word} by {verdict.answered_by}"
+            f" (policy {verdict.revision}, {verdict.duration_ms:.0f} ms)",
             tone,
         )
         for check in verdict.checks:
@@ -101,4 +102,6 @@ def _print(stream: TextIO, text: str, tone: str = "") -> None:
         return
     from rich.console import Console
 
-    Console(file=stream, highlight=False).print(text, style=_COLOURS[tone] or None, markup=False, soft_wrap=True)
+    Console(file=stream, highlight=False).print(
+        text, style=_COLOURS[tone] or None, markup=False, soft_wrap=True
+    )

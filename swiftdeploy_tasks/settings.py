@@ -88,7 +88,11 @@ def find(start: Path | None = None, *, state: str = "") -> Settings:
     """
     here = (start or Path.cwd()).resolve()
     root = next(
-        (f for f in (here, *here.parents) if (f / "manifest.yaml").is_file() or (f / ".swiftdeploy").is_dir()),
+        (
+            f
+            for f in (here, *here.parents)
+            if (f / "manifest.yaml").is_file() or (f / ".swiftdeploy").is_dir()
+        ),
         None,
     )
     project = root or here

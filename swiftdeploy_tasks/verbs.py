@@ -7,6 +7,7 @@ carries values between the rooms and has no rule of its own.
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from swiftdeploy_tasks import admission, apply, artifacts, checks, manifest, releases
@@ -56,12 +57,14 @@ def _findings(run: Run) -> tuple[Finding, ...]:
     try:
         asked = read_manifest(run)
     except ManifestProblems as error:
-        lines = tuple(problem.text for problem in error.problems)
-        return checks.unread(lines, name=error.problems[0].stage, next=error.next)
+        problems = tuple(Finding(p.stage, False, p.text, error.next) for p in error.problems)
+        return checks.with_the_rest(problems, "the manifest is not valid")
     try:
         engine = engine_of(run)
     except PreflightError as error:
-        return (checks.without_engine(error),)
+        return checks.with_the_rest(
+            (Finding("engine", False, error.message, error.next),), "there is no engine"
+        )
     return checks.all_of(run.settings, asked, engine)
 
 
@@ -80,7 +83,8 @@ def render(run: Run) -> None:
         artifacts.write(changes, aside=aside)
     except OSError as error:
         raise PreflightError(
-            f"{error.filename or run.settings.root} cannot be written: {error.strerror}", "make the folder writable"
+            f"{error.filename or run.settings.root} cannot be written: {error.strerror}",
+            "make the folder writable",
         ) from None
     run.screen.changes(changes, diff=True)
     if any(change.state == "mended" for change in changes):
@@ -131,7 +135,7 @@ def _before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question,
     )
     nginx = artifacts.render_nginx(
         asked,
-        engine.candidate_site(),
+        engine.candidate_site(asked),
         folders=run.settings.template_folders,
         addresses={},
         traffic=Traffic(),
@@ -186,9 +190,16 @@ def _ask(run: Run, question: Question, asked: Manifest, engine: Engine, rules: B
     try:
         verdict = admission.ask(question, rules, port=asked.opa.port, server=server)
     except GateUnavailable as error:
-        run.record("verdict", "unanswered", domain=question.domain, input=dict(question.input), revision=rules.revision, error=error.message)
+        run.note(
+            "verdict",
+            "unanswered",
+            domain=question.domain,
+            input=dict(question.input),
+            revision=rules.revision,
+            error=error.message,
+        )
         raise
-    run.record(
+    run.note(
         "verdict",
         "allowed" if verdict.allow else "refused",
         input=dict(question.input),
@@ -215,43 +226,47 @@ def _job(run: Run, asked: Manifest, engine: Engine) -> apply.Job:
 def _secrets(asked: Manifest) -> dict[str, str]:
     sources = [variable.from_env for variable in asked.services.env if variable.from_env]
     if unset := [source for source in sources if source not in os.environ]:
-        raise PreflightError(f"services.env takes a secret from {unset[0]}, which is not set", f"export {unset[0]}=…")
+        raise PreflightError(
+            f"services.env takes a secret from {unset[0]}, which is not set", f"export {unset[0]}=…"
+        )
     return {source: os.environ[source] for source in sources}
 
 
 def deploy(run: Run) -> None:
     """Converge what runs to the manifest; on failure, undo."""
     asked, engine = read_manifest(run), engine_of(run)
+    began = time.monotonic()
     run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
     job = _job(run, asked, engine)
     with run.screen.working("building and pulling what is missing"):
         engine.obtain(asked, run.say)
-    engine.prepare(asked)
+    if problem := failure((checks.nginx(run.settings, asked, engine),)):
+        raise problem
     before = apply.look(engine)
-    release = engine.release(asked)
-    serving = before.traffic.leader
-    _tell_target(run, before, release, asked)
-    goal = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
-    steps = plan(before, goal)
     choice.record(run.settings, engine.name)
-    if not steps:
-        run.say(f"nothing to do: version {release.version} ({release.mode}) serves in app-{serving}")
     try:
+        engine.prepare(asked)
+        release = engine.release(asked)
+        _tell_target(run, before, release, asked)
         with run.screen.working("deploying"):
-            apply.apply(job, steps)
+            _converge(run, job, before, release)
     except (SwiftDeployError, KeyboardInterrupt, OSError):
         _go_back(run, job, before)
         raise
     finally:
-        run.document["spent"] = job.spent
-    after = apply.look(engine)
+        run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
+
+
+def _converge(run: Run, job: apply.Job, before: State, release: Release) -> None:
+    steps = plan(before, apply.goal(job, release, confirmed=releases.present(run.settings.releases)))
+    apply.apply(job, steps)
+    serving = apply.look(job.engine).traffic.leader
     run.invocation.carried["confirmed"] = True
     releases.confirm(run.settings.releases, release)
-    run.document["slot"] = after.traffic.leader
-    run.screen.line(
-        f"  version {release.version} ({release.mode}) serves at {run.document['url']} from app-{after.traffic.leader}",
-        "pass",
-    )
+    run.document["slot"] = serving
+    done = "serves" if steps else "serves already, nothing to do"
+    told = f"version {release.version} ({release.mode}) {done}, at {run.document['url']} from app-{serving}"
+    run.screen.line(f"  {told}", "pass")
 
 
 def _tell_target(run: Run, before: State, release: Release, asked: Manifest) -> None:
@@ -264,7 +279,13 @@ def _tell_target(run: Run, before: State, release: Release, asked: Manifest) -> 
         "slot": before.traffic.leader,
         "url": f"http://127.0.0.1:{asked.nginx.port}/",
     }
-    run.record("target", release=release.id, previous=previous.id if previous else None, mode=release.mode, version=release.version)
+    run.record(
+        "target",
+        release=release.id,
+        previous=previous.id if previous else None,
+        mode=release.mode,
+        version=release.version,
+    )
 
 
 def _go_back(run: Run, job: apply.Job, before: State) -> None:
@@ -315,7 +336,8 @@ def status(run: Run) -> None:
     for slot, there in slots.items():
         if there:
             health = "healthy" if there["healthy"] else "NOT healthy"
-            run.say(f"app-{slot}: version {there['version']} ({there['mode']}), weight {there['weight']}, {health}")
+            share = f"weight {there['weight']}, {health}"
+            run.say(f"app-{slot}: version {there['version']} ({there['mode']}), {share}")
 
 
 def _slot_document(seen: State, slot: Slot) -> dict[str, Any] | None:
@@ -363,8 +385,9 @@ def _clean(run: Run) -> list[str]:
             removed.append(f"{run.settings.state.name}/{path.name}")
     for name in artifacts.ROOT_FILES:
         path = run.settings.root / name
-        if path.exists() and artifacts.content_digest(path.read_text(encoding="utf-8", errors="replace")[:200]):
+        if path.exists() and artifacts.content_digest(
+            path.read_text(encoding="utf-8", errors="replace")[:200]
+        ):
             path.unlink()
             removed.append(name)
     return removed
-

@@ -25,7 +25,8 @@ def choose(settings: Settings, manifest: Manifest) -> Engine:
     asked = manifest.engine
     if asked != "auto" and running and running != asked:
         raise PreflightError(
-            f"engine is {asked} in manifest.yaml, and this project runs on the {running} engine", "invoke teardown"
+            f"engine is {asked} in manifest.yaml, and this project runs on the {running} engine",
+            "invoke teardown",
         )
     if asked == "auto":
         asked = "docker" if running == "docker" or (not running and docker_is_here()) else "local"

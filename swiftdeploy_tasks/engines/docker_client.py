@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from swiftdeploy_tasks.errors import EngineError, PreflightError
@@ -55,7 +55,9 @@ def client() -> DockerClient:
 
 
 @contextmanager
-def translated(what: str, *, kind: type[EngineError] = EngineError, next: str = "invoke validate") -> Iterator[None]:
+def translated(
+    what: str, *, kind: type[EngineError] = EngineError, next: str = "invoke validate"
+) -> Iterator[None]:
     """Turn the engine's own errors into ours: `what` says what was tried."""
     import requests
     from docker.errors import DockerException
@@ -82,7 +84,12 @@ def ours(home: str) -> dict[str, Container]:
     """Return our containers by service (`nginx`, `opa`, `app-blue`, …), whatever their state."""
     with translated("the containers cannot be listed"):
         found = client().containers.list(all=True, ignore_removed=True, filters={"label": f"{HOME}={home}"})
-    return {one.labels.get(SERVICE, one.name): one for one in found}
+    return {str(one.labels.get(SERVICE, one.name)): one for one in found}
+
+
+def last_lines(container: Container, lines: int | Literal["all"]) -> str:
+    """Return what the container printed last; "all" for all of it."""
+    return b"".join(container.logs(tail=lines, stream=True)).decode("utf-8", "replace")
 
 
 def labels(project: str, home: str) -> dict[str, str]:

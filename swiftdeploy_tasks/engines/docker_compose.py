@@ -26,7 +26,9 @@ def version() -> str:
     if said.returncode or not found:
         raise PreflightError("the docker compose plugin is not installed", "install Docker Compose v2")
     if int(found[1]) < 2:
-        raise PreflightError(f"docker compose is {said.stdout.strip()}, and v2 is needed", "install Docker Compose v2")
+        raise PreflightError(
+            f"docker compose is {said.stdout.strip()}, and v2 is needed", "install Docker Compose v2"
+        )
     return said.stdout.strip()
 
 
@@ -41,12 +43,15 @@ def up(name: str, file: Path, service: str, secrets: Mapping[str, str]) -> None:
     said = _run(["-p", name, "-f", str(file), "up", "-d", "--no-deps", "--no-build", service], secrets)
     if said.returncode:
         raise EngineError(
-            f"{service} cannot be started: {_last_line(said.stderr)}", "invoke validate",
+            f"{service} cannot be started: {_last_line(said.stderr)}",
+            "invoke validate",
             log=tuple(said.stderr.strip().splitlines()[-10:]),
         )
 
 
-def _run(words: list[str], secrets: Mapping[str, str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    words: list[str], secrets: Mapping[str, str], text: str | None = None
+) -> subprocess.CompletedProcess[str]:
     own = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     try:
         return subprocess.run(
@@ -61,9 +66,13 @@ def _run(words: list[str], secrets: Mapping[str, str], text: str | None = None) 
             env={**own, "DOCKER_HOST": docker_client.address(), **secrets},
         )
     except FileNotFoundError:
-        raise PreflightError("there is no docker command on PATH", "install the Docker CLI with Compose v2") from None
+        raise PreflightError(
+            "there is no docker command on PATH", "install the Docker CLI with Compose v2"
+        ) from None
     except subprocess.TimeoutExpired:
-        raise EngineError(f"docker compose {words[-1]} took longer than {SECONDS} s", "invoke validate") from None
+        raise EngineError(
+            f"docker compose {words[-1]} took longer than {SECONDS} s", "invoke validate"
+        ) from None
 
 
 def _last_line(text: str) -> str:

@@ -15,7 +15,14 @@ from swiftdeploy_tasks.manifest import Build, Manifest
 
 CONTEXT = "swiftdeploy.context"
 KEPT = 5
-_GENERATED = (".swiftdeploy", "history.jsonl", "nginx.conf", "docker-compose.yml", "audit_report.md", "audit_report.html")
+_GENERATED = (
+    ".swiftdeploy",
+    "history.jsonl",
+    "nginx.conf",
+    "docker-compose.yml",
+    "audit_report.md",
+    "audit_report.html",
+)
 
 
 def identity(name: str) -> str:
@@ -29,10 +36,14 @@ def pull(name: str, say: Say) -> None:
     if _find(name):
         return
     say(f"pulling {name}")
-    with docker_client.translated(f"{name} cannot be pulled", kind=ImageError, next="correct the image in manifest.yaml"):
+    with docker_client.translated(
+        f"{name} cannot be pulled", kind=ImageError, next="correct the image in manifest.yaml"
+    ):
         for event in docker_client.client().api.pull(name, stream=True, decode=True):
             if "error" in event:
-                raise ImageError(f"{name} cannot be pulled: {event['error']}", "correct the image in manifest.yaml")
+                raise ImageError(
+                    f"{name} cannot be pulled: {event['error']}", "correct the image in manifest.yaml"
+                )
 
 
 def is_stale(manifest: Manifest, root: Path) -> bool:
@@ -66,7 +77,9 @@ def build(manifest: Manifest, root: Path, say: Say) -> None:
 def _follow(events: Iterable[Mapping[str, Any]], name: str, log: list[str], say: Say) -> None:
     for event in events:
         if "error" in event:
-            raise ImageError(f"{name} cannot be built: {event['error'].strip()}", "invoke build", log=tuple(log[-15:]))
+            raise ImageError(
+                f"{name} cannot be built: {event['error'].strip()}", "invoke build", log=tuple(log[-15:])
+            )
         for line in str(event.get("stream", "")).splitlines():
             if line.strip():
                 log.append(line)
@@ -84,7 +97,8 @@ def context_digest(build: Build, root: Path) -> str:
     folder = root / build.context
     if not (folder / build.dockerfile).is_file():
         raise PreflightError(
-            f"services.build names {build.dockerfile} in {folder}, and there is none", "correct services.build"
+            f"services.build names {build.dockerfile} in {folder}, and there is none",
+            "correct services.build",
         )
     ignore = folder / ".dockerignore"
     patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
@@ -92,7 +106,7 @@ def context_digest(build: Build, root: Path) -> str:
     total = hashlib.sha256(repr((build.dockerfile, build.args)).encode())
     for name in sorted(exclude_paths(str(folder), rules, build.dockerfile)):
         path = folder / name
-        if name.split(os.sep)[0] in {*_GENERATED, "manifest.yaml"} or name.endswith(".pyc"):
+        if Path(name).parts[0] in {*_GENERATED, "manifest.yaml"} or name.endswith(".pyc"):
             continue
         total.update(f"\0{name}\0".encode("utf-8", "surrogateescape"))
         if path.is_symlink():

@@ -23,7 +23,17 @@ from swiftdeploy_tasks.engines.protocol import Facts, Say
 from swiftdeploy_tasks.errors import AppUnhealthy, GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
-from swiftdeploy_tasks.release import SLOTS, Placement, Proxy, Release, Site, Slot, State, from_label, from_manifest
+from swiftdeploy_tasks.release import (
+    SLOTS,
+    Placement,
+    Proxy,
+    Release,
+    Site,
+    Slot,
+    State,
+    from_label,
+    from_manifest,
+)
 
 HOST = "127.0.0.1"
 SPEC = "process-1"
@@ -41,10 +51,15 @@ class LocalEngine:
     def check(self, manifest: Manifest) -> tuple[Finding, ...]:
         """See `Engine.check`."""
         engine = Finding("engine", True, f"local: processes on {HOST}")
+        if other := local_processes.other_home(manifest.name, str(self.home)):
+            message = f"the name {manifest.name!r} is taken: the project whose state is {other} runs under it"
+            engine = Finding("engine", False, message, "choose another name in manifest.yaml")
         if unusable := sorted({sign for sign in '"$\\{};\n' if sign in str(self.home)}):
             signs = " ".join(unusable)
             engine = Finding(
-                "engine", False, f"the state folder {self.home} holds {signs}, which nginx cannot read in a path",
+                "engine",
+                False,
+                f"the state folder {self.home} holds {signs}, which nginx cannot read in a path",
                 "move the project, or set INVOKE_SWIFTDEPLOY_STATE",
             )
         compose = Finding("compose", None, "not made on local: nothing runs through compose")
@@ -58,10 +73,14 @@ class LocalEngine:
             return Finding("image", False, error.message, error.next)
         if words[0] != "python" and not shutil.which(words[0]) and not (self.root / words[0]).is_file():
             return Finding(
-                "image", False, f"services.process starts {words[0]!r}, which is neither on PATH nor in the project",
+                "image",
+                False,
+                f"services.process starts {words[0]!r}, which is neither on PATH nor in the project",
                 "correct services.process in manifest.yaml",
             )
-        return Finding("image", True, f"will run: {' '.join(words)}" + (f", from a copy of {kept.name}" if kept else ""))
+        return Finding(
+            "image", True, f"will run: {' '.join(words)}" + (f", from a copy of {kept.name}" if kept else "")
+        )
 
     def held_ports(self) -> frozenset[int]:
         """See `Engine.held_ports`."""
@@ -69,7 +88,9 @@ class LocalEngine:
         held = set()
         for process in [*(one.process for one in self._of_part("opa")), *([master] if master else [])]:
             with suppress(psutil.Error):
-                held |= {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+                held |= {
+                    c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN
+                }
         return frozenset(held)
 
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
@@ -86,10 +107,15 @@ class LocalEngine:
         seen = binary.stat()
         return f"{binary}:{seen.st_size}:{seen.st_mtime_ns}"
 
-    def candidate_site(self) -> Site:
+    def candidate_site(self, manifest: Manifest) -> Site:
         """See `Engine.candidate_site`: files that nginx may open and leave behind nowhere."""
         return Site(
-            bind=f"{HOST}:", operators=(HOST,), resolver="", pid="nginx.pid", temp=".", error_log="stderr",
+            bind=f"{HOST}:",
+            operators=(HOST,),
+            resolver="",
+            pid="nginx.pid",
+            temp=".",
+            error_log="stderr",
             access_logs=("/dev/null",),
         )
 
@@ -151,20 +177,23 @@ class LocalEngine:
 
     def proxy_spec(self, manifest: Manifest, compose: str) -> str:
         """See `Engine.proxy_spec`."""
-        made_of = [manifest.name, manifest.nginx.port, manifest.nginx.operator_port, self.nginx_identity(manifest)]
+        made_of = [
+            manifest.name,
+            manifest.nginx.port,
+            manifest.nginx.operator_port,
+            self.nginx_identity(manifest),
+        ]
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
     def slot_spec(self, slot: Slot, compose: str) -> str:
         """See `Engine.slot_spec`: all that makes a process is in its release."""
         return SPEC
 
-    def start_proxy(self, manifest: Manifest, spec: str) -> None:
+    def start_proxy(self, project: str, spec: str, operator_port: int) -> None:
         """See `Engine.start_proxy`."""
         if master := local_nginx.master(self._nginx):
             local_nginx.end(master)
-        local_nginx.start(
-            self._nginx, self._logs / "nginx.log", spec=spec, operator_port=manifest.nginx.operator_port
-        )
+        local_nginx.start(self._nginx, self._logs / "nginx.log", spec=spec, operator_port=operator_port)
 
     def test_candidate(self, folder: Path) -> None:
         """See `Engine.test_candidate`."""
@@ -184,13 +213,18 @@ class LocalEngine:
             raise ProxyError("nginx does not run any more", "invoke deploy", log=self.logs("nginx"))
         return master
 
-    def start_slot(self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]) -> None:
+    def start_slot(
+        self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]
+    ) -> None:
         """See `Engine.start_slot`."""
         copy = self._copy(release)
         try:
             local_processes.start(
                 release.process,
-                environment={local_processes.PROJECT: manifest.name, **self._environment(slot, release, secrets)},
+                environment={
+                    local_processes.PROJECT: manifest.name,
+                    **self._environment(slot, release, secrets),
+                },
                 folder=copy if any(copy.iterdir()) else self.root,
                 log=self._logs / f"app-{slot}.log",
             )
@@ -235,7 +269,9 @@ class LocalEngine:
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.prepare_opa`."""
         if not shutil.which("opa"):
-            raise GateUnavailable("gate is server and there is no opa on PATH", "set gate: embedded in manifest.yaml")
+            raise GateUnavailable(
+                "gate is server and there is no opa on PATH", "set gate: embedded in manifest.yaml"
+            )
         files.make_folder(self._logs)
 
     def opa_spec(self, manifest: Manifest, compose: str) -> str:
@@ -251,8 +287,18 @@ class LocalEngine:
         address = f"{HOST}:{manifest.opa.port}"
         say(f"starting opa on {address}")
         local_processes.start(
-            ["opa", "run", "--server", "--addr", address, "--bundle", str(self.home / "bundle"), "--watch",
-             "--log-level", "error"],
+            [
+                "opa",
+                "run",
+                "--server",
+                "--addr",
+                address,
+                "--bundle",
+                str(self.home / "bundle"),
+                "--watch",
+                "--log-level",
+                "error",
+            ],
             environment={
                 local_processes.PROJECT: manifest.name,
                 local_processes.HOME: str(self.home),

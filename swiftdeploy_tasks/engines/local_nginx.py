@@ -69,7 +69,11 @@ def test(prefix: Path, conf: Path) -> None:
     )
     if said.returncode:
         words = first_complaint(said.stderr)
-        raise ProxyError(f"nginx refuses the configuration: {words}", "invoke validate", log=tuple(said.stderr.splitlines()))
+        raise ProxyError(
+            f"nginx refuses the configuration: {words}",
+            "invoke validate",
+            log=tuple(said.stderr.splitlines()),
+        )
 
 
 def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
@@ -77,7 +81,17 @@ def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
     globals_ = f"env SWIFTDEPLOY_OPERATOR_PORT={operator_port}; env SWIFTDEPLOY_SPEC={spec};"
     if os.geteuid() == 0:
         globals_ += " user root;"
-    words = [find_nginx(), "-p", f"{prefix}/", "-e", str(log), "-c", str(prefix / "nginx.conf"), "-g", globals_]
+    words = [
+        find_nginx(),
+        "-p",
+        f"{prefix}/",
+        "-e",
+        str(log),
+        "-c",
+        str(prefix / "nginx.conf"),
+        "-g",
+        globals_,
+    ]
     said = subprocess.run(
         words,
         capture_output=True,

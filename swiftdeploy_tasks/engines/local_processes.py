@@ -34,7 +34,11 @@ class Found:
     def runs(self) -> bool:
         """False for one that was stopped by a signal: it answers nobody."""
         try:
-            return self.process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD, psutil.STATUS_STOPPED}
+            return self.process.status() not in {
+                psutil.STATUS_ZOMBIE,
+                psutil.STATUS_DEAD,
+                psutil.STATUS_STOPPED,
+            }
         except psutil.NoSuchProcess:
             return False
 
@@ -50,13 +54,27 @@ def ours(home: str) -> Iterator[Found]:
             continue
 
 
+def other_home(project: str, home: str) -> str:
+    """Return the home of another project of this name that runs on this host, "" when there is none."""
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+        except psutil.Error:
+            continue
+        if environment.get(PROJECT) == project and environment.get(HOME, home) != home:
+            return environment[HOME]
+    return ""
+
+
 def heads(found: Sequence[Found]) -> list[Found]:
     """Return those that were not started by another of the same."""
     pids = {one.process.pid for one in found}
     return [one for one in found if one.process.ppid() not in pids]
 
 
-def start(words: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+def start(
+    words: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path
+) -> subprocess.Popen[bytes]:
     """Start a process that outlives us, in a session of its own, printing into `log`; raises OSError."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     with log.open("wb") as out:

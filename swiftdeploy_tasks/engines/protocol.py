@@ -33,8 +33,15 @@ class Facts:
 class Engine(Protocol):
     """One place to run nginx, OPA and two slots."""
 
-    name: str
-    gate: str
+    @property
+    def name(self) -> str:
+        """Return what the manifest calls it."""
+        ...
+
+    @property
+    def gate(self) -> str:
+        """Return the answerer that `gate: auto` stands for here: server or embedded."""
+        ...
 
     def check(self, manifest: Manifest) -> tuple[Finding, ...]:
         """Make the checks `engine`, `image` and `compose` that are the engine's own."""
@@ -47,16 +54,16 @@ class Engine(Protocol):
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
         """Let the real nginx read candidate files, without network; return its version.
 
-        Raises ProxyError when it refuses, PreflightError when it is too old, LookupError when it is not here yet.
+        Raises ProxyError when it refuses, PreflightError when it is too old.
         """
         ...
 
     def nginx_identity(self, manifest: Manifest) -> str:
-        """Return what tells this nginx from another (an image id, a binary), "" when it is not here yet."""
+        """Return what tells this nginx from another (an image id, a binary), "" while it is not here."""
         ...
 
-    def candidate_site(self) -> Site:
-        """Return a site with which files can be tested before anything of ours exists."""
+    def candidate_site(self, manifest: Manifest) -> Site:
+        """Return a site with which files can be tested, also before anything of ours exists."""
         ...
 
     def obtain(self, manifest: Manifest, say: Say) -> None:
@@ -64,7 +71,7 @@ class Engine(Protocol):
         ...
 
     def release(self, manifest: Manifest) -> Release:
-        """Return the release that the manifest gives here and now; raises PreflightError when it has no artifact."""
+        """Return the release that the manifest gives now; raises PreflightError where nothing can run."""
         ...
 
     def keep(self, manifest: Manifest, release: Release) -> None:
@@ -72,7 +79,7 @@ class Engine(Protocol):
         ...
 
     def prepare(self, manifest: Manifest) -> None:
-        """Make the networks, volumes and folders that are missing; raises PreflightError when they are another's."""
+        """Make the networks, volumes and folders that are missing; raises PreflightError for another's."""
         ...
 
     def facts(self, manifest: Manifest) -> Facts:
@@ -95,8 +102,8 @@ class Engine(Protocol):
         """Return the digest of how the slot is to be run."""
         ...
 
-    def start_proxy(self, manifest: Manifest, spec: str) -> None:
-        """Start nginx, removing one of ours that is there in another form; raises ProxyError."""
+    def start_proxy(self, project: str, spec: str, operator_port: int) -> None:
+        """Start nginx on the applied files, in the place of one of ours that is there; raises ProxyError."""
         ...
 
     def test_candidate(self, folder: Path) -> None:
@@ -111,7 +118,9 @@ class Engine(Protocol):
         """Return nginx's workers by pid; True where one is shutting down."""
         ...
 
-    def start_slot(self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]) -> None:
+    def start_slot(
+        self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]
+    ) -> None:
         """Start the release, which was kept, in the slot, which is free; `secrets` by the caller's names.
 
         Raises AppUnhealthy or EngineError.

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ _EXPONENT = re.compile(r"(?<= )-?[\d.]+e[-+]?\d+(?=,?$)", re.MULTILINE)
 class Bundle:
     """Rego modules by file name, the text of data.json, and the revision: 16 hex digits over both."""
 
-    modules: tuple[tuple[str, str], ...]
-    data: str
+    modules: tuple[tuple[str, str], ...] = field(repr=False)
+    data: str = field(repr=False)
     revision: str
 
     @property

@@ -1,0 +1,99 @@
+"""nginx in a container: tested without network, reloaded by exec, its workers read from the engine's top.
+
+It is never reloaded by the engine's kill call, which switches the container's restart policy off for good.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from swiftdeploy_tasks import artifacts
+from swiftdeploy_tasks.engines import docker_client
+from swiftdeploy_tasks.engines.docker_client import client, translated
+from swiftdeploy_tasks.engines.local_nginx import OLDEST, first_complaint
+from swiftdeploy_tasks.errors import PreflightError, ProxyError
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+CONF = f"{artifacts.NGINX_MOUNT}/nginx.conf"
+LOG_FOLDER = "/var/log/swiftdeploy"
+
+
+def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
+    """Let the image's nginx read candidate files in a container without network; return its version.
+
+    Raises ProxyError when it refuses, PreflightError when it is too old.
+    """
+    with translated(f"{image} cannot be run", kind=ProxyError):
+        container = client().containers.create(
+            image,
+            entrypoint=["sh", "-c", f"nginx -v && nginx -t -q -e /dev/stderr -c {CONF}"],
+            command=[],
+            name=f"{project}-nginx-test-{uuid.uuid4().hex[:8]}",
+            user="101:101",
+            network_mode="none",
+            cap_drop=["ALL"],
+            tmpfs={LOG_FOLDER: "mode=1777"},
+            labels=docker_client.labels(project, home),
+        )
+        try:
+            container.put_archive("/", _archive(files))
+            container.start()
+            code = container.wait(timeout=30)["StatusCode"]
+            said = docker_client.last_lines(container, "all")
+        finally:
+            container.remove(force=True)
+    version = _version(said, image)
+    if code:
+        log = tuple(said.splitlines())
+        words = first_complaint(said)
+        raise ProxyError(f"nginx refuses the configuration: {words}", "invoke validate", log=log)
+    return f"nginx {version} ({image})"
+
+
+def run(nginx: Container | None, words: Sequence[str], problem: str) -> None:
+    """Call nginx inside its container; raises ProxyError, which begins with `problem`."""
+    if nginx is None:
+        raise ProxyError("nginx does not run any more", "invoke deploy")
+    with translated(problem, kind=ProxyError):
+        code, said = nginx.exec_run(["nginx", "-e", "/dev/stderr", *words])
+    if code:
+        text = cast(bytes, said).decode("utf-8", "replace")
+        log = tuple(text.splitlines())
+        raise ProxyError(f"{problem}: {first_complaint(text)}", "invoke validate", log=log)
+
+
+def workers(nginx: Container) -> dict[int, bool]:
+    """Return the workers by their pid on the host; True where one is shutting down."""
+    with translated("nginx's processes cannot be listed", kind=ProxyError):
+        rows = nginx.top(ps_args="-eo pid,ppid,args")["Processes"] or []
+    titles = {int(row[0]): " ".join(row[2:]) for row in rows}
+    workers = {pid: title for pid, title in titles.items() if title.startswith("nginx: worker process")}
+    return {pid: "shutting down" in title for pid, title in workers.items()}
+
+
+def _archive(files: Mapping[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"{artifacts.NGINX_MOUNT.lstrip('/')}/{name}")
+            entry.size, entry.mode = len(text.encode()), 0o644
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def _version(said: str, image: str) -> str:
+    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+    if not found:
+        raise PreflightError(f"{image} does not say which nginx it is: {said[:200]!r}", "correct nginx.image")
+    if tuple(map(int, found.groups())) < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        message = f"{image} is {found[0]}, and at least {wanted} is needed"
+        raise PreflightError(message, "choose a newer nginx.image")
+    return found[0].removeprefix("nginx/")

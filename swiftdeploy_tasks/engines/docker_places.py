@@ -1,0 +1,96 @@
+"""The networks and the volume that containers of ours share: made, refused when another's, listed.
+
+Made here and not by compose, so that nginx's configuration can know the network's gateway before nginx
+starts, and so that the volume is writable for users that neither image has a folder for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swiftdeploy_tasks.engines import docker_client
+from swiftdeploy_tasks.engines.docker_client import client, translated
+
+
+def make_network(project: str, name: str, driver: str, home: str) -> None:
+    """Make the network unless it is there; raises PreflightError when it is another's."""
+    from docker.errors import NotFound
+
+    with translated(f"the network {name} cannot be made"):
+        try:
+            found = client().networks.get(name)
+            docker_client.refuse_stranger("network", name, labels_of(found), home)
+        except NotFound:
+            client().networks.create(name, driver=driver, labels=docker_client.labels(project, home))
+
+
+def make_volume(project: str, name: str, image: str, home: str) -> None:
+    """Make the log volume unless it is there, and let every user write to it, by one run of `image`."""
+    from docker.errors import NotFound
+
+    labels = docker_client.labels(project, home)
+    with translated(f"the volume {name} cannot be made"):
+        try:
+            found = client().volumes.get(name)
+            return docker_client.refuse_stranger("volume", name, labels_of(found), home)
+        except NotFound:
+            volume = client().volumes.create(name, labels=labels)
+        try:
+            client().containers.run(
+                image,
+                entrypoint=["chmod", "1777", "/v"],
+                command=[],
+                user="0:0",
+                read_only=True,
+                cap_drop=["ALL"],
+                network_mode="none",
+                volumes={name: {"bind": "/v", "mode": "rw"}},
+                labels=labels,
+                remove=True,
+            )
+        except BaseException:
+            volume.remove(force=True)
+            raise
+
+
+def refuse_strangers(wanted: list[tuple[str, str]], home: str) -> None:
+    """Raise PreflightError when one of these (kind, name) is there and belongs to somebody else."""
+    from docker.errors import NotFound
+
+    for kind, name in wanted:
+        with translated(f"the {kind} {name} cannot be looked up"):
+            try:
+                found = getattr(client(), f"{kind}s").get(name)
+            except NotFound:
+                continue
+        docker_client.refuse_stranger(kind, name, labels_of(found), home)
+
+
+def gateways(network: str) -> tuple[str, ...]:
+    """Return the IPv4 gateways of the network: where a request from this host arrives from."""
+    from docker.errors import NotFound
+
+    with translated(f"the network {network} cannot be looked up"):
+        try:
+            pools = client().networks.get(network).attrs["IPAM"]["Config"] or []
+        except NotFound:
+            return ()
+    return tuple(pool["Gateway"] for pool in pools if "." in pool.get("Gateway", ""))
+
+
+def networks(home: str) -> list[Any]:
+    """Return the networks that are ours."""
+    with translated("the networks cannot be listed"):
+        return list(client().networks.list(filters={"label": f"{docker_client.HOME}={home}"}))
+
+
+def volumes(home: str) -> list[Any]:
+    """Return the volumes that are ours."""
+    with translated("the volumes cannot be listed"):
+        return list(client().volumes.list(filters={"label": f"{docker_client.HOME}={home}"}))
+
+
+def labels_of(found: Any) -> dict[str, str]:
+    """Return the labels of a container, network or volume."""
+    held = found.attrs.get("Labels") or (found.attrs.get("Config") or {}).get("Labels")
+    return dict(held or {})

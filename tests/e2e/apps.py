@@ -1,0 +1,69 @@
+"""Apps that are not well, each a whole program for `Project.use_app`."""
+
+from __future__ import annotations
+
+EXITS = """
+import sys
+print("reading settings", flush=True)
+print("no database at db.example.org", file=sys.stderr, flush=True)
+sys.exit(3)
+"""
+
+MUTE = """
+import os, socket, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+listener = socket.create_server((os.environ["APP_HOST"], int(os.environ["APP_PORT"])))
+print("listening and saying nothing", flush=True)
+held = []
+while True:
+    held.append(listener.accept())
+"""
+
+_SERVER = """
+import os, signal, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        code, kind, body = answer(self.path)
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words):
+        print("answered", self.path, flush=True)
+
+%s
+
+ThreadingHTTPServer((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()
+"""
+
+SICK = _SERVER % """
+def answer(path):
+    return 500, "text/plain", b"the disk is full"
+"""
+
+WRONG_MODE = _SERVER % """
+def answer(path):
+    return 200, "application/json", b'{"status": "ok", "mode": "canary"}'
+"""
+
+# Knows nothing of modes and versions; tells its environment and its command line to whoever asks.
+FOREIGN = _SERVER % """
+import json
+PATTERN = bytes(range(256)) * 4096
+
+def answer(path):
+    if path == "/healthz":
+        return 200, "text/plain", b"fine"
+    if path == "/environment":
+        return 200, "application/json", json.dumps(dict(os.environ)).encode()
+    if path == "/large":
+        return 200, "application/octet-stream", PATTERN * 20
+    return 404, "text/plain", b"nothing here"
+"""

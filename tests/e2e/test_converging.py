@@ -1,0 +1,136 @@
+"""A deploy brings what runs to the manifest, and touches nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from tests.e2e.project import Project, free_ports
+from tests.e2e.wire import status
+
+
+def _app(project: Project) -> str:
+    return next(id for part, id in project.running().items() if part.startswith("app-"))
+
+
+def test_a_second_deploy_changes_nothing(deployed: Project) -> None:
+    before, generation = deployed.running(), deployed.generation()
+    ended = deployed.deploy()
+    assert (deployed.running(), deployed.generation()) == (before, generation)
+    assert "nothing to do" in ended.out
+    assert "nothing would change" in deployed.run("plan").ok().out
+
+
+def test_a_plan_and_a_validate_move_nothing(deployed: Project) -> None:
+    before = deployed.running()
+    deployed.set(services__version="9.9.9")
+    try:
+        assert "9.9.9" in deployed.run("plan").ok().out
+        deployed.run("validate").ok()
+        deployed.run("render").ok()
+        assert deployed.running() == before
+        assert deployed.get("/").json()["version"] == "1.0.0"
+    finally:
+        deployed.set(services__version="1.0.0")
+
+
+def test_a_changed_contact_is_a_reload_and_the_app_stays(deployed: Project) -> None:
+    before, generation = deployed.running(), deployed.generation()
+    deployed.set(contact="other@example.org")
+    steps = deployed.run("plan", "--json").ok().document()["steps"]
+    assert [step["target"] for step in steps] == ["nginx"]
+    deployed.deploy()
+    assert deployed.running() == before
+    assert deployed.generation() != generation
+    assert deployed.get("/metrics").json()["contact"] == "other@example.org"
+
+
+def test_a_changed_version_takes_over_without_a_failed_request(deployed: Project) -> None:
+    before = deployed.running()
+    deployed.set(services__version="2.0.0")
+    planned = deployed.run("plan", "--json").ok().document()
+    assert not planned["in_sync"]
+    seen: Counter[int | None] = Counter()
+    done = threading.Event()
+
+    def load() -> None:
+        while not done.is_set():
+            seen[status(deployed.port, "/")] += 1
+            done.wait(0.01)
+
+    client = threading.Thread(target=load)
+    client.start()
+    try:
+        deployed.deploy()
+    finally:
+        done.set()
+        client.join()
+    assert set(seen) == {200}, seen
+    assert seen[200] > 50
+    assert deployed.get("/").json()["version"] == "2.0.0"
+    after = deployed.running()
+    apps = {part for part in before if part.startswith("app-")}
+    assert len([part for part in after if part.startswith("app-")]) == 1
+    assert not apps & set(after)
+    assert after["nginx"] == before["nginx"]
+    assert "nothing would change" in deployed.run("plan").ok().out
+
+
+def test_a_changed_port_moves_and_the_app_stays(deployed: Project) -> None:
+    app, old = _app(deployed), deployed.port
+    deployed.set(nginx__port=free_ports(1)[0])
+    deployed.deploy()
+    assert deployed.get("/").status == 200
+    assert status(old, "/") is None
+    assert _app(deployed) == app
+    assert "nothing would change" in deployed.run("plan").ok().out
+
+
+def test_a_changed_operator_port_moves_and_the_app_stays(deployed: Project) -> None:
+    app, old = _app(deployed), deployed.operator_port
+    deployed.set(nginx__operator_port=free_ports(1)[0])
+    deployed.deploy()
+    assert deployed.operator("/generation").status == 200
+    assert status(old, "/generation") is None
+    assert _app(deployed) == app
+
+
+def test_an_app_that_died_is_brought_back(deployed: Project) -> None:
+    if deployed.engine == "docker":
+        from tests.e2e.project import docker
+
+        part = next(part for part in deployed.running() if part.startswith("app-"))
+        docker("rm", "-f", f"{deployed.name}-{part}")
+    else:
+        deployed.kill(next(part for part in deployed.running() if part.startswith("app-")))
+    assert not deployed.run("plan", "--json").ok().document()["in_sync"]
+    deployed.deploy()
+    assert deployed.get("/").status == 200
+
+
+def test_an_nginx_that_died_is_brought_back_and_the_app_stays(deployed: Project) -> None:
+    app = _app(deployed)
+    if deployed.engine == "docker":
+        from tests.e2e.project import docker
+
+        docker("rm", "-f", f"{deployed.name}-nginx")
+    else:
+        import psutil
+
+        master = psutil.Process(deployed.processes()["nginx"])
+        for process in [master, *master.children()]:
+            process.kill()
+    deployed.deploy()
+    assert deployed.get("/").status == 200
+    assert _app(deployed) == app
+
+
+@pytest.mark.parametrize("verb", ["status", "validate", "plan"])
+def test_a_verb_works_from_a_folder_below(deployed: Project, verb: str) -> None:
+    below = deployed.root / "app" / "deep"
+    below.mkdir(parents=True, exist_ok=True)
+    deployed.run(verb, folder=below).ok()
+    assert not (below / ".swiftdeploy").exists()
+    below.rmdir()

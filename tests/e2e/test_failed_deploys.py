@@ -1,0 +1,111 @@
+"""A deploy that fails says what failed and why, and leaves what was there before: nothing, or the old release."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e import apps
+from tests.e2e.project import Ended, Project, docker
+
+
+def failed(ended: Ended, code: int, *words: str) -> None:
+    """The verb ended with `code`, named each of `words` and the next command."""
+    assert ended.code == code, ended.said
+    assert "\nnext: " in ended.err
+    assert not [word for word in words if word not in ended.said], ended.said
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (apps.EXITS, ("app-blue", "died", "no database at db.example.org")),
+        (apps.MUTE, ("app-blue", "3 s", "listening and saying nothing")),
+        (apps.SICK, ("app-blue", "/healthz answers 500", "answered /healthz")),
+        (apps.WRONG_MODE, ("app-blue", "mode 'canary'", "'stable'")),
+    ],
+    ids=["exits", "mute", "answers 500", "says another mode"],
+)
+def test_a_first_deploy_of_an_unfit_app_leaves_nothing(
+    project: Project, source: str, words: tuple[str, ...]
+) -> None:
+    project.use_app(source)
+    project.set(services__health={"timeout": 3, "interval": 0.2})
+    failed(project.run("deploy"), 6, *words)
+    assert project.left() == []
+
+
+def test_a_failed_second_deploy_keeps_the_old_release_serving(project: Project) -> None:
+    project.deploy()
+    before = project.running()
+    project.use_app(apps.EXITS)
+    project.set(services__version="2.0.0")
+    failed(project.run("deploy"), 6, "app-green", "no database at db.example.org")
+    assert project.get("/").json()["version"] == "1.0.0"
+    assert project.running() == before
+    failed(project.run("deploy"), 6)
+    assert project.get("/").json()["version"] == "1.0.0"
+
+
+def test_a_port_that_is_taken_is_found_before_anything_moves(project: Project) -> None:
+    with socket.create_server(("127.0.0.1", project.port)):
+        ended = project.run("deploy")
+        failed(ended, 2, f"public port {project.port}")
+        assert project.left() == []
+
+
+def test_a_port_that_is_taken_after_the_checks_leaves_nothing(project: Project) -> None:
+    """The app takes the public port between validate and the start of nginx: render is the last to look."""
+    started = project.start("deploy")
+    assert started.process.stdout is not None
+    read = ""
+    while "policy-check" not in read:
+        line = started.process.stdout.readline()
+        assert line, f"deploy ended early: {read}"
+        read += line
+    with socket.create_server(("", project.port)):
+        ended = started.end()
+    assert ended.code == 5, read + ended.said
+    assert "nginx" in ended.err
+    assert "\nnext: " in ended.err
+    assert project.left() == []
+
+
+def test_a_build_that_fails_shows_its_last_lines_and_starts_nothing(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("docker")
+    with (project.root / "Dockerfile").open("a") as file:
+        file.write('USER 0\nRUN echo "the compiler says no" && exit 7\n')
+    failed(project.run("deploy"), 5, "cannot be built", "the compiler says no")
+    assert project.left() == []
+
+
+@pytest.mark.parametrize("key", ["services", "nginx"])
+def test_an_image_that_cannot_be_pulled_is_named_and_nothing_starts(
+    new_project: Callable[..., Project], key: str
+) -> None:
+    project = new_project("docker")
+    image = "127.0.0.1:9/nobody/absent:1.0"
+    project.set(**{f"{key}__image": image}, services__build=None if key == "services" else project.manifest["services"]["build"])
+    failed(project.run("deploy"), 5, image, "cannot be pulled")
+    assert project.left() == []
+
+
+def test_an_app_that_dies_again_and_again_is_not_taken_for_healthy(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("docker", services__restart_policy="always")
+    project.use_app(apps.EXITS)
+    failed(project.run("deploy"), 6, "no database at db.example.org")
+    assert project.left() == []
+
+
+def test_the_image_of_a_failed_build_leaves_no_container(new_project: Callable[..., Project]) -> None:
+    project = new_project("docker")
+    before = set(docker("ps", "-aq").split())
+    (project.root / "Dockerfile").write_text("FROM swiftdeploy-lab/base:latest\nRUN exit 1\n")
+    failed(project.run("deploy"), 5)
+    assert set(docker("ps", "-aq").split()) <= before

@@ -1,0 +1,77 @@
+"""One real OPA server for all tests of the gate, which watches a folder that the tests publish to."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from swiftdeploy_tasks.gate import (
+    Bundle,
+    Question,
+    Verdict,
+    ask_embedded,
+    ask_server,
+    publish,
+    read_bundle,
+    wait_ready,
+)
+from tests.lab import require
+
+POLICIES = Path(__file__).parents[2] / "policies"
+
+Ask = Callable[[Question, Bundle], Verdict]
+
+
+@dataclass(frozen=True)
+class WatchingServer:
+    url: str
+    folder: Path
+
+    def serve(self, bundle: Bundle) -> str:
+        publish(bundle, self.folder)
+        wait_ready(self.url, bundle.revision)
+        return self.url
+
+    def ask(self, question: Question, bundle: Bundle) -> Verdict:
+        return ask_server(question, url=self.serve(bundle), revision=bundle.revision)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchingServer]:
+    binary = require("opa")
+    folder = tmp_path_factory.mktemp("opa") / "a bundle"
+    publish(read_bundle(POLICIES, {}), folder)
+    port = free_port()
+    words = [binary, "run", "--server", "--addr", f"127.0.0.1:{port}", "--bundle", str(folder), "--watch"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield WatchingServer(f"http://127.0.0.1:{port}", folder)
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(params=["server", "embedded"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """Each of the two answerers in turn."""
+    if request.param == "embedded":
+        return ask_embedded
+    server: WatchingServer = request.getfixturevalue("opa")
+    return server.ask
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    return read_bundle(POLICIES, {})
