@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke import Collection, Context, task
 
-from swiftdeploy_tasks import verbs
+from swiftdeploy_tasks import asking, change, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
@@ -52,13 +52,13 @@ def build(c: Context, json: bool = False, wait: int = 0) -> None:
 @task(klass=RecordedTask, pre=[validate], writes=True, help=JSON | WAIT, document={"verdicts": []})
 def policy_check(c: Context, json: bool = False, wait: int = 0) -> None:
     """Ask the policies whether this host and these files may go ahead."""
-    verbs.policy_check(current())
+    asking.policy_check(current())
 
 
 @task(klass=RecordedTask, help=JSON, document={"in_sync": None, "steps": [], "files": []})
 def plan(c: Context, json: bool = False) -> None:
     """Print what deploy would do, with no effect."""
-    verbs.make_plan(current())
+    change.make_plan(current())
 
 
 @task(
@@ -71,7 +71,7 @@ def plan(c: Context, json: bool = False) -> None:
 )
 def deploy(c: Context, json: bool = False, wait: int = 0) -> None:
     """Make what runs be what manifest.yaml says."""
-    verbs.deploy(current())
+    change.deploy(current())
 
 
 @task(

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from invoke import Argument, Context, Exit, Task
+from invoke import Argument, Context, Exit, ParseError, Task
 
 from swiftdeploy_tasks import lock, screen, settings
 from swiftdeploy_tasks.errors import HistoryError, Interrupted, SwiftDeployError
@@ -95,7 +95,12 @@ class _Noted(Argument):
         return noted
 
     def set_value(self, value: Any, cast: bool = True) -> None:
-        super().set_value(value, cast)
+        try:
+            super().set_value(value, cast)
+            if self.name == "wait" and int(self.value) < 0:
+                raise ValueError
+        except ValueError:
+            raise ParseError(f"--{self.name} takes a whole number from 0, not {value!r}") from None
         INVOCATION.verb = self.owner
         if self.name == "json":
             INVOCATION.json = bool(self.value)

@@ -6,17 +6,23 @@ the moving progress line are for a terminal only. It decides nothing and keeps n
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.gate.verdict import Verdict
 from swiftdeploy_tasks.preflight import Finding
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_LONGEST = 400
+_MOST_ROWS = 8
 _COLOURS = {"pass": "green", "fail": "bold red", "warn": "yellow", "head": "bold", "dim": "dim", "": ""}
 _MARKS = {True: ("pass", "pass"), False: ("FAIL", "fail"), None: ("----", "dim")}
 
@@ -37,9 +43,7 @@ class Screen:
         if not _is_terminal(self.stream):
             yield
             return
-        from rich.console import Console
-
-        with Console(file=self.stream).status(text):
+        with _console(self.stream).status(text):
             yield
 
     def findings(self, findings: Iterable[Finding]) -> None:
@@ -51,7 +55,7 @@ class Screen:
                 _print(self.stream, f"                  next: {finding.next}", "")
 
     def verdict(self, verdict: Verdict) -> None:
-        """Print a verdict with each rule: observed against limit, and the sentence that explains it."""
+        """Print a verdict with its rules; where they are many, those that passed are only counted."""
         tone = "pass" if verdict.allow else "fail"
         word = "allowed" if verdict.allow else "refused"
         _print(
@@ -60,9 +64,15 @@ class Screen:
             f" (policy {verdict.revision}, {verdict.duration_ms:.0f} ms)",
             tone,
         )
-        for check in verdict.checks:
+        many = len(verdict.checks) > _MOST_ROWS
+        if many and (passed := len(verdict.checks) - len(verdict.failed)):
+            _print(self.stream, f"    pass  {passed} of {len(verdict.checks)} rules", "pass")
+        for check in verdict.failed if many else verdict.checks:
             mark, mark_tone = _MARKS[check.passed]
-            _print(self.stream, f"    {mark}  {check.rule}: {check.message}", mark_tone)
+            named = (
+                check.message if check.message.startswith(check.rule) else f"{check.rule}: {check.message}"
+            )
+            _print(self.stream, f"    {mark}  {named}", mark_tone)
             if not check.passed:
                 _print(self.stream, f"          observed {check.observed}, limit {check.limit}")
 
@@ -81,7 +91,7 @@ def error(verb: str, problem: SwiftDeployError) -> None:
     if problem.log:
         _print(sys.stderr, "  its last lines:", "dim")
         for line in problem.log:
-            _print(sys.stderr, f"    {line}", "dim")
+            _print(sys.stderr, f"    {line[:_LONGEST]}", "dim")
     _print(sys.stderr, f"{verb}: {problem.message} (exit {problem.exit_code})", "fail")
     if problem.next:
         _print(sys.stderr, f"next: {problem.next}")
@@ -97,11 +107,16 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _print(stream: TextIO, text: str, tone: str = "") -> None:
-    if not _is_terminal(stream):
-        print(text, file=stream, flush=True)
-        return
+    plain = "".join(sign if sign.isprintable() or sign == "\t" else "\ufffd" for sign in text)
+    if _is_terminal(stream):
+        _console(stream).print(plain, style=_COLOURS[tone] or None, markup=False, soft_wrap=True)
+    else:
+        print(plain, file=stream, flush=True)
+
+
+@functools.cache
+def _console(stream: TextIO) -> Console:
+    """Return one console a stream, so that lines printed meanwhile do not tear the moving one."""
     from rich.console import Console
 
-    Console(file=stream, highlight=False).print(
-        text, style=_COLOURS[tone] or None, markup=False, soft_wrap=True
-    )
+    return Console(file=stream, highlight=False)

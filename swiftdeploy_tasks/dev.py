@@ -1,0 +1,33 @@
+"""dev.*: what someone who works on SwiftDeploy itself runs. It needs a checkout and the `dev` extra.
+
+Stands apart from `lifecycle` because a project that mounts the verbs has no use for these.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from invoke import Collection, Context, Exit, task
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@task
+def lint(c: Context) -> None:
+    """Check style with ruff and types with mypy."""
+    for tool, *words in (["ruff", "check", "."], ["mypy"]):
+        if subprocess.run([sys.executable, "-m", tool, *words], check=False, cwd=CHECKOUT).returncode:
+            raise Exit(f"{tool} found something to mend", code=1)
+
+
+@task(help={"rounds": "How often each whole process is run.", "questions": "How many answers of the gate."})
+def bench(c: Context, rounds: int = 15, questions: int = 1000) -> None:
+    """Measure whole processes, the gate and rendering in one run, beside their bounds."""
+    from bench.foundation import main
+
+    main(rounds=rounds, questions=questions)
+
+
+ns = Collection("dev", lint, bench)
