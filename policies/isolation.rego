@@ -146,7 +146,7 @@ where(breaking) := concat(" ", ["not in", concat(", ", sort(breaking))]) if coun
 
 sound("cap_drop_all", service) if "ALL" in service.cap_drop
 
-sound("memory_limit", service) if positive(service.mem_limit)
+sound("memory_limit", service) if amount(service.mem_limit)
 
 sound("no_added_capabilities", service) if object.get(service, "cap_add", []) == []
 
@@ -171,6 +171,7 @@ sound("no_privileged", service) if {
 sound("no_shared_namespaces", service) if {
 	keys := ["cgroup", "ipc", "network_mode", "pid", "userns_mode", "uts"]
 	count([key | some key in keys; not object.get(service, key, null) == null]) == 0
+	not "host" in networks(service)
 }
 
 sound("non_root", service) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(service.user))
@@ -179,18 +180,18 @@ user_text(user) := user if is_string(user)
 
 user_text(user) := json.marshal(user) if is_number(user)
 
-sound("pids_limit", service) if positive(service.pids_limit)
+sound("pids_limit", service) if amount(service.pids_limit)
 
 sound("read_only", service) if service.read_only == true
 
-positive(amount) if {
-	is_number(amount)
-	amount > 0
+amount(figure) if {
+	is_number(figure)
+	figure > 0
 }
 
-positive(amount) if {
-	is_string(amount)
-	regex.match(`^[0-9.]*[1-9][0-9.]*[bkmgBKMG]?[bB]?$`, amount)
+amount(text) if {
+	is_string(text)
+	regex.match(`^[0-9]*[1-9][0-9]*([bkmgBKMG][bB]?)?$`, text)
 }
 
 harmless_mount(mount) if harmless(mount_source(mount))

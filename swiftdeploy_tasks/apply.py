@@ -7,49 +7,25 @@ whether it may be: the plan and the gate did.
 from __future__ import annotations
 
 import dataclasses
-import os
-import secrets as tokens
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from swiftdeploy_tasks import artifacts, files, probe
-from swiftdeploy_tasks.engines.protocol import Engine, Say
-from swiftdeploy_tasks.errors import AppUnhealthy, ProxyError
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.plan import Goal, Step, plan
+from swiftdeploy_tasks import artifacts, probe, traffic
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import AppUnhealthy
+from swiftdeploy_tasks.job import Job, compose, render, write_compose
+from swiftdeploy_tasks.plan import Goal, Step
 from swiftdeploy_tasks.release import Placement, Proxy, Release, Slot, State, Traffic
-from swiftdeploy_tasks.settings import Settings
 
-IN_FORCE_SECONDS = 15.0
 CONFIRMATIONS = 5
-_PHASES = {"start": "start", "health": "health", "route": "switch", "confirm": "confirm", "remove": "drain"}
-
-
-@dataclass(frozen=True)
-class FormerProxy:
-    """The nginx that stood before this change: its applied files and how it was started."""
-
-    files: Mapping[Path, bytes]
-    spec: str
-    operator_port: int
-
-
-@dataclass
-class Job:
-    """One change of what runs: what is asked for, where, and how its course is told and recorded."""
-
-    settings: Settings
-    manifest: Manifest
-    engine: Engine
-    with_opa: bool
-    say: Say
-    record: Callable[..., object]
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    spent: dict[str, float] = field(default_factory=dict)
-    former: FormerProxy | None = None
+_PHASES = {
+    "start": "start",
+    "health": "health",
+    "hold": "gate",
+    "confirm": "confirm",
+    "drain": "drain",
+    "remove": "remove",
+}
 
 
 def look(engine: Engine) -> State:
@@ -78,19 +54,6 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     return Goal(proxy, wanted, job.manifest.rollout.steps, confirmed)
 
 
-def render(job: Job, state: State, generation: str = "") -> dict[str, str]:
-    """Return the nginx files as they are applied for this state."""
-    facts = job.engine.facts(job.manifest)
-    return artifacts.render_nginx(
-        job.manifest,
-        facts.site,
-        folders=job.settings.template_folders,
-        addresses={slot: address for slot, address in facts.addresses.items() if slot in state.slots},
-        traffic=state.traffic,
-        generation=generation,
-    )
-
-
 def apply(job: Job, steps: Iterable[Step]) -> None:
     """Run the steps in order; each is told, recorded and seen in force before the next."""
     for step in steps:
@@ -111,90 +74,32 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
 def undo(job: Job, before: State) -> None:
     """Bring back what stood `before`: the release that served takes all, what was added is removed.
 
-    Where nothing stood, nothing is left.
+    Where nothing stood, nothing is left. The traffic moves first, without asking the slot that failed.
     """
+    job.watch = None
     if before.proxy is None and not before.slots:
         job.say("nothing ran before: removing what was started")
         job.engine.remove_all(job.say)
         return
-    _restore_proxy(job)
-    now = look(job.engine)
+    traffic.restore_proxy(job)
+    now = job.engine.observe()
     serving = before.traffic.leader
-    if now.proxy is None or serving is None or serving not in now.slots:
-        for slot in now.slots:
-            if slot not in before.slots:
-                job.engine.stop_slot(slot)
-        return
-    served = now.slots[serving]
-    back = Goal(now.proxy, served, (100,), served.release.id if served.release else "")
-    job.say(f"going back: app-{serving} takes all traffic")
-    apply(job, [step for step in plan(now, back) if step.action in {"route", "remove"}])
+    kept = {slot: there for slot, there in now.slots.items() if slot in before.slots}
+    whole = State(now.proxy, kept, Traffic({serving: 100} if serving in kept else {}))
+    if now.proxy and serving in kept and traffic.in_force(job) != whole.traffic:
+        job.say(f"going back: app-{serving} takes all traffic")
+        traffic.route(job, whole)
+    for slot in now.slots:
+        if slot not in before.slots:
+            traffic.drain(job, _nothing)
+            job.say(f"removing app-{slot}")
+            job.engine.stop_slot(slot)
+    write_compose(job, whole)
 
 
 def _start_proxy(job: Job, step: Step) -> None:
     assert step.then.proxy is not None
-    generation = _new_generation(job, step.then)
-    job.former = _former(job)
-    _write(job, step.then, job.settings.nginx_folder, generation)
-    write_compose(job, step.then)
-    port = job.manifest.nginx.operator_port
-    job.engine.start_proxy(job.manifest.name, step.then.proxy.spec, port)
-    if not probe.until(lambda: _loaded(port) == generation.id, seconds=IN_FORCE_SECONDS):
-        raise ProxyError(
-            f"nginx was started and its operator port {port} does not answer within {IN_FORCE_SECONDS:g} s",
-            "invoke validate",
-            log=job.engine.logs("nginx"),
-        )
-
-
-def _former(job: Job) -> FormerProxy | None:
-    there = job.engine.observe().proxy
-    port = job.engine.operator_port()
-    if there is None or not port:
-        return None
-    folder = job.settings.nginx_folder
-    paths = (folder / "nginx.conf", folder / "upstream.conf", job.settings.compose_file)
-    return FormerProxy({path: path.read_bytes() for path in paths if path.exists()}, there.spec, port)
-
-
-def _restore_proxy(job: Job) -> None:
-    """Start the former nginx again where the one that took its place does not run."""
-    if job.former is None or job.engine.operator_port():
-        return
-    files.replace_all(job.former.files)
-    job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
-
-
-def _route(job: Job, step: Step) -> None:
-    """Put the state's traffic in force: tested beside, renamed, reloaded, seen in every worker."""
-    folder = job.settings.nginx_folder
-    generation = _new_generation(job, step.then)
-    _write(job, step.then, folder / "next", generation)
-    try:
-        job.engine.test_candidate(folder)
-        before = {name: (folder / name).read_bytes() for name in ("nginx.conf", "upstream.conf")}
-        for name in before:
-            (folder / "next" / name).replace(folder / name)
-    finally:
-        shutil.rmtree(folder / "next", ignore_errors=True)
-    old = set(job.engine.workers())
-    job.engine.reload_proxy()
-
-    def in_force() -> bool:
-        if _loaded(job.engine.operator_port()) != generation.id:
-            return False
-        serving = {pid for pid, leaving in job.engine.workers().items() if not leaving}
-        return bool(serving) and not serving & old
-
-    if not probe.until(in_force, seconds=IN_FORCE_SECONDS):
-        for name, text in before.items():
-            files.replace(folder / name, text)
-        job.engine.reload_proxy()
-        raise ProxyError(
-            f"nginx did not load the new files within {IN_FORCE_SECONDS:g} s; the old ones were put back",
-            "invoke validate",
-            log=job.engine.logs("nginx"),
-        )
+    traffic.start_proxy(job, step.then, step.then.proxy.spec)
 
 
 def _start_slot(job: Job, step: Step) -> None:
@@ -202,7 +107,7 @@ def _start_slot(job: Job, step: Step) -> None:
     job.engine.keep(job.manifest, release)
     write_compose(job, step.then)
     job.engine.start_slot(job.manifest, slot, release, job.secrets)
-    _route(job, step)
+    traffic.route(job, step.then)
 
 
 def _wait_healthy(job: Job, step: Step) -> None:
@@ -241,64 +146,36 @@ def _confirm(job: Job, step: Step) -> None:
             raise _unhealthy(job, slot, release, f"on the public port {job.manifest.nginx.port}: {problem}")
 
 
+def _hold(job: Job, step: Step) -> None:
+    """Watch the new slot for one interval; with too few requests, for one more."""
+    if job.watch is None:
+        return
+    slot, release = _target(step)
+    job.watch.begin(slot, release)
+    for last in (False, True):
+        ends = time.monotonic() + job.manifest.rollout.interval
+        while (left := ends - time.monotonic()) > 0:
+            time.sleep(min(traffic.TICK, left))
+            job.watch.tick()
+        if job.watch.end_step(last=last):
+            return
+        job.say(f"too few requests in app-{slot} to judge it: watching for another interval")
+
+
+def _drain(job: Job, step: Step) -> None:
+    """Let the requests that are on their way to the slot be answered; watch its successor meanwhile."""
+    leader = step.then.traffic.leader
+    release = step.then.release_of(leader)
+    if job.watch and leader and release and leader != step.slot:
+        job.watch.begin(leader, release)
+        return traffic.drain(job, job.watch.tick)
+    return traffic.drain(job, _nothing)
+
+
 def _remove(job: Job, step: Step) -> None:
-    """Remove a slot once no nginx worker is left that could still send it a request."""
     assert step.slot is not None
-    old = (
-        {pid for pid, leaving in job.engine.workers().items() if leaving}
-        if job.engine.operator_port()
-        else set()
-    )
-    longest = job.manifest.rollout.drain + job.manifest.nginx.proxy_timeout
-    probe.until(lambda: not old & set(job.engine.workers()), seconds=longest, every=0.1) if old else None
     job.engine.stop_slot(step.slot)
     write_compose(job, step.then)
-
-
-_DO: Mapping[str, Callable[[Job, Step], None]] = {
-    "start": lambda job, step: (_start_slot if step.slot else _start_proxy)(job, step),
-    "recreate": _start_proxy,
-    "reload": _route,
-    "route": _route,
-    "health": _wait_healthy,
-    "confirm": _confirm,
-    "remove": _remove,
-}
-
-
-def _write(job: Job, state: State, folder: Path, generation: probe.Generation) -> None:
-    files.make_folder(folder, mode=0o755)
-    for name, text in render(job, state, generation.text).items():
-        files.replace(folder / name, text)
-
-
-def write_compose(job: Job, state: State) -> None:
-    """Write the applied compose file with the slots that are occupied in this state."""
-    files.replace(job.settings.compose_file, compose(job, state), mode=0o600)
-
-
-def compose(job: Job, state: State) -> str:
-    """Return the compose file as it is applied for this state."""
-    placed = {slot: there.release for slot, there in state.slots.items() if there.release}
-    own = {f"app-{slot}": release.artifact for slot, release in placed.items()}
-    return artifacts.render_compose(
-        job.manifest,
-        folders=job.settings.template_folders,
-        placed=placed,
-        with_opa=job.with_opa,
-        images={**job.engine.facts(job.manifest).images, **own},
-        home=job.settings.home,
-    )
-
-
-def _new_generation(job: Job, state: State) -> probe.Generation:
-    config = artifacts.content_digest(render(job, state)["nginx.conf"])
-    return probe.Generation(state.traffic, config, f"{os.getpid():x}{tokens.token_hex(4)}")
-
-
-def _loaded(port: int) -> str:
-    found = probe.generation(port)
-    return found.id if found else ""
 
 
 def _is_healthy(port: int, slot: Slot, there: Placement) -> bool | None:
@@ -332,3 +209,20 @@ def _unhealthy(job: Job, slot: Slot, release: Release, why: str) -> AppUnhealthy
         "correct the app or manifest.yaml, then: invoke deploy",
         log=job.engine.logs(f"app-{slot}"),
     )
+
+
+def _nothing() -> None:
+    """There is nobody to watch."""
+
+
+_DO: Mapping[str, Callable[[Job, Step], None]] = {
+    "start": lambda job, step: _start_slot(job, step) if step.slot else _start_proxy(job, step),
+    "recreate": _start_proxy,
+    "reload": lambda job, step: traffic.route(job, step.then),
+    "route": lambda job, step: traffic.route(job, step.then),
+    "health": _wait_healthy,
+    "confirm": _confirm,
+    "hold": _hold,
+    "drain": _drain,
+    "remove": _remove,
+}

@@ -6,11 +6,12 @@ Stands apart so that no verb can act on an answer that was not recorded first. W
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import admission, apply, artifacts, host
+from swiftdeploy_tasks import admission, artifacts, host
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
+from swiftdeploy_tasks.job import Job, compose, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
@@ -67,12 +68,12 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
     """Have an OPA that answers with our revision; one started here goes with the process unless confirmed."""
     from swiftdeploy_tasks.gate.opa import wait_ready
 
-    job = apply.Job(run.settings, asked, engine, True, run.say, run.note)
+    job = Job(run.settings, asked, engine, True, run.say, run.note)
     url = f"http://127.0.0.1:{asked.opa.port}"
     engine.prepare_opa(asked, run.say)
     state = engine.observe()
-    apply.write_compose(job, state)
-    spec = engine.opa_spec(asked, apply.compose(job, state))
+    write_compose(job, state)
+    spec = engine.opa_spec(asked, compose(job, state))
     run.invocation.at_end.callback(_end_opa, run, engine)
     run.invocation.carried["opa_started"] = True
     started = engine.start_opa(asked, spec, run.say)

@@ -12,6 +12,7 @@ from swiftdeploy_tasks import admission, apply, checks, releases
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
+from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan
 from swiftdeploy_tasks.preflight import failure
@@ -20,8 +21,8 @@ from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, State
 
 
-def _job(run: Run, asked: Manifest, engine: Engine) -> apply.Job:
-    return apply.Job(
+def _job(run: Run, asked: Manifest, engine: Engine) -> Job:
+    return Job(
         settings=run.settings,
         manifest=asked,
         engine=engine,
@@ -66,7 +67,7 @@ def deploy(run: Run) -> None:
         run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
 
 
-def _converge(run: Run, job: apply.Job, before: State, release: Release) -> None:
+def _converge(run: Run, job: Job, before: State, release: Release) -> None:
     steps = plan(before, apply.goal(job, release, confirmed=releases.present(run.settings.releases)))
     apply.apply(job, steps)
     serving = apply.look(job.engine).traffic.leader
@@ -97,7 +98,7 @@ def _tell_target(run: Run, before: State, release: Release, asked: Manifest) -> 
     )
 
 
-def _go_back(run: Run, job: apply.Job, before: State) -> None:
+def _go_back(run: Run, job: Job, before: State) -> None:
     """Undo, and say so; an undo that fails is told and does not hide what went wrong first."""
     try:
         apply.undo(job, before)
@@ -113,7 +114,7 @@ def make_plan(run: Run) -> None:
     """Print the steps that deploy would take and the diff of each rendered file, with no effect."""
     asked, engine = read_manifest(run), engine_of(run)
     before = apply.look(engine)
-    job = apply.Job(run.settings, asked, engine, admission.is_server(asked, engine.gate), run.say, run.note)
+    job = Job(run.settings, asked, engine, admission.is_server(asked, engine.gate), run.say, run.note)
     goal = apply.goal(job, engine.release(asked), confirmed=releases.present(run.settings.releases))
     steps = plan(before, goal)
     for step in steps:

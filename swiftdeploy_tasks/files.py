@@ -9,24 +9,36 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 
-def replace(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
+def replace(
+    path: Path, content: str | bytes, *, mode: int = 0o644, owner: tuple[int, int] | None = None
+) -> None:
     """Write `content` beside `path`, sync it and rename it into place, with exactly this mode.
 
-    A symbolic link is followed: what it points at is replaced. Raises OSError; the old file then stands.
+    `owner` is a user and a group id; without it the file is this user's. A symbolic link is followed: what
+    it points at is replaced. Raises OSError; the old file then stands.
     """
-    replace_all({path: content}, mode=mode)
+    replace_all({path: content}, mode=mode, owner=owner)
 
 
-def replace_all(contents: Mapping[Path, str | bytes], *, mode: int = 0o644) -> None:
+def rehearse(path: Path, content: bytes, *, mode: int, owner: tuple[int, int]) -> None:
+    """Do what `replace` does up to the rename, and leave nothing behind. Raises the OSError of `replace`."""
+    _written(path.resolve(), content, mode, owner).unlink()
+
+
+def replace_all(
+    contents: Mapping[Path, str | bytes], *, mode: int = 0o644, owner: tuple[int, int] | None = None
+) -> None:
     """Replace several files as `replace` does one: none is renamed before all are written and synced."""
     beside: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
             target = path.resolve()
-            beside[target] = _written(target, content.encode() if isinstance(content, str) else content, mode)
+            data = content.encode() if isinstance(content, str) else content
+            beside[target] = _written(target, data, mode, owner)
         for target, new in beside.items():
             new.replace(target)
     except BaseException:
@@ -37,10 +49,12 @@ def replace_all(contents: Mapping[Path, str | bytes], *, mode: int = 0o644) -> N
         sync_folder(folder)
 
 
-def _written(target: Path, data: bytes, mode: int) -> Path:
+def _written(target: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> Path:
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if owner:
+                os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
@@ -61,7 +75,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(path: Path, *, mode: int = 0o700) -> None:
-    """Make the folder, and those above it, and give it exactly this mode whatever the umask."""
-    path.mkdir(parents=True, exist_ok=True)
-    if path.stat().st_mode & 0o777 != mode:
+    """Make the folder, and those above it, with this mode whatever the umask; one that is there is left."""
+    if path.is_dir():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir()
         path.chmod(mode)

@@ -117,7 +117,10 @@ def _printable(text: str) -> str:
 def read(path: Path) -> Source:
     """Read the file at `path`; a file that cannot be read is a Source without data and with the problem."""
     try:
-        data = path.read_bytes()
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return _unread(f"{path} is not a regular file", "put a file there")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return _unread(f"there is no {path.name} in {path.parent}", "write one, or change to the project")
     except IsADirectoryError:

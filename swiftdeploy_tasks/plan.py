@@ -40,7 +40,10 @@ class Step:
 
 def plan(observed: State, goal: Goal) -> tuple[Step, ...]:
     """Return the steps from `observed` to `goal`, in order; empty when there is nothing to do."""
-    return tuple(step for a, b in pairwise(path(observed, goal)) for step in _between(a, b))
+    states = path(observed, goal)
+    return tuple(
+        step for now, then in pairwise(states) for step in _between(now, then, first=now is observed)
+    )
 
 
 def path(observed: State, goal: Goal) -> tuple[State, ...]:
@@ -62,11 +65,12 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
         states.append(State(goal.proxy, {**kept, **reused}, whole))
     states.append(State(goal.proxy, both, whole))
     shares = goal.shares if serving else (100,)
+    backup = serving if serving and observed.slots[serving].healthy is not False else None
     for share in shares:
         weights: dict[Slot, int] = {free: share}
         if serving and share < 100:
             weights[serving] = 100 - share
-        states.append(State(goal.proxy, both, Traffic(weights, serving if share == 100 else None)))
+        states.append(State(goal.proxy, both, Traffic(weights, backup if share == 100 else None)))
     states.append(State(goal.proxy, {free: candidate}, Traffic({free: 100})))
     return tuple(states)
 
@@ -95,13 +99,13 @@ def _fits(there: Placement, wanted: Placement) -> bool:
     return same and there.live and there.healthy is not False
 
 
-def _between(now: State, then: State) -> Iterator[Step]:
-    """Yield the steps between two neighbouring states of a path."""
+def _between(now: State, then: State, *, first: bool) -> Iterator[Step]:
+    """Yield the steps between two neighbouring states of a path; `first` when `now` is what was observed."""
     for slot in _outdated(now, then):
-        if not now.traffic.of(slot):
-            left = {s: p for s, p in now.slots.items() if s != slot}
-            now = replace(now, slots=left)
-            yield Step("remove", f"app-{slot}", "it has no traffic and is not wanted as it is", now, slot)
+        left = {s: p for s, p in now.slots.items() if s != slot}
+        yield _drain(now, slot)
+        now = replace(now, slots=left)
+        yield Step("remove", f"app-{slot}", "it has no traffic and is not wanted as it is", now, slot)
     if then.proxy and now.proxy != then.proxy:
         action, reason = _proxy_change(now.proxy, then.proxy)
         reachable = all(slot in now.slots for slot in then.traffic.weights)
@@ -113,15 +117,32 @@ def _between(now: State, then: State) -> Iterator[Step]:
             yield Step("start", f"app-{slot}", _start_reason(placement, then), now, slot)
             yield Step("health", f"app-{slot}", "no traffic before it was healthy", now, slot)
     if now.traffic != then.traffic:
-        staying = {s: p for s, p in now.slots.items() if s in then.slots}
-        routed = State(then.proxy, staying, then.traffic)
-        yield Step("route", "nginx", f"traffic: {then.traffic}", routed)
-        leader = then.traffic.leader
-        if leader and then.traffic.of(leader) == 100 > now.traffic.of(leader):
-            yield Step("confirm", "public port", f"what answers there shall be app-{leader}", routed, leader)
+        yield from _reroute(now, then)
     for slot in now.slots:
         if slot not in then.slots:
+            if first and not now.traffic.of(slot):
+                yield _drain(then, slot)
             yield Step("remove", f"app-{slot}", "another release serves in its place", then, slot)
+
+
+def _reroute(now: State, then: State) -> Iterator[Step]:
+    """Yield the switch of the traffic, and what is seen to before the next state."""
+    staying = {slot: there for slot, there in now.slots.items() if slot in then.slots}
+    routed = State(then.proxy, staying, then.traffic)
+    yield Step("route", "nginx", f"traffic: {then.traffic}", routed)
+    for slot, share in then.traffic.weights.items():
+        if share > now.traffic.of(slot):
+            if share == 100:
+                yield Step("confirm", "public port", f"what answers there shall be app-{slot}", routed, slot)
+            else:
+                yield Step("hold", f"app-{slot}", f"watched with {share} % of the traffic", routed, slot)
+    for slot in now.traffic.weights:
+        if not then.traffic.of(slot):
+            yield _drain(routed, slot)
+
+
+def _drain(state: State, slot: Slot) -> Step:
+    return Step("drain", f"app-{slot}", "requests on their way are answered", state, slot)
 
 
 def _outdated(now: State, then: State) -> list[Slot]:

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from invoke import Argument, Context, Exit, ParseError, Task
+import invoke
+from invoke import Context, Exit, ParseError, Task
 
 from swiftdeploy_tasks import lock, screen, settings
-from swiftdeploy_tasks.errors import HistoryError, Interrupted, SwiftDeployError
+from swiftdeploy_tasks.errors import HistoryError, Interrupted, SwiftDeployError, UsageError
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.settings import Settings
 
@@ -81,13 +82,13 @@ def current() -> Run:
     return _RUNS[-1]
 
 
-class _Noted(Argument):
+class Argument(invoke.Argument):
     """An argument that tells the invocation what the verb was asked, before any prerequisite runs."""
 
     owner = ""
 
     @classmethod
-    def of(cls, argument: Argument, owner: str) -> _Noted:
+    def of(cls, argument: invoke.Argument, owner: str) -> Argument:
         """Return the same argument as one that tells."""
         noted = cls.__new__(cls)
         noted.__dict__.update(vars(argument))
@@ -95,6 +96,7 @@ class _Noted(Argument):
         return noted
 
     def set_value(self, value: Any, cast: bool = True) -> None:
+        """Take the value, and tell; raises ParseError for one that does not fit."""
         try:
             super().set_value(value, cast)
             if self.name == "wait" and int(self.value) < 0:
@@ -136,20 +138,25 @@ class RecordedTask(Task[Any]):
         """The task's name as it is typed."""
         return str(self.name).replace("_", "-")
 
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[invoke.Argument]:
         """Return the arguments, each telling the invocation when it is given."""
-        return [_Noted.of(argument, self.verb) for argument in super().get_arguments(ignore_unknown_help)]
+        return [Argument.of(argument, self.verb) for argument in super().get_arguments(ignore_unknown_help)]
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Run the task; raises Exit with the code that its end calls for."""
         context: Context = args[0]
-        run = Run(self.verb, settings.of_configuration(context.config), dict(self.document))
         began = time.monotonic()
-        _RUNS.append(run)
         problem: SwiftDeployError | None = None
         try:
+            places = settings.of_configuration(context.config)
+        except SwiftDeployError as error:
+            self._tell({"engine": None, **self.document}, error)
+            raise Exit(code=error.exit_code) from None
+        run = Run(self.verb, places, dict(self.document))
+        _RUNS.append(run)
+        try:
             with _ended_by_signal():
-                self._start(run)
+                self._start(run, dry=bool(context.config.run.dry))
                 super().__call__(*args, **kwargs)
         except SwiftDeployError as error:
             problem = error
@@ -166,11 +173,13 @@ class RecordedTask(Task[Any]):
         outcome = _outcome(code)
         told = {"error": {"kind": problem.kind, "message": problem.message}} if problem else {}
         run.note("finished", outcome, exit_code=code, duration_ms=_ms(began), **told)
-        self._tell(run, problem)
+        self._tell(run.document, problem)
         if problem:
             raise Exit(code=code)
 
-    def _start(self, run: Run) -> None:
+    def _start(self, run: Run, *, dry: bool) -> None:
+        if dry and self.writes:
+            raise UsageError(f"{self.verb} cannot be run dry", "invoke plan")
         if self.writes and INVOCATION.lock is None:
             INVOCATION.lock = lock.acquire(
                 run.settings.state, verb=INVOCATION.verb or self.verb, wait=INVOCATION.wait
@@ -179,7 +188,7 @@ class RecordedTask(Task[Any]):
         begin("started", who=lock.who(), argv=INVOCATION.verb or self.verb)
         run.screen.line(self.verb, "head")
 
-    def _tell(self, run: Run, problem: SwiftDeployError | None) -> None:
+    def _tell(self, document: dict[str, Any], problem: SwiftDeployError | None) -> None:
         if problem:
             screen.error(self.verb, problem)
         asked = INVOCATION.verb or self.verb
@@ -187,15 +196,15 @@ class RecordedTask(Task[Any]):
             return
         own = problem is None or problem.exit_code not in (8, 130)
         error = {"kind": problem.kind, "message": problem.message, "next": problem.next} if problem else None
-        fields = run.document if own else {"engine": run.document["engine"], **_DOCUMENTS.get(asked, {})}
-        document = {
+        fields = document if own else {"engine": document["engine"], **_DOCUMENTS.get(asked, {})}
+        whole = {
             "task": self.verb if own else asked,
             "ok": problem is None,
             "exit_code": problem.exit_code if problem else 0,
             "error": error,
             **fields,
         }
-        print(json.dumps(document, ensure_ascii=False, default=str), file=sys.stdout, flush=True)
+        screen.put(sys.stdout, json.dumps(whole, ensure_ascii=False, default=str))
 
 
 @contextmanager

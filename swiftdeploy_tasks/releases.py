@@ -6,28 +6,31 @@ Stands apart because going back needs both after the verb that made them is long
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import shutil
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from swiftdeploy_tasks import files
-from swiftdeploy_tasks.release import Release
+from swiftdeploy_tasks.release import Release, from_label
 
 KEPT = 5
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """One release that was seen to serve; `since` is RFC 3339 in UTC."""
+    """One time that a release was seen to serve; `since` and `until` are RFC 3339 in UTC."""
 
     release: str
     mode: str
     version: str
     since: str
+    until: str | None = None
+    rolled_back: bool = False
 
 
-def confirmed(folder: Path) -> tuple[Confirmation, ...]:
-    """Return the stack of confirmed releases, the present one last; empty where none can be read."""
+def confirmations(folder: Path) -> tuple[Confirmation, ...]:
+    """Return every confirmation, oldest first; empty where none can be read."""
     try:
         rows = json.loads((folder / "confirmed.json").read_bytes())
         return tuple(Confirmation(**row) for row in rows)
@@ -35,19 +38,66 @@ def confirmed(folder: Path) -> tuple[Confirmation, ...]:
         return ()
 
 
+def stack(rows: tuple[Confirmation, ...]) -> tuple[Confirmation, ...]:
+    """Return the confirmations that no rollback removed, the present one last."""
+    return tuple(row for row in rows if not row.rolled_back)
+
+
 def present(folder: Path) -> str:
     """Return the id of the release confirmed last, "" when there is none."""
-    stack = confirmed(folder)
-    return stack[-1].release if stack else ""
+    held = stack(confirmations(folder))
+    return held[-1].release if held else ""
+
+
+def was_rolled_back(folder: Path, release: str) -> bool:
+    """Return whether the last that happened to this release was a rollback that removed it."""
+    mine = [row for row in confirmations(folder) if row.release == release]
+    return bool(mine) and mine[-1].rolled_back
 
 
 def confirm(folder: Path, release: Release) -> None:
     """Keep the release's description and put it on top of the stack, unless it is there already."""
-    stack = confirmed(folder)
-    if stack and stack[-1].release == release.id:
+    rows = confirmations(folder)
+    held = stack(rows)
+    if held and held[-1].release == release.id:
         return
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = _now()
     files.make_folder(folder / release.id)
     files.replace(folder / release.id / "release.json", release.label + "\n", mode=0o600)
-    rows = [*stack, Confirmation(release.id, release.mode, release.version, now)]
-    files.replace(folder / "confirmed.json", json.dumps([asdict(row) for row in rows]) + "\n", mode=0o600)
+    before = tuple(replace(row, until=now) if held and row is held[-1] else row for row in rows)
+    _write(folder, (*before, Confirmation(release.id, release.mode, release.version, now)))
+    _prune(folder)
+
+
+def roll_back(folder: Path, target: Confirmation) -> None:
+    """Remove from the stack all that was confirmed after `target`, which is present again."""
+    rows = confirmations(folder)
+    index = rows.index(target)
+    now = _now()
+    later = tuple(replace(row, until=row.until or now, rolled_back=True) for row in rows[index + 1 :])
+    _write(folder, (*rows[:index], replace(target, until=None), *later))
+
+
+def description(folder: Path, release: str) -> Release | None:
+    """Return a kept release, None when it is gone."""
+    try:
+        return from_label((folder / release / "release.json").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+
+
+def _prune(folder: Path) -> None:
+    """Keep the releases confirmed last, KEPT of them, and forget the copies of older ones."""
+    last = list(dict.fromkeys(row.release for row in reversed(confirmations(folder))))[:KEPT]
+    for path in folder.iterdir():
+        if path.is_dir() and not path.name.startswith(".") and path.name not in last:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(folder: Path, rows: tuple[Confirmation, ...]) -> None:
+    text = json.dumps([asdict(row) for row in rows], indent=1)
+    files.replace(folder / "confirmed.json", text + "\n", mode=0o600)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

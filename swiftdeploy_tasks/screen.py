@@ -10,8 +10,8 @@ import functools
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO, TypeGuard
 
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.errors import SwiftDeployError
@@ -31,7 +31,7 @@ class Screen:
     """Where lines go; `to_stderr` keeps stdout for a JSON document."""
 
     def __init__(self, *, to_stderr: bool = False) -> None:
-        self.stream = sys.stderr if to_stderr else sys.stdout
+        self.stream: TextIO | None = sys.stderr if to_stderr else sys.stdout
 
     def line(self, text: str, tone: str = "") -> None:
         """Print one line in a tone: pass, fail, warn, head, dim or none."""
@@ -102,16 +102,40 @@ def warning(text: str) -> None:
     _print(sys.stderr, f"warning: {text}", "warn")
 
 
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def put(stream: TextIO | None, text: str) -> None:
+    """Print a line as it is. Output that nobody can take stops no verb: what runs matters more."""
+    if stream is None:
+        return
+    try:
+        print(text, file=stream, flush=True)
+    except (OSError, ValueError):
+        _discard(stream)
 
 
-def _print(stream: TextIO, text: str, tone: str = "") -> None:
+def _discard(stream: TextIO) -> None:
+    """Let what is still to come go nowhere, Python's own flush at the end included."""
+    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _is_terminal(stream: TextIO | None) -> TypeGuard[TextIO]:
+    return (
+        stream is not None
+        and not stream.closed
+        and stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
+
+
+def _print(stream: TextIO | None, text: str, tone: str = "") -> None:
     plain = "".join(sign if sign.isprintable() or sign == "\t" else "\ufffd" for sign in text)
-    if _is_terminal(stream):
+    if not _is_terminal(stream):
+        return put(stream, plain)
+    try:
         _console(stream).print(plain, style=_COLOURS[tone] or None, markup=False, soft_wrap=True)
-    else:
-        print(plain, file=stream, flush=True)
+    except (OSError, ValueError):
+        _discard(stream)
 
 
 @functools.cache

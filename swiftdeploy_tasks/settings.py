@@ -11,8 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from swiftdeploy_tasks.errors import PreflightError
+
 PACKAGE = Path(__file__).resolve().parent
 DEFAULTS = PACKAGE / "defaults" if (PACKAGE / "defaults").is_dir() else PACKAGE.parent
+
+
+STATE = ".swiftdeploy"
+MARKS = frozenset({"history.lock", "head.json", "lock"})
+GENERATED = (
+    "applied.yaml",
+    "bundle",
+    "checked",
+    "compose.yml",
+    "edited",
+    "engine",
+    "logs",
+    "nginx",
+    "policies",
+    "releases",
+    "run",
+)
 
 
 @dataclass(frozen=True)
@@ -84,23 +103,32 @@ def find(start: Path | None = None, *, state: str = "") -> Settings:
     """Return the places of the project that `start` (the current folder) lies in.
 
     The project is the nearest folder upwards that holds `manifest.yaml` or `.swiftdeploy`; without one it
-    is `start` itself, with `is_project` False. `state`, where given, is the state folder.
+    is `start` itself, with `is_project` False. `state`, where given, is the state folder. Raises
+    PreflightError for a state folder that cannot be ours.
     """
     here = (start or Path.cwd()).resolve()
     root = next(
-        (
-            f
-            for f in (here, *here.parents)
-            if (f / "manifest.yaml").is_file() or (f / ".swiftdeploy").is_dir()
-        ),
+        (f for f in (here, *here.parents) if (f / "manifest.yaml").is_file() or (f / STATE).is_dir()),
         None,
     )
     project = root or here
-    if state:
-        folder = (project / Path(state).expanduser()).resolve()
-        return Settings(project, folder, folder / "history.jsonl", root is not None)
-    folder = project / ".swiftdeploy"
-    return Settings(project, folder, project / "history.jsonl", root is not None)
+    folder = (project / (state or STATE)).resolve()
+    _refuse_foreign_state(folder, project, named=bool(state))
+    history = folder if state else project
+    return Settings(project, folder, history / "history.jsonl", root is not None)
+
+
+def _refuse_foreign_state(folder: Path, project: Path, *, named: bool) -> None:
+    """Raise PreflightError for a folder that holds somebody else's files, or that is no folder."""
+    advice = "set INVOKE_SWIFTDEPLOY_STATE to a folder of its own"
+    if folder.exists() and not folder.is_dir():
+        raise PreflightError(f"the state folder {folder} is a file", f"move it away, or {advice}")
+    if folder == project or folder in project.parents:
+        raise PreflightError(f"the state folder {folder} holds the project itself", advice)
+    if named and folder.is_dir():
+        names = {path.name for path in folder.iterdir()}
+        if names and names.isdisjoint(MARKS):
+            raise PreflightError(f"the state folder {folder} holds files that are not SwiftDeploy's", advice)
 
 
 def of_configuration(config: Any) -> Settings:

@@ -17,6 +17,7 @@ from swiftdeploy_tasks.preflight import Finding, failure
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import SLOTS, Placement, Slot, State
+from swiftdeploy_tasks.settings import GENERATED
 
 
 def validate(run: Run) -> None:
@@ -136,11 +137,14 @@ def teardown(run: Run, *, clean: bool) -> None:
 def _clean(run: Run) -> list[str]:
     """Remove what was generated; the history, its head and its lock stay."""
     removed = []
-    kept = {"history.jsonl", "history.lock", "head.json", "lock", "torn"}
-    for path in sorted(run.settings.state.glob("*")):
-        if path.name not in kept and not path.name.startswith("history"):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            removed.append(f"{run.settings.state.name}/{path.name}")
+    for path in (run.settings.state / name for name in GENERATED):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.exists() or path.is_symlink():
+            path.unlink()
+        else:
+            continue
+        removed.append(f"{path.parent.name}/{path.name}")
     for name in artifacts.ROOT_FILES:
         path = run.settings.root / name
         if path.exists() and artifacts.content_digest(

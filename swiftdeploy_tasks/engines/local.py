@@ -54,7 +54,7 @@ class LocalEngine:
         if other := local_processes.other_home(manifest.name, str(self.home)):
             message = f"the name {manifest.name!r} is taken: the project whose state is {other} runs under it"
             engine = Finding("engine", False, message, "choose another name in manifest.yaml")
-        if unusable := sorted({sign for sign in '"$\\{};\n' if sign in str(self.home)}):
+        if unusable := sorted({sign for sign in '"$\\{};\n*?[' if sign in str(self.home)}):
             signs = " ".join(unusable)
             engine = Finding(
                 "engine",

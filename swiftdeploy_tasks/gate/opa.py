@@ -47,7 +47,7 @@ def wait_ready(url: str, revision: str, *, deadline: float = 10.0) -> None:
     end = time.monotonic() + deadline
     while True:
         try:
-            document = _fetch(url, "ready", b"{}", end - time.monotonic())
+            document = _fetch(url, "ready", b"{}", max(end - time.monotonic(), _POLL))
             return _same_revision(document, revision, url)
         except GateUnavailable as error:
             if end - time.monotonic() <= _POLL:

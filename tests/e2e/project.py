@@ -248,10 +248,15 @@ class Project:
             docker("rmi", *mine, check=False)
 
 
-def docker(*words: str, check: bool = True) -> str:
+def docker(*words: str, check: bool = True, input: str = "") -> str:
     """What a docker command prints, both streams."""
     done = subprocess.run(
-        ["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+        ["docker", *words],
+        input=input,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
     )
     assert not check or done.returncode == 0, f"docker {' '.join(words)}: {done.stdout}"
     return done.stdout

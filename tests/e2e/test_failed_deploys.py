@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e import apps
-from tests.e2e.project import Ended, Project, docker
+from tests.e2e.project import Ended, Project
 
 
 def failed(ended: Ended, code: int, *words: str) -> None:
@@ -57,7 +57,7 @@ def test_a_port_that_is_taken_is_found_before_anything_moves(project: Project) -
 
 
 def test_a_port_that_is_taken_after_the_checks_leaves_nothing(project: Project) -> None:
-    """The app takes the public port between validate and the start of nginx: render is the last to look."""
+    """A stranger takes the public port when validate has looked and nginx has not started."""
     started = project.start("deploy")
     assert started.process.stdout is not None
     read = ""
@@ -87,9 +87,10 @@ def test_a_build_that_fails_shows_its_last_lines_and_starts_nothing(
 def test_an_image_that_cannot_be_pulled_is_named_and_nothing_starts(
     new_project: Callable[..., Project], key: str
 ) -> None:
-    project = new_project("docker")
     image = "127.0.0.1:9/nobody/absent:1.0"
-    project.set(**{f"{key}__image": image}, services__build=None if key == "services" else project.manifest["services"]["build"])
+    project = new_project("docker", **{f"{key}__image": image})
+    if key == "services":
+        project.set(services__build=None)
     failed(project.run("deploy"), 5, image, "cannot be pulled")
     assert project.left() == []
 
@@ -101,11 +102,3 @@ def test_an_app_that_dies_again_and_again_is_not_taken_for_healthy(
     project.use_app(apps.EXITS)
     failed(project.run("deploy"), 6, "no database at db.example.org")
     assert project.left() == []
-
-
-def test_the_image_of_a_failed_build_leaves_no_container(new_project: Callable[..., Project]) -> None:
-    project = new_project("docker")
-    before = set(docker("ps", "-aq").split())
-    (project.root / "Dockerfile").write_text("FROM swiftdeploy-lab/base:latest\nRUN exit 1\n")
-    failed(project.run("deploy"), 5)
-    assert set(docker("ps", "-aq").split()) <= before

@@ -33,7 +33,8 @@ class WatchingServer:
     folder: Path
 
     def serve(self, bundle: Bundle) -> str:
-        publish(bundle, self.folder)
+        if bundle.files()[".manifest"] != (self.folder / ".manifest").read_bytes():
+            publish(bundle, self.folder)
         wait_ready(self.url, bundle.revision)
         return self.url
 

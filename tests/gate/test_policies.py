@@ -101,7 +101,7 @@ _HOSTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(host=_HOSTS | _ODD)
 def test_both_answerers_agree_about_any_host(host: Any, opa: WatchingServer, bundle: Bundle) -> None:
     question = Question("infrastructure", {"engine": "docker", "host": host})

@@ -1,0 +1,91 @@
+"""One change of what runs: what it works on, and the applied files of each state it goes through.
+
+Stands apart from `apply` so that the steps, and the traffic that they move, share one value and one way to
+render it. It starts and stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from swiftdeploy_tasks import artifacts, files
+from swiftdeploy_tasks.engines.protocol import Engine, Say
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.release import Release, Slot, State
+from swiftdeploy_tasks.settings import Settings
+
+
+class Watch(Protocol):
+    """Who looks after a new slot while it takes traffic; each call raises when it is not well."""
+
+    def begin(self, slot: Slot, release: Release) -> None:
+        """Begin to count what the slot sees."""
+        ...
+
+    def tick(self) -> None:
+        """Look once, about every second."""
+        ...
+
+    def end_step(self, *, last: bool) -> bool:
+        """Judge the step; False when it saw too few requests and `last` is not given."""
+        ...
+
+
+@dataclass(frozen=True)
+class FormerProxy:
+    """The nginx that stood before this change: its applied files and how it was started."""
+
+    files: Mapping[Path, bytes]
+    spec: str
+    operator_port: int
+
+
+@dataclass
+class Job:
+    """One change of what runs: what is asked for, where, and how its course is told and recorded."""
+
+    settings: Settings
+    manifest: Manifest
+    engine: Engine
+    with_opa: bool
+    say: Say
+    record: Callable[..., object]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
+    former: FormerProxy | None = None
+    watch: Watch | None = None
+
+
+def render(job: Job, state: State, generation: str = "") -> dict[str, str]:
+    """Return the nginx files as they are applied for this state."""
+    facts = job.engine.facts(job.manifest)
+    return artifacts.render_nginx(
+        job.manifest,
+        facts.site,
+        folders=job.settings.template_folders,
+        addresses={slot: address for slot, address in facts.addresses.items() if slot in state.slots},
+        traffic=state.traffic,
+        generation=generation,
+    )
+
+
+def compose(job: Job, state: State) -> str:
+    """Return the compose file as it is applied for this state."""
+    placed = {slot: there.release for slot, there in state.slots.items() if there.release}
+    own = {f"app-{slot}": release.artifact for slot, release in placed.items()}
+    return artifacts.render_compose(
+        job.manifest,
+        folders=job.settings.template_folders,
+        placed=placed,
+        with_opa=job.with_opa,
+        images={**job.engine.facts(job.manifest).images, **own},
+        home=job.settings.home,
+    )
+
+
+def write_compose(job: Job, state: State) -> None:
+    """Write the applied compose file with the slots that are occupied in this state."""
+    files.replace(job.settings.compose_file, compose(job, state), mode=0o600)

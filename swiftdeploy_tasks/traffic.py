@@ -1,0 +1,128 @@
+"""How is a state of the traffic put in force, and when is the last request of the former one answered?
+
+Stands apart because both are easy to believe too early: straight after a reload, nginx's old workers still
+answer. In force means that the new generation answers and every worker that serves is new; drained, that no
+worker is left that could still send a request to the slot.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets as tokens
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from swiftdeploy_tasks import artifacts, files, probe
+from swiftdeploy_tasks.errors import ProxyError
+from swiftdeploy_tasks.job import FormerProxy, Job, render, write_compose
+from swiftdeploy_tasks.release import State, Traffic
+
+IN_FORCE_SECONDS = 15.0
+DRAIN_POLL = 0.1
+TICK = 1.0
+
+
+def start_proxy(job: Job, state: State, spec: str) -> None:
+    """Start nginx with this state's traffic, in the place of one that is there; raises ProxyError."""
+    generation = _new_generation(job, state)
+    job.former = _former(job)
+    _write(job, state, job.settings.nginx_folder, generation)
+    write_compose(job, state)
+    port = job.manifest.nginx.operator_port
+    job.engine.start_proxy(job.manifest.name, spec, port)
+    if not probe.until(lambda: _loaded(port) == generation.id, seconds=IN_FORCE_SECONDS):
+        raise ProxyError(
+            f"nginx was started and its operator port {port} does not answer within {IN_FORCE_SECONDS:g} s",
+            "invoke validate",
+            log=job.engine.logs("nginx"),
+        )
+
+
+def _former(job: Job) -> FormerProxy | None:
+    there = job.engine.observe().proxy
+    port = job.engine.operator_port()
+    if there is None or not port:
+        return None
+    folder = job.settings.nginx_folder
+    paths = (folder / "nginx.conf", folder / "upstream.conf", job.settings.compose_file)
+    return FormerProxy({path: path.read_bytes() for path in paths if path.exists()}, there.spec, port)
+
+
+def restore_proxy(job: Job) -> None:
+    """Start the former nginx again where the one that took its place does not run."""
+    if job.former is None or job.engine.operator_port():
+        return
+    files.replace_all(job.former.files)
+    job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
+
+
+def route(job: Job, state: State) -> None:
+    """Put the state's traffic in force: tested beside, renamed, reloaded, seen in every worker."""
+    folder = job.settings.nginx_folder
+    generation = _new_generation(job, state)
+    _write(job, state, folder / "next", generation)
+    try:
+        job.engine.test_candidate(folder)
+        before = {name: (folder / name).read_bytes() for name in ("nginx.conf", "upstream.conf")}
+        for name in before:
+            (folder / "next" / name).replace(folder / name)
+    finally:
+        shutil.rmtree(folder / "next", ignore_errors=True)
+    old = set(job.engine.workers())
+    job.engine.reload_proxy()
+
+    def loaded_by_all() -> bool:
+        if _loaded(job.engine.operator_port()) != generation.id:
+            return False
+        serving = {pid for pid, leaving in job.engine.workers().items() if not leaving}
+        return bool(serving) and not serving & old
+
+    if not probe.until(loaded_by_all, seconds=IN_FORCE_SECONDS):
+        files.replace_all({folder / name: text for name, text in before.items()})
+        job.engine.reload_proxy()
+        raise ProxyError(
+            f"nginx did not load the new files within {IN_FORCE_SECONDS:g} s; the old ones were put back",
+            "invoke validate",
+            log=job.engine.logs("nginx"),
+        )
+
+
+def drain(job: Job, meanwhile: Callable[[], None]) -> None:
+    """Wait until no worker of a former generation is left; `meanwhile` is called about every second.
+
+    Where one never goes, nginx itself ends it after rollout.drain and proxy_timeout.
+    """
+    if not job.engine.operator_port():
+        return
+    old = {pid for pid, leaving in job.engine.workers().items() if leaving}
+    deadline = time.monotonic() + job.manifest.rollout.drain + job.manifest.nginx.proxy_timeout
+    called = time.monotonic()
+    while old & set(job.engine.workers()) and time.monotonic() < deadline:
+        time.sleep(DRAIN_POLL)
+        if time.monotonic() - called >= TICK:
+            meanwhile()
+            called = time.monotonic()
+
+
+def in_force(job: Job) -> Traffic | None:
+    """Return the traffic that nginx has loaded, None when it does not answer."""
+    found = probe.generation(job.engine.operator_port())
+    return found.traffic if found else None
+
+
+def _write(job: Job, state: State, folder: Path, generation: probe.Generation) -> None:
+    files.make_folder(folder, mode=0o755)
+    for name, text in render(job, state, generation.text).items():
+        files.replace(folder / name, text)
+
+
+def _new_generation(job: Job, state: State) -> probe.Generation:
+    config = artifacts.content_digest(render(job, state)["nginx.conf"])
+    return probe.Generation(state.traffic, config, f"{os.getpid():x}{tokens.token_hex(4)}")
+
+
+def _loaded(port: int) -> str:
+    found = probe.generation(port)
+    return found.id if found else ""

@@ -1,0 +1,112 @@
+"""Nothing starts that the policies did not allow, and nobody to ask is a no."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e.project import Project, docker
+from tests.lab import IMAGES, require
+
+GATES = [("local", "embedded"), ("local", "server"), ("docker", "server")]
+
+
+@pytest.fixture(params=GATES, ids=lambda pair: "-".join(pair))
+def gated(request: pytest.FixtureRequest, new_project: Callable[..., Project]) -> Project:
+    """A project on each engine with each answerer that it can have."""
+    engine, gate = request.param
+    if gate == "server" and engine == "local":
+        require("opa")
+    return new_project(engine, gate=gate)
+
+
+def test_more_free_disk_than_there_is_refuses_and_starts_nothing(gated: Project) -> None:
+    gated.set(policy__infrastructure__min_disk_free_gb=9_000_000)
+    ended = gated.run("deploy", "--json")
+    document = ended.document()
+    assert (ended.code, document["task"], document["error"]["kind"]) == (3, "policy-check", "PolicyRefused")
+    checks = {
+        check["rule"]: check
+        for verdict in document["verdicts"]
+        if verdict["domain"] == "infrastructure"
+        for check in verdict["checks"]
+    }
+    disk = checks.pop("min_disk_free_gb")
+    assert disk["passed"] is False
+    assert disk["limit"] == 9_000_000
+    assert 0 < disk["observed"] < 9_000_000
+    assert {check["passed"] for check in checks.values()} == {True}
+    said = gated.run("policy-check").said
+    assert "disk" in said
+    assert f"{disk['observed']:g}"[:3] in said
+    assert "9000000" in said.replace(",", "").replace("9e+06", "9000000")
+    assert gated.left() == []
+
+
+def test_a_policy_check_alone_allows_and_leaves_nothing(gated: Project) -> None:
+    document = gated.run("policy-check", "--json").ok().document()
+    assert [verdict["domain"] for verdict in document["verdicts"]] == ["infrastructure", "isolation"]
+    server = gated.manifest["gate"] == "server"
+    assert {verdict["answered_by"] for verdict in document["verdicts"]} == {"opa" if server else "embedded"}
+    assert {verdict["allow"] for verdict in document["verdicts"]} == {True}
+    assert gated.left() == []
+
+
+def test_a_port_of_opa_that_a_stranger_holds_starts_nothing(gated: Project) -> None:
+    with socket.create_server(("127.0.0.1", gated.opa_port)):
+        ended = gated.run("deploy")
+        if gated.manifest["gate"] == "embedded":
+            assert ended.code == 0, "without a server its port is nobody's business"
+            return
+        assert ended.code in {2, 4}, ended.said
+        assert str(gated.opa_port) in ended.err
+        assert gated.left() == []
+
+
+def test_a_running_stack_survives_a_refusal(gated: Project) -> None:
+    gated.deploy()
+    before = gated.running()
+    gated.set(services__version="2.0.0", policy__infrastructure__max_memory_used_percent=0.01)
+    ended = gated.run("deploy")
+    assert ended.code == 3, ended.said
+    assert gated.running() == before
+    assert gated.get("/").json()["version"] == "1.0.0"
+
+
+@pytest.fixture
+def image_that_exits() -> Iterator[str]:
+    require("docker")
+    name = "e2e-opa-that-exits:latest"
+    docker("build", "-q", "-t", name, "-", input=_DOCKERFILE)
+    yield name
+    docker("rmi", name, check=False)
+
+
+_DOCKERFILE = (
+    f'FROM {IMAGES["base"]}\n'
+    'ENTRYPOINT ["sh", "-c", "echo the licence of this OPA has ended; exit 9"]\n'
+)
+
+
+def test_an_opa_that_cannot_start_is_exit_4_and_nothing_starts(
+    new_project: Callable[..., Project], image_that_exits: str
+) -> None:
+    project = new_project("docker", opa__image=image_that_exits)
+    ended = project.run("deploy")
+    assert ended.code == 4, ended.said
+    assert "the licence of this OPA has ended" in ended.err
+    assert "\nnext: " in ended.err
+    assert project.left() == []
+
+
+def test_an_opa_that_does_not_answer_is_restarted_and_a_deploy_goes_on(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("docker")
+    project.deploy()
+    docker("pause", f"{project.name}-opa")
+    project.set(services__version="2.0.0")
+    project.deploy()
+    assert project.get("/").json()["version"] == "2.0.0"

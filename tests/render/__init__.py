@@ -1,0 +1,26 @@
+"""What manifest.yaml becomes: the generated files, read back as nginx and compose would read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from swiftdeploy_tasks import artifacts, manifest
+from swiftdeploy_tasks.manifest import Manifest
+from tests.manifest.strategies import as_yaml
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = (ROOT / "templates",)
+SCHEMA = ROOT / "schema" / "manifest.schema.json"
+RULES = json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+
+def accepted(data: dict[str, Any]) -> Manifest:
+    source = manifest.parse(as_yaml(data))
+    assert manifest.check(source, RULES) == ()
+    return manifest.build(source, RULES)
+
+
+def root_files(asked: Manifest, *, engine: str = "docker", with_opa: bool = True) -> dict[str, str]:
+    return artifacts.render_root(asked, folders=FOLDERS, engine=engine, with_opa=with_opa)

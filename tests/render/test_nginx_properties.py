@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swiftdeploy_tasks import artifacts
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.release import Site, Slot, Traffic
+from tests.lab import require
+from tests.manifest.strategies import manifests
+from tests.render import FOLDERS, accepted, root_files
+from tests.render.nginx_conf import Directive, read
+
+ON_HOST = Site(
+    bind="127.0.0.1:",
+    operators=("127.0.0.1",),
+    resolver="",
+    pid="/srv/a shop/nginx.pid",
+    temp="/srv/a shop/temp",
+    error_log="/srv/a shop/error.log",
+    access_logs=("/srv/a shop/access.log",),
+)
+IN_CONTAINER = dataclasses.replace(artifacts.CONTAINER_SITE, operators=("172.18.0.1",))
+traffics = st.sampled_from(
+    [
+        Traffic(),
+        Traffic({"blue": 100}),
+        Traffic({"green": 100}, "blue"),
+        Traffic({"blue": 90, "green": 10}),
+    ]
+)
+sites = st.sampled_from([ON_HOST, IN_CONTAINER, dataclasses.replace(IN_CONTAINER, inline=True)])
+
+
+@st.composite
+def places(draw: st.DrawFn) -> tuple[Site, dict[Slot, str]]:
+    site = draw(sites)
+    every: dict[Slot, str] = {"blue": "127.0.0.1:4001", "green": "127.0.0.1:4002"}
+    if site.resolver:
+        every = {"blue": "app-blue:3000", "green": "app-green:3000"}
+    return site, {slot: every[slot] for slot in draw(st.sets(st.sampled_from(sorted(every))))}
+
+
+def render(
+    asked: Manifest, site: Site, addresses: dict[Slot, str], traffic: Traffic, generation: str = "g1"
+) -> dict[str, str]:
+    return artifacts.render_nginx(
+        asked, site, folders=FOLDERS, addresses=addresses, traffic=traffic, generation=generation
+    )
+
+
+def tame(asked: Manifest) -> Manifest:
+    """The same manifest with every string that is free to choose replaced by a harmless one."""
+    private = tuple(f"/p{number}" for number, _ in enumerate(asked.nginx.private))
+    return dataclasses.replace(
+        asked, name="n", contact="c", nginx=dataclasses.replace(asked.nginx, private=private, image="i")
+    )
+
+
+def servers(conf: Directive) -> tuple[Directive, Directive, Directive]:
+    """The public server, the one that hangs up on strangers, and the operator's."""
+    (http,) = conf.all("http")
+    public, strangers, operator = [inner for inner in http.block or () if inner.name == "server"]
+    return public, strangers, operator
+
+
+@settings(deadline=None)
+@given(manifests(), places(), traffics)
+def test_no_string_of_the_manifest_makes_or_unmakes_a_directive(
+    data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
+) -> None:
+    asked = accepted(data)
+    wild, meek = render(asked, *place, traffic), render(tame(asked), *place, traffic)
+    assert [read(text).shape for text in wild.values()] == [read(text).shape for text in meek.values()]
+
+
+@settings(deadline=None)
+@given(manifests(), places(), traffics)
+def test_every_error_body_is_json_that_names_service_and_contact(
+    data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
+) -> None:
+    asked = accepted(data)
+    public, _, _ = servers(read(render(asked, *place, traffic)["nginx.conf"]))
+    bodies = [found.arguments for found in public.all("return") if len(found.arguments) > 1]
+    assert len(bodies) == len(artifacts.ANSWERS) + len(asked.nginx.private)
+    for code, body in bodies:
+        said = json.loads(body)
+        assert said.keys() == {"error", "code", "service", "contact"}
+        assert (said["code"], said["service"], said["contact"]) == (int(code), asked.name, asked.contact)
+
+
+@settings(deadline=None)
+@given(manifests())
+def test_a_private_path_is_refused_as_a_whole_segment_and_nothing_else_is(data: dict[str, Any]) -> None:
+    asked = accepted(data)
+    public, _, _ = servers(read(render(asked, ON_HOST, {}, Traffic())["nginx.conf"]))
+    locations = [inner.arguments for inner in public.block or () if inner.name == "location"]
+    patterns = [arguments[1] for arguments in locations if arguments[0] == "~"]
+    assert len(patterns) == len(asked.nginx.private)
+    for path, pattern in zip(asked.nginx.private, patterns, strict=True):
+        assert all(re.search(pattern, path + tail) for tail in ("", "/", ";x", "/deeper"))
+        assert not any(re.search(pattern, other) for other in (path + "x", "/x" + path, path[:-1], "/"))
+
+
+@settings(deadline=None)
+@given(manifests(), places(), traffics)
+def test_ports_and_times_are_those_of_the_manifest(
+    data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
+) -> None:
+    asked, (site, _) = accepted(data), place
+    conf = read(render(asked, *place, traffic)["nginx.conf"])
+    public, strangers, operator = servers(conf)
+    listens = [[found.arguments[0] for found in server.all("listen")] for server in servers(conf)]
+    ports = (asked.nginx.port, asked.nginx.operator_port, asked.nginx.operator_port)
+    assert listens == [[f"{site.bind}{port}"] for port in ports]
+    assert [found.arguments for found in strangers.all("return")] == [("444",)]
+    assert [found.arguments for found in operator.all("server_name")] == [("127.0.0.1", "localhost")]
+    assert [found.arguments for found in conf.all("proxy_read_timeout")] == [(f"{asked.nginx.proxy_timeout}s",)]
+    assert [found.arguments for found in conf.all("keepalive_min_timeout")] == [(f"{asked.rollout.drain - 2}s",)]
+
+
+@settings(deadline=None)
+@given(manifests(), places(), traffics)
+def test_the_split_is_the_traffic_and_an_absent_slot_is_a_closed_port(
+    data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
+) -> None:
+    _, addresses = place
+    rendered = render(accepted(data), *place, traffic)
+    conf = read(rendered.get("upstream.conf", rendered["nginx.conf"]))
+    upstreams = {found.arguments[0]: found for found in conf.all("upstream")}
+    assert upstreams.keys() == {"app", "slot_blue", "slot_green"}
+    app = [found.arguments for found in upstreams["app"].all("server")]
+    weights = sorted(word for words in app for word in words if word.startswith("weight="))
+    assert weights == sorted(f"weight={share}" for share in traffic.weights.values())
+    assert sum("backup" in words for words in app) == (traffic.backup in addresses)
+    assert all("max_fails=0" in words for words in app if traffic.weights)
+    for slot in ("blue", "green"):
+        (peer,) = upstreams[f"slot_{slot}"].all("server")
+        assert peer.arguments[0] == addresses.get(slot, "127.0.0.1:9")
+
+
+@settings(deadline=None)
+@given(manifests(), places(), traffics)
+def test_what_names_a_slot_stays_out_of_nginx_conf_where_upstreams_have_a_file_of_their_own(
+    data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
+) -> None:
+    site, addresses = place
+    if site.inline:
+        return
+    asked = accepted(data)
+    bare = render(asked, site, {}, Traffic(), generation="g2")
+    assert render(asked, site, addresses, traffic)["nginx.conf"] == bare["nginx.conf"]
+
+
+def test_the_body_of_an_error_page_carries_any_script() -> None:
+    data = minimal(contact="Ops #1; дежурный <ops@例え.jp> (24/7)")
+    public, _, _ = servers(read(root_files(accepted(data))["nginx.conf"]))
+    bodies = {found.arguments[0]: found.arguments[1] for found in public.all("return") if found.arguments[1:]}
+    assert json.loads(bodies["502"])["contact"] == "Ops #1; дежурный <ops@例え.jp> (24/7)"
+
+
+def minimal(**top: Any) -> dict[str, Any]:
+    return {
+        "services": {"image": "shop:1", "port": 3000},
+        "nginx": {"image": "nginx", "port": 8080},
+        "network": {"name": "net", "driver_type": "bridge"},
+        **top,
+    }
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nginx") / "a shop"
+    (folder / "temp").mkdir(parents=True)
+    return folder
+
+
+def refusal(nginx: str, folder: Path) -> str:
+    """What the real nginx says against the files in the folder, "" when it takes them."""
+    words = [nginx, "-t", "-q", "-p", f"{folder}/", "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    return said.stderr if said.returncode else ""
+
+
+def moved(text: str, folder: Path) -> str:
+    """The file with its own places in the folder, and its ports on the loopback address only."""
+    for there in ("/srv/a shop", "/var/log/swiftdeploy", "/tmp"):
+        text = text.replace(f'"{there}', f'"{folder}')
+    return re.sub(r"(?m)^( *listen )(\d+)", r"\g<1>127.0.0.1:\2", text)
+
+
+@settings(deadline=None, max_examples=60)
+@given(manifests(), places(), traffics)
+def test_the_real_nginx_takes_what_is_applied(
+    workplace: Path, data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
+) -> None:
+    nginx = require("nginx")
+    for name, text in render(accepted(data), *place, traffic).items():
+        (workplace / name).write_text(moved(text, workplace), encoding="utf-8")
+    assert refusal(nginx, workplace) == ""
+
+
+@settings(deadline=None, max_examples=30)
+@given(manifests(), st.sampled_from(["docker", "local"]), st.booleans())
+def test_the_real_nginx_takes_the_file_for_review(
+    workplace: Path, data: dict[str, Any], engine: str, with_opa: bool
+) -> None:
+    nginx = require("nginx")
+    text = root_files(accepted(data), engine=engine, with_opa=with_opa)["nginx.conf"]
+    (workplace / "nginx.conf").write_text(moved(text, workplace), encoding="utf-8")
+    assert refusal(nginx, workplace) == ""

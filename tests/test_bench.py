@@ -1,0 +1,56 @@
+"""The benchmark runs and prints a row for each thing it promises to measure; no figure is judged here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from bench.foundation import main
+from tests.lab import require
+
+TABLES = {
+    "process": [
+        "floor",
+        "validate, first time",
+        "validate, nothing changed",
+        "render, first time",
+        "render, nothing changed",
+    ],
+    "rendering": ["both files, templates loaded too", "both files"],
+    "one question": ["embedded, infrastructure", "embedded, isolation"],
+}
+SERVER = ["server, infrastructure", "server, isolation"]
+
+
+def test_the_benchmark_prints_a_row_for_everything_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    require("nginx")
+    main(rounds=1, questions=2)
+    head, *tables, _ = capsys.readouterr().out.split("\n\n")
+    printed = {_name(lines[0]): lines[1:] for lines in (table.splitlines() for table in tables)}
+    wanted = TABLES | {"one question": TABLES["one question"] + (SERVER if shutil.which("opa") else [])}
+    assert "cores" in head and "Python" in head
+    for name, rows in wanted.items():
+        measured = [row for row in printed[name] if re.search(r"  \d+", row)]
+        assert [_name(row) for row in measured] == rows
+        assert all(re.search("<.*hold", row, re.IGNORECASE) for row in measured if _is_bounded(row))
+
+
+def test_without_opa_the_server_is_left_out_with_the_reason(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("nginx")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    main(rounds=1, questions=1)
+    printed = capsys.readouterr().out
+    assert "server: left out, no opa on PATH" in printed
+    assert SERVER[0] not in printed
+
+
+def _name(row: str) -> str:
+    return re.split(r"\s{2,}", row)[0]
+
+
+def _is_bounded(row: str) -> bool:
+    return _name(row) not in {"floor", "both files, templates loaded too"}
