@@ -1,5 +1,8 @@
 """The front door: the lifecycle tasks, and dev.* for those who work on SwiftDeploy itself."""
 
-from swiftdeploy_tasks import ns
+from invoke import Collection
 
-__all__ = ["ns"]
+from swiftdeploy_tasks import dev, lifecycle
+
+ns = Collection.from_module(lifecycle)
+ns.add_collection(dev.ns)

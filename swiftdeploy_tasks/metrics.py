@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -54,13 +54,15 @@ _KEPT = {
 _Samples = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
 
 
-class UnreadableMetrics(SwiftDeployError):  # noqa: N818
+class UnreadableMetrics(SwiftDeployError):
     """The metrics of a slot are declared and cannot be read, so nothing can be judged by them."""
 
     exit_code = 3
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason, "correct the app's metrics, or set `services.metrics: null` in manifest.yaml")
+        super().__init__(
+            reason, "correct the app's metrics, or set `services.metrics: null` in manifest.yaml"
+        )
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,9 @@ def _start(before: Scrape | None, after: Scrape) -> Scrape:
         return before
     start = at_start(after)
     if start is None and before is None:
-        raise UnreadableMetrics("the app does not tell its age, so nothing is known about the time since its start")
+        raise UnreadableMetrics(
+            "the app does not tell its age, so nothing is known about the time since its start"
+        )
     return start or Scrape(time=before.time if before else after.time)
 
 
@@ -292,7 +296,9 @@ def _read(text: str) -> tuple[_Samples, set[str]]:
                 if sample.name in _KEPT:
                     samples.setdefault(sample.name, []).append((sample.labels, sample.value))
     except (ValueError, IndexError, KeyError) as error:
-        raise UnreadableMetrics(f"the metrics are not in the Prometheus text format: {error!s:.100}") from None
+        raise UnreadableMetrics(
+            f"the metrics are not in the Prometheus text format: {error!s:.100}"
+        ) from None
     return samples, declared
 
 
@@ -338,5 +344,7 @@ def _durations(samples: _Samples, leave_out: Collection[str]) -> tuple[tuple[flo
         if any(upper < lower for lower, upper in pairwise(cumulative)):
             raise UnreadableMetrics(f"{name} contradicts itself: a bucket holds less than the one below it")
         if _label(dict(rest), PATH_LABELS) not in leave_out:
-            counts = [sum(pair) for pair in zip(counts, (b - a for a, b in pairwise(cumulative)), strict=True)]
+            counts = [
+                sum(pair) for pair in zip(counts, (b - a for a, b in pairwise(cumulative)), strict=True)
+            ]
     return bounds[:-1], tuple(counts)

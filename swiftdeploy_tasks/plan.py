@@ -76,22 +76,26 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
 
 
 def _serving(observed: State, confirmed: str) -> Slot | None:
-    """Return the slot that keeps serving meanwhile: the confirmed release before the heavier share.
+    """Return the slot that keeps serving meanwhile: a healthy one before one that serves now.
 
-    Where nginx cannot be asked who has traffic, only the confirmed release is trusted.
+    Of two that serve, the confirmed release before the larger share. Where nginx cannot be asked who has
+    traffic, only the confirmed release is trusted.
     """
 
     def trusted(slot: Slot) -> bool:
         release = observed.slots[slot].release
         return release is not None and release.id == confirmed
 
-    asked = observed.proxy is not None and observed.proxy.live
+    def rank(slot: Slot) -> tuple[bool, bool, bool, int]:
+        share = observed.traffic.of(slot)
+        return (observed.slots[slot].healthy is not False, share > 0, trusted(slot), share)
+
     able = [
         slot
         for slot, there in observed.slots.items()
-        if there.live and (observed.traffic.of(slot) > 0 if asked else trusted(slot))
+        if there.live and (observed.traffic.of(slot) or trusted(slot))
     ]
-    return max(able, key=lambda slot: (trusted(slot), observed.traffic.of(slot)), default=None)
+    return max(able, key=rank, default=None)
 
 
 def _fits(there: Placement, wanted: Placement) -> bool:
@@ -115,7 +119,6 @@ def _between(now: State, then: State, *, first: bool) -> Iterator[Step]:
         if slot not in now.slots:
             now = replace(now, slots={**now.slots, slot: placement})
             yield Step("start", f"app-{slot}", _start_reason(placement, then), now, slot)
-            yield Step("health", f"app-{slot}", "no traffic before it was healthy", now, slot)
     if now.traffic != then.traffic:
         yield from _reroute(now, then)
     for slot in now.slots:
@@ -127,6 +130,9 @@ def _between(now: State, then: State, *, first: bool) -> Iterator[Step]:
 
 def _reroute(now: State, then: State) -> Iterator[Step]:
     """Yield the switch of the traffic, and what is seen to before the next state."""
+    for slot in then.traffic.weights:
+        if not now.traffic.of(slot) and now.slots[slot].healthy is None:
+            yield Step("health", f"app-{slot}", "no traffic before it was healthy", now, slot)
     staying = {slot: there for slot, there in now.slots.items() if slot in then.slots}
     routed = State(then.proxy, staying, then.traffic)
     yield Step("route", "nginx", f"traffic: {then.traffic}", routed)

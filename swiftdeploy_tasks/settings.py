@@ -121,6 +121,10 @@ def find(start: Path | None = None, *, state: str = "") -> Settings:
 def _refuse_foreign_state(folder: Path, project: Path, *, named: bool) -> None:
     """Raise PreflightError for a folder that holds somebody else's files, or that is no folder."""
     advice = "set INVOKE_SWIFTDEPLOY_STATE to a folder of its own"
+    if not str(folder).isprintable():
+        raise PreflightError(
+            f"the path {str(folder)!a} cannot be written into a file as it is", "move the project"
+        )
     if folder.exists() and not folder.is_dir():
         raise PreflightError(f"the state folder {folder} is a file", f"move it away, or {advice}")
     if folder == project or folder in project.parents:

@@ -89,7 +89,7 @@ def ours(home: str) -> dict[str, Container]:
 
 def last_lines(container: Container, lines: int | Literal["all"]) -> str:
     """Return what the container printed last; "all" for all of it."""
-    return b"".join(container.logs(tail=lines, stream=True)).decode("utf-8", "replace")
+    return b"".join(container.logs(tail=lines, stream=True, follow=False)).decode("utf-8", "replace")
 
 
 def labels(project: str, home: str) -> dict[str, str]:

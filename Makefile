@@ -1,0 +1,26 @@
+# Short ways in. `make` gives 2 for every failure; for the exit codes that say why, call ./swiftdeploy itself.
+# Words for the command go into ARGS: make deploy ARGS="--json --wait 60"
+
+VERBS := validate render build policy-check plan deploy status teardown
+
+.PHONY: help test lint $(VERBS)
+
+help:
+	@echo "make VERB [ARGS=...]   the same as ./swiftdeploy VERB; VERB is one of"
+	@echo "                       $(VERBS)"
+	@echo "make lint              ruff and mypy"
+	@echo "make test [ARGS=...]   lint, then pytest; ARGS goes to pytest"
+
+$(VERBS):
+	@./swiftdeploy $@ $(ARGS)
+
+lint: .venv/dev.stamp
+	@.venv/bin/invoke dev.lint
+
+test: lint
+	@.venv/bin/python -m pytest $(ARGS)
+
+.venv/dev.stamp: pyproject.toml
+	@./swiftdeploy --version >&2
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
+	@touch $@
