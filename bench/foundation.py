@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import resource
 import shutil
 import sys
 import time
@@ -48,6 +49,14 @@ class Turn:
     cold: bool = False
 
 
+@dataclass(frozen=True)
+class Spent:
+    """Milliseconds by the clock, and of the processors: those say more on a machine that others use too."""
+
+    wall: float
+    cpu: float
+
+
 TURNS = (
     Turn("floor", FLOOR, 1.0),
     Turn("validate, first time", VALIDATE, COLD, cold=True),
@@ -61,7 +70,9 @@ def main(rounds: int = 15, questions: int = 1000) -> None:
     """Measure `rounds` turns of every process and `questions` asked of each answerer, and print both."""
     print("\n".join(_machine()))
     with sandbox() as place:
-        _print(("process", "median ms", "p25", "p75", "x floor", "bound", ""), _processes(place, rounds))
+        _print(
+            ("process", "median ms", "floors", "cpu ms", "cpu floors", "bound", ""), _processes(place, rounds)
+        )
         project = settings.find(place.root)
         asked = manifest.load(project.manifest, schema=project.schema)
         rows = _rendering(project, asked, questions)
@@ -82,24 +93,39 @@ def _load() -> str:
 
 
 def _processes(place: Sandbox, rounds: int) -> list[Row]:
-    spent: dict[str, list[float]] = {turn.name: [] for turn in TURNS}
+    spent: dict[str, list[Spent]] = {turn.name: [] for turn in TURNS}
     for number in range(rounds + 1):
         for turn in TURNS:
             if turn.cold:
                 place.forget()
-            milliseconds = _timed(functools.partial(place.run, turn.words))
+            cost = _process(place, turn.words)
             if number:  # the first round only fills the caches of the file system
-                spent[turn.name].append(milliseconds)
-    floor = median(spent["floor"])
-    return [_process(turn, spent[turn.name], floor) for turn in TURNS]
+                spent[turn.name].append(cost)
+    floor = _middle(spent["floor"])
+    return [_against(floor, turn, _middle(spent[turn.name])) for turn in TURNS]
 
 
-def _process(turn: Turn, spent: list[float], floor: float) -> Row:
-    low, middle, high = _cut(spent, 25), median(spent), _cut(spent, 75)
-    figures = (turn.name, f"{middle:.0f}", f"{low:.0f}", f"{high:.0f}", f"{middle / floor:.2f}")
+def _process(place: Sandbox, words: tuple[str, ...]) -> Spent:
+    before = _cpu_of_children()
+    wall = _timed(functools.partial(place.run, words))
+    return Spent(wall, _cpu_of_children() - before)
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (used.ru_utime + used.ru_stime) * 1000
+
+
+def _middle(spent: list[Spent]) -> Spent:
+    return Spent(median(one.wall for one in spent), median(one.cpu for one in spent))
+
+
+def _against(floor: Spent, turn: Turn, spent: Spent) -> Row:
+    wall, cpu = spent.wall / floor.wall, spent.cpu / floor.cpu
+    figures = (turn.name, f"{spent.wall:.0f}", f"{wall:.2f}", f"{spent.cpu:.0f}", f"{cpu:.2f}")
     if turn.words is FLOOR:
         return (*figures, "", "")
-    return (*figures, f"<= {turn.bound:g}", _holds(middle / floor <= turn.bound))
+    return (*figures, f"<= {turn.bound:g} floors", _holds(wall <= turn.bound))
 
 
 def _rendering(project: Settings, asked: Manifest, times: int) -> list[Row]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from swiftdeploy_tasks import artifacts
 from swiftdeploy_tasks.gate.bundle import Bundle, read_bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.release import Release
 from swiftdeploy_tasks.settings import Settings
+from swiftdeploy_tasks.watch import Figures
 
-BEFORE_DEPLOY = ("infrastructure", "isolation")
-DOMAINS = BEFORE_DEPLOY
+DOMAINS = ("infrastructure", "isolation", "canary")
 
 
 def is_server(manifest: Manifest, default: str) -> bool:
@@ -56,6 +58,40 @@ def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str
     }
     return Question(
         "isolation", {"engine": engine, "compose": artifacts.parse_compose(compose), "nginx": facts}
+    )
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of what serves, as the canary policy is told of it."""
+
+    operation: str
+    current: Release
+    target: Release
+
+
+def about_canary(
+    change: Change, manifest: Manifest, phase: str, figures: Figures, *, healthy: bool
+) -> Question:
+    """Ask whether what serves (phase before) or the new slot (watch, step_end) is well enough to go on."""
+    sides = {
+        side: {"mode": release.mode, "version": release.version}
+        for side, release in (("current", change.current), ("target", change.target))
+    }
+    return Question(
+        "canary",
+        {
+            "operation": change.operation,
+            "phase": phase,
+            "subject": "current" if phase == "before" else "new",
+            **sides,
+            "metrics": "none" if manifest.services.metrics_path is None else "declared",
+            "healthy": healthy,
+            "window": figures.window.document() if figures.window else None,
+            "unreadable": figures.unreadable,
+            **({"reason": figures.problem} if figures.problem else {}),
+            "rollout": {"min_requests": manifest.rollout.min_requests},
+        },
     )
 
 

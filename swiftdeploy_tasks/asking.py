@@ -6,36 +6,52 @@ Stands apart so that no verb can act on an answer that was not recorded first. W
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import admission, artifacts, host
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from swiftdeploy_tasks import admission, artifacts, history, host, probe, watch
+from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.job import Job, compose, write_compose
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import Traffic, from_manifest
+from swiftdeploy_tasks.release import Release, State, Traffic, from_manifest
+from swiftdeploy_tasks.watch import Figures
 
 
 def policy_check(run: Run) -> None:
     """Ask the gate about this host and these artifacts; raises PolicyRefused or GateUnavailable."""
     asked, engine = read_manifest(run), engine_of(run)
-    rules = admission.bundle(run.settings, asked)
-    admission.publish(run.settings, rules)
-    if admission.is_server(asked, engine.gate):
-        _have_opa(run, asked, engine, rules)
+    rules = ready(run, asked, engine)
     verdicts = [_ask(run, question, asked, engine, rules) for question in _before_deploy(run, asked, engine)]
     run.invocation.carried["verdicts"] = verdicts
     refused = [check for verdict in verdicts for check in verdict.failed]
     if refused:
         first = refused[0]
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-        named = first.message if first.message.startswith(first.rule) else f"{first.rule}: {first.message}"
         raise PolicyRefused(
-            f"{named}{more}; nothing was changed",
+            f"{first.sentence}{more}; nothing was changed",
             "mend what the rule names, or change its limit under policy: in manifest.yaml",
         )
+
+
+def ready(run: Run, asked: Manifest, engine: Engine) -> Bundle:
+    """Publish the present policies and have somebody who can be asked; raises GateUnavailable."""
+    carried = run.invocation.carried
+    if "rules" not in carried:
+        rules = admission.bundle(run.settings, asked)
+        admission.publish(run.settings, rules)
+        if admission.is_server(asked, engine.gate):
+            _have_opa(run, asked, engine, rules)
+        carried["rules"] = rules
+    found: Bundle = carried["rules"]
+    return found
 
 
 def _before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, ...]:
@@ -95,7 +111,9 @@ def _end_opa(run: Run, engine: Engine) -> None:
         engine.stop_opa()
 
 
-def _ask(run: Run, question: Question, asked: Manifest, engine: Engine, rules: Bundle) -> Verdict:
+def _ask(
+    run: Run, question: Question, asked: Manifest, engine: Engine, rules: Bundle, *, quiet: bool = False
+) -> Verdict:
     """Ask, record the answer with its input, limits and revision, and only then hand it on."""
     server = admission.is_server(asked, engine.gate)
     try:
@@ -117,6 +135,91 @@ def _ask(run: Run, question: Question, asked: Manifest, engine: Engine, rules: B
         limits=rules.limits(question.domain),
         **verdict.document(),
     )
-    run.screen.verdict(verdict)
+    if not quiet:
+        run.screen.verdict(verdict)
+    if quiet and verdict.allow:
+        return verdict
     run.document["verdicts"] = [*run.document.get("verdicts", []), verdict.document()]
     return verdict
+
+
+def may_change_mode(
+    run: Run, asked: Manifest, engine: Engine, before: State, change: Change, recorded: Iterable[Scrape]
+) -> None:
+    """Ask about what serves now, before its mode changes; raises PolicyRefused or GateUnavailable."""
+    serving = before.traffic.leader
+    assert serving is not None
+    rules = ready(run, asked, engine)
+    seconds = float(rules.limits("canary")["window"])
+
+    def wait(length: float) -> None:
+        run.screen.countdown(f"measuring what serves now for {length:g} s", length)
+
+    figures = watch.before(
+        asked, engine.operator_port(), serving, seconds=seconds, recorded=recorded, wait=wait
+    )
+    healthy = before.slots[serving].healthy is True
+    question = admission.about_canary(change, asked, "before", figures, healthy=healthy)
+    verdict = _ask(run, question, asked, engine, rules)
+    if verdict.failed:
+        raise PolicyRefused(f"{verdict.failed[0].sentence}; nothing was changed", "invoke rollback")
+
+
+def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:
+    """Put a rollback to the gate, for the record: when nobody can be asked, that is recorded and it goes on."""
+    serving = before.traffic.leader
+    try:
+        rules = ready(run, asked, engine)
+        figures = Figures(None)
+        if serving:
+            port = engine.operator_port()
+            figures = watch.before(asked, port, serving, seconds=1.0, recorded=(), wait=time.sleep)
+        healthy = serving is not None and before.slots[serving].healthy is True
+        _ask(
+            run,
+            admission.about_canary(change, asked, "before", figures, healthy=healthy),
+            asked,
+            engine,
+            rules,
+        )
+    except GateUnavailable as error:
+        run.note("verdict", "unanswered", domain="canary", error=error.message)
+        run.screen.line(f"  nobody could be asked ({error.message}); a rollback goes on without", "warn")
+
+
+def slot_watch(run: Run, asked: Manifest, engine: Engine, change: Change) -> watch.SlotWatch:
+    """Return who looks after the new slot of this change; each of its verdicts is recorded."""
+    rules = ready(run, asked, engine)
+
+    def put(phase: str, release: Release, figures: Figures, healthy: bool) -> Verdict:
+        question = admission.about_canary(change, asked, phase, figures, healthy=healthy)
+        return _ask(run, question, asked, engine, rules, quiet=phase == "watch")
+
+    return watch.SlotWatch(engine, asked, asked.nginx.operator_port, put)
+
+
+def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
+    """End a successful verb by recording what the serving slot has counted so far."""
+    port = engine.operator_port()
+    found = probe.generation(port)
+    slot = found.traffic.leader if found else None
+    release = engine.observe().release_of(slot)
+    if slot is None or release is None:
+        return None
+    try:
+        seen = watch.scrape(asked, port, slot)
+    except UnreadableMetrics as error:
+        return run.note("scrape", "failed", slot=slot, release=release.id, error=error.message)
+    if seen:
+        run.note("scrape", "done", slot=slot, release=release.id, counters=seen.document())
+
+
+def scrapes_of(run: Run, release: Release) -> list[Scrape]:
+    """Return the recorded scrapes of this release, oldest first; one that is damaged is passed over."""
+    found = []
+    for line in history.read(run.settings.history):
+        record = line.record or {}
+        if record.get("event") == "scrape" and record.get("release") == release.id and "counters" in record:
+            with suppress(UnreadableMetrics):
+                found.append(Scrape.from_document(record["counters"]))
+    return found

@@ -1,27 +1,28 @@
-"""The verbs that change what runs: what is wanted, by which steps, and back again when it fails.
+"""How what runs is changed: one way for every verb, and the way back when it fails.
 
-They differ only in the goal that they draw; `plan` finds the steps and `apply` runs them.
+`deploy`, `promote` and `rollback` differ in the release that they want and in who is asked first. What is
+common stands here: the job, the course of the change, its undoing, and what is kept once it is confirmed.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 
-from swiftdeploy_tasks import admission, apply, checks, releases
+from swiftdeploy_tasks import admission, apply, files, releases
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
 from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan
-from swiftdeploy_tasks.preflight import failure
-from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, State
 
 
-def _job(run: Run, asked: Manifest, engine: Engine) -> Job:
+def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
+    """Return a job for this manifest on this engine."""
     return Job(
         settings=run.settings,
         manifest=asked,
@@ -29,57 +30,27 @@ def _job(run: Run, asked: Manifest, engine: Engine) -> Job:
         with_opa=admission.is_server(asked, engine.gate),
         say=run.say,
         record=run.note,
-        secrets=_secrets(asked),
     )
 
 
-def _secrets(asked: Manifest) -> dict[str, str]:
-    sources = [variable.from_env for variable in asked.services.env if variable.from_env]
-    if unset := [source for source in sources if source not in os.environ]:
-        raise PreflightError(
-            f"services.env takes a secret from {unset[0]}, which is not set", f"export {unset[0]}=…"
-        )
-    return {source: os.environ[source] for source in sources}
+def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the release's secrets by the caller's variable names, from `known`, else from our environment.
+
+    `known` are the values that a running slot has, by the app's names. Raises PreflightError for an unset one.
+    """
+    found = {}
+    for name, source in release.secrets:
+        value = known.get(name, os.environ.get(source))
+        if value is None:
+            raise PreflightError(
+                f"services.env takes {name} from {source}, which is not set", f"export {source}=…"
+            )
+        found[source] = value
+    return found
 
 
-def deploy(run: Run) -> None:
-    """Converge what runs to the manifest; on failure, undo."""
-    asked, engine = read_manifest(run), engine_of(run)
-    began = time.monotonic()
-    run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
-    job = _job(run, asked, engine)
-    with run.screen.working("building and pulling what is missing"):
-        engine.obtain(asked, run.say)
-    if problem := failure((checks.nginx(run.settings, asked, engine),)):
-        raise problem
-    before = apply.look(engine)
-    choice.record(run.settings, engine.name)
-    try:
-        engine.prepare(asked)
-        release = engine.release(asked)
-        _tell_target(run, before, release, asked)
-        with run.screen.working("deploying"):
-            _converge(run, job, before, release)
-    except (SwiftDeployError, KeyboardInterrupt, OSError):
-        _go_back(run, job, before)
-        raise
-    finally:
-        run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
-
-
-def _converge(run: Run, job: Job, before: State, release: Release) -> None:
-    steps = plan(before, apply.goal(job, release, confirmed=releases.present(run.settings.releases)))
-    apply.apply(job, steps)
-    serving = apply.look(job.engine).traffic.leader
-    run.invocation.carried["confirmed"] = True
-    releases.confirm(run.settings.releases, release)
-    run.document["slot"] = serving
-    done = "serves" if steps else "serves already, nothing to do"
-    told = f"version {release.version} ({release.mode}) {done}, at {run.document['url']} from app-{serving}"
-    run.screen.line(f"  {told}", "pass")
-
-
-def _tell_target(run: Run, before: State, release: Release, asked: Manifest) -> None:
+def tell_target(run: Run, before: State, release: Release, asked: Manifest) -> None:
+    """Say in the document and on record what is wanted, before anything moves."""
     previous = before.release_of(before.traffic.leader)
     run.document |= {
         "release": release.id,
@@ -89,13 +60,36 @@ def _tell_target(run: Run, before: State, release: Release, asked: Manifest) -> 
         "slot": before.traffic.leader,
         "url": f"http://127.0.0.1:{asked.nginx.port}/",
     }
-    run.record(
-        "target",
-        release=release.id,
-        previous=previous.id if previous else None,
-        mode=release.mode,
-        version=release.version,
-    )
+    names = ("release", "previous", "mode", "version")
+    run.record("target", **{name: run.document[name] for name in names})
+
+
+def carry_out(run: Run, job: Job, before: State, release: Release) -> None:
+    """Make the release what runs, or go back to what ran before and raise what went wrong."""
+    began = time.monotonic()
+    choice.record(run.settings, job.engine.name)
+    try:
+        job.engine.prepare(job.manifest)
+        wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
+        steps = plan(before, wanted)
+        with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
+            apply.apply(job, steps)
+            serving = apply.look(job.engine).traffic.leader
+    except BaseException:
+        _go_back(run, job, before)
+        raise
+    finally:
+        run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
+    run.document["slot"] = serving
+    done = "serves" if steps else "serves already, nothing to do"
+    told = f"version {release.version} ({release.mode}) {done}, at {run.document['url']} from app-{serving}"
+    run.screen.line(f"  {told}", "pass")
+
+
+def keep_applied(run: Run, text: bytes) -> None:
+    """Keep the manifest that is in force: what promote compares with, and what a rollback runs under."""
+    run.invocation.carried["confirmed"] = True
+    files.replace(run.settings.applied, text, mode=0o600)
 
 
 def _go_back(run: Run, job: Job, before: State) -> None:
@@ -108,20 +102,3 @@ def _go_back(run: Run, job: Job, before: State) -> None:
     except (SwiftDeployError, OSError) as error:
         run.note("undone", "failed", error=str(error))
         run.screen.line(f"  going back failed too: {error}; run: invoke deploy", "fail")
-
-
-def make_plan(run: Run) -> None:
-    """Print the steps that deploy would take and the diff of each rendered file, with no effect."""
-    asked, engine = read_manifest(run), engine_of(run)
-    before = apply.look(engine)
-    job = Job(run.settings, asked, engine, admission.is_server(asked, engine.gate), run.say, run.note)
-    goal = apply.goal(job, engine.release(asked), confirmed=releases.present(run.settings.releases))
-    steps = plan(before, goal)
-    for step in steps:
-        run.say(f"{step.action} {step.target}: {step.reason}")
-    if not steps:
-        run.say("nothing would change")
-    run.document |= {
-        "in_sync": not steps,
-        "steps": [{"action": s.action, "target": s.target, "reason": s.reason} for s in steps],
-    }

@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke import Collection, Context, task
 
-from swiftdeploy_tasks import asking, change, verbs
+from swiftdeploy_tasks import asking, deploying, going_back, promoting, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
@@ -58,7 +58,7 @@ def policy_check(c: Context, json: bool = False, wait: int = 0) -> None:
 @task(klass=RecordedTask, help=JSON, document={"in_sync": None, "steps": [], "files": []})
 def plan(c: Context, json: bool = False) -> None:
     """Print what deploy would do, with no effect."""
-    change.make_plan(current())
+    deploying.make_plan(current())
 
 
 @task(
@@ -69,9 +69,40 @@ def plan(c: Context, json: bool = False) -> None:
     help=JSON | WAIT,
     document=_CHANGE,
 )
-def deploy(c: Context, json: bool = False, wait: int = 0) -> None:
+def deploy(c: Context, again: bool = False, json: bool = False, wait: int = 0) -> None:
     """Make what runs be what manifest.yaml says."""
-    change.deploy(current())
+    deploying.deploy(current(), again=again)
+
+
+@task(
+    klass=RecordedTask,
+    pre=[validate],
+    writes=True,
+    needs_history=True,
+    help={"mode": "stable or canary; without it, the other one."} | JSON | WAIT,
+    document=_CHANGE,
+)
+def promote(c: Context, mode: str = "", json: bool = False, wait: int = 0) -> None:
+    """Run the present release in the other mode, if what serves now is well."""
+    promoting.promote(current(), mode)
+
+
+@task(
+    klass=RecordedTask,
+    writes=True,
+    help={
+        "list": "Print the releases that were confirmed, and stop.",
+        "to": "Go back to this release, by its id or the beginning of it.",
+    }
+    | JSON
+    | WAIT,
+    document=_CHANGE,
+)
+def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, wait: int = 0) -> None:
+    """Go back to the release that ran before."""
+    if list:
+        return going_back.show(current())
+    return going_back.rollback(current(), to)
 
 
 @task(
@@ -102,5 +133,7 @@ def teardown(c: Context, clean: bool = False, json: bool = False, wait: int = 0)
     verbs.teardown(current(), clean=clean)
 
 
-ns = Collection("swiftdeploy", validate, render, build, policy_check, plan, deploy, status, teardown)
+ns = Collection(
+    "swiftdeploy", validate, render, build, policy_check, plan, deploy, promote, rollback, status, teardown
+)
 ns.configure({"swiftdeploy": {"state": ""}})

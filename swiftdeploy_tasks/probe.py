@@ -39,7 +39,7 @@ class Reply:
         """The body as a JSON object, empty when it is none."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 
@@ -129,4 +129,4 @@ def _plain(error: Exception) -> str:
     ):
         if sign in text:
             return words
-    return text
+    return f"it does not answer in HTTP: {text[:80]!a}"

@@ -1,22 +1,16 @@
-"""The `swiftdeploy` command: the same collection as a program of its own.
+"""The `swiftdeploy` command: the same collection as a program of its own, which needs no tasks.py.
 
-It adds one thing to Invoke: `swiftdeploy promote canary`, since Invoke has no optional positional argument.
+Stands apart from `lifecycle` so that a project that mounts the collection does not start a program.
 """
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 from invoke import Program
 
 from swiftdeploy_tasks.lifecycle import ns
 
-
-def _version() -> str:
-    try:
-        return version("swiftdeploy-tasks")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-main = Program(namespace=ns, name="SwiftDeploy", binary="swiftdeploy", version=_version()).run
+main = Program(
+    namespace=ns, name="SwiftDeploy", binary="swiftdeploy", version=version("swiftdeploy-tasks")
+).run

@@ -29,3 +29,8 @@ def engine_of(run: Run) -> Engine:
     engine: Engine = carried["engine"]
     run.document["engine"] = engine.name
     return engine
+
+
+def forget_manifest(run: Run) -> None:
+    """Read the manifest anew next time: it was rewritten."""
+    run.invocation.carried.pop("manifest", None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, TypeGuard
@@ -46,6 +47,17 @@ class Screen:
         with _console(self.stream).status(text):
             yield
 
+    def countdown(self, text: str, seconds: float) -> None:
+        """Wait, and show how far it got: a bar on a terminal, one line elsewhere."""
+        self.line(f"  {text}")
+        if not _is_terminal(self.stream):
+            return time.sleep(seconds)
+        from rich.progress import track
+
+        ticks = max(1, round(seconds * 10))
+        for _ in track(range(ticks), description="  ", console=_console(self.stream), transient=True):
+            time.sleep(seconds / ticks)
+
     def findings(self, findings: Iterable[Finding]) -> None:
         """Print each pre-flight check as pass, fail, or not made here with the reason."""
         for finding in findings:
@@ -72,7 +84,7 @@ class Screen:
             named = (
                 check.message if check.message.startswith(check.rule) else f"{check.rule}: {check.message}"
             )
-            _print(self.stream, f"    {mark}  {named}", mark_tone)
+            _print(self.stream, f"    {mark}  {check.sentence}", mark_tone)
             if not check.passed:
                 _print(self.stream, f"          observed {check.observed}, limit {check.limit}")
 

@@ -85,6 +85,11 @@ class Settings:
         return self.state / "bundle"
 
     @property
+    def applied(self) -> Path:
+        """The manifest that is in force: a copy of what was deployed last."""
+        return self.state / "applied.yaml"
+
+    @property
     def releases(self) -> Path:
         """One folder a release."""
         return self.state / "releases"

@@ -15,14 +15,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 # A room imports only rooms above it.
 ORDER = """
     errors settings files
-    manifest_text manifest_check manifest preflight release plan artifacts probe
+    manifest_text manifest_edit manifest_check manifest preflight release plan artifacts probe
+    metrics.scrape metrics.page metrics.window metrics
     gate.verdict gate.belief gate.bundle gate.embedded gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local
     engines.docker_client engines.docker_compose engines.docker_places engines.docker_images
     engines.docker_nginx engines.docker engines.choice
     host chain history
-    releases admission checks apply
+    releases admission checks job traffic apply
     lock screen recording project asking change verbs
     lifecycle program dev __init__
 """
@@ -40,6 +41,7 @@ DOORS = {
     "jsonschema": {"manifest_check"},
     "jinja2": {"artifacts"},
     "yaml": {"manifest_text", "artifacts"},
+    "prometheus_client": {"metrics.page"},
     "rich": {"screen"},
     "psutil": {"host", "checks", "engines.local", "engines.local_nginx", "engines.local_processes"},
 }

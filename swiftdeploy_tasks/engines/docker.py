@@ -140,8 +140,10 @@ class DockerEngine:
         docker_images.pull(manifest.nginx.image, say)
 
     def release(self, manifest: Manifest) -> Release:
-        """See `Engine.release`: an image that is not here yet has the empty id."""
-        return from_manifest(manifest, artifact=docker_images.identity(manifest.services.image), process=())
+        """See `Engine.release`: an image that has yet to be built or pulled has the empty id."""
+        stale = docker_images.is_stale(manifest, self.root)
+        artifact = "" if stale else docker_images.identity(manifest.services.image)
+        return from_manifest(manifest, artifact=artifact, process=())
 
     def keep(self, manifest: Manifest, release: Release) -> None:
         """See `Engine.keep`."""
@@ -226,6 +228,16 @@ class DockerEngine:
     def stop_slot(self, slot: Slot) -> None:
         """See `Engine.stop_slot`."""
         self._remove(f"app-{slot}")
+
+    def environment(self, slot: Slot) -> Mapping[str, str]:
+        """See `Engine.environment`."""
+        one = self._part(f"app-{slot}")
+        pairs = [word.partition("=") for word in (one.attrs["Config"]["Env"] or [])] if one else []
+        return {name: value for name, _, value in pairs}
+
+    def has(self, release: Release) -> bool:
+        """See `Engine.has`."""
+        return bool(docker_images.identity(release.artifact))
 
     def is_alive(self, slot: Slot) -> bool:
         """See `Engine.is_alive`: one that its restart policy had to start again has died."""

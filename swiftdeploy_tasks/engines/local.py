@@ -254,6 +254,15 @@ class LocalEngine:
         """See `Engine.stop_slot`."""
         local_processes.end([o for o in self._ours() if o.environment.get(local_processes.SLOT) == slot])
 
+    def environment(self, slot: Slot) -> Mapping[str, str]:
+        """See `Engine.environment`."""
+        there = [one for one in self._ours() if one.environment.get(local_processes.SLOT) == slot]
+        return dict(local_processes.heads(there)[0].environment) if there else {}
+
+    def has(self, release: Release) -> bool:
+        """See `Engine.has`."""
+        return self._copy(release).is_dir()
+
     def is_alive(self, slot: Slot) -> bool:
         """See `Engine.is_alive`."""
         return any(o.runs for o in self._ours() if o.environment.get(local_processes.SLOT) == slot)

@@ -91,7 +91,7 @@ def start(
 
 def end(found: Sequence[Found]) -> None:
     """Ask each to end, wait, and kill what is left after the grace time."""
-    processes = [one.process for one in found]
+    processes = list(dict.fromkeys(process for one in found for process in _family(one.process)))
     for process in processes:
         try:
             process.resume() if process.status() == psutil.STATUS_STOPPED else None
@@ -105,6 +105,14 @@ def end(found: Sequence[Found]) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(alive, timeout=5)
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    """Return the process and what it started, which need not carry our environment any more."""
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return [process]
 
 
 def free_port() -> int:

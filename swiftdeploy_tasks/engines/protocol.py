@@ -131,6 +131,14 @@ class Engine(Protocol):
         """End and remove whatever of ours is in the slot."""
         ...
 
+    def environment(self, slot: Slot) -> Mapping[str, str]:
+        """Return the environment of what runs in the slot, empty when nothing does."""
+        ...
+
+    def has(self, release: Release) -> bool:
+        """Return whether what the release runs is still kept."""
+        ...
+
     def is_alive(self, slot: Slot) -> bool:
         """Return whether the slot's process or container runs."""
         ...

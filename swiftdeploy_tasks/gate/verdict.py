@@ -43,6 +43,11 @@ class Check:
     limit: Any
     message: str
 
+    @property
+    def sentence(self) -> str:
+        """What the rule found, with its name in front."""
+        return self.message if self.message.startswith(self.rule) else f"{self.rule}: {self.message}"
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -43,18 +43,26 @@ class Handler(BaseHTTPRequestHandler):
 ThreadingHTTPServer((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()
 """
 
-SICK = _SERVER % """
+SICK = (
+    _SERVER
+    % """
 def answer(path):
     return 500, "text/plain", b"the disk is full"
 """
+)
 
-WRONG_MODE = _SERVER % """
+WRONG_MODE = (
+    _SERVER
+    % """
 def answer(path):
     return 200, "application/json", b'{"status": "ok", "mode": "canary"}'
 """
+)
 
 # Knows nothing of modes and versions; tells its environment and its command line to whoever asks.
-FOREIGN = _SERVER % """
+FOREIGN = (
+    _SERVER
+    % """
 import json
 PATTERN = bytes(range(256)) * 4096
 
@@ -67,3 +75,4 @@ def answer(path):
         return 200, "application/octet-stream", PATTERN * 20
     return 404, "text/plain", b"nothing here"
 """
+)

@@ -159,9 +159,7 @@ class Project:
 
     def containers(self) -> dict[str, str]:
         """The ids of our containers by name, running or not."""
-        rows = docker(
-            "ps", "-a", "--no-trunc", *self._ours(), "--format", "{{.Names}} {{.ID}}"
-        ).splitlines()
+        rows = docker("ps", "-a", "--no-trunc", *self._ours(), "--format", "{{.Names}} {{.ID}}").splitlines()
         return {name: id for name, id in (row.split() for row in rows)}
 
     def inspect(self, part: str) -> dict[str, Any]:
@@ -323,5 +321,3 @@ def used(project: Project) -> Iterator[Project]:
         assert not left, f"teardown left {left}\n{ended.said}"
     finally:
         project.remove()
-
-

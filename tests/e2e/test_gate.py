@@ -85,8 +85,7 @@ def image_that_exits() -> Iterator[str]:
 
 
 _DOCKERFILE = (
-    f'FROM {IMAGES["base"]}\n'
-    'ENTRYPOINT ["sh", "-c", "echo the licence of this OPA has ended; exit 9"]\n'
+    f'FROM {IMAGES["base"]}\nENTRYPOINT ["sh", "-c", "echo the licence of this OPA has ended; exit 9"]\n'
 )
 
 

@@ -160,9 +160,9 @@ def manifest_in(folder: Path, text: bytes = STABLE, *, mode: int = 0o640) -> Pat
     return path
 
 
-def refusal(change: Callable[[], None]) -> str:
+def refusal(change: Callable[..., None], *arguments: Path | str) -> str:
     with pytest.raises(ManifestError) as raised:
-        change()
+        change(*arguments)
     assert raised.value.next
     return raised.value.message
 
@@ -208,15 +208,15 @@ def test_a_file_keeps_its_owner_and_group(folder: Path) -> None:
 def test_a_mode_that_cannot_be_rewritten_is_refused_before_and_leaves_the_file(folder: Path) -> None:
     text = STABLE.replace(b"stable", b"&m stable")
     path = manifest_in(folder, text)
-    assert 'services.mode is "&m stable"' in refusal(lambda: can_set_mode(path))
-    assert 'services.mode is "&m stable"' in refusal(lambda: write_mode(path, "canary"))
+    assert 'services.mode is "&m stable"' in refusal(can_set_mode, path)
+    assert 'services.mode is "&m stable"' in refusal(write_mode, path, "canary")
     assert path.read_bytes() == text
 
 
 def test_a_link_to_nothing_is_refused(folder: Path) -> None:
     link = folder / "manifest.yaml"
     link.symlink_to("gone.yaml")
-    assert refusal(lambda: can_set_mode(link)) == f"{link} cannot be read: No such file or directory"
+    assert refusal(can_set_mode, link) == f"{link} cannot be read: No such file or directory"
     assert not (folder / "gone.yaml").exists()
 
 
@@ -226,21 +226,25 @@ def test_a_read_only_file_is_refused(folder: Path) -> None:
         os.chown(path, NOBODY, NOBODY)
         os.chown(folder, NOBODY, NOBODY)
     with any_user_but_root():
-        assert "read-only" in refusal(lambda: can_set_mode(path))
-        assert "read-only" in refusal(lambda: write_mode(path, "canary"))
+        assert "read-only" in refusal(can_set_mode, path)
+        assert "read-only" in refusal(write_mode, path, "canary")
     assert path.read_bytes() == STABLE
 
 
-def test_a_file_in_a_read_only_folder_is_refused(folder: Path) -> None:
-    path = manifest_in(folder, mode=0o600)
-    folder.chmod(0o555)
+def test_a_file_in_a_read_only_folder_is_refused_through_a_link_from_elsewhere_too(folder: Path) -> None:
+    (folder / "kept").mkdir()
+    real, link = manifest_in(folder / "kept", mode=0o600), folder / "manifest.yaml"
+    link.symlink_to(real)
+    folder.chmod(0o777)
+    real.parent.chmod(0o555)
     if os.geteuid() == 0:
-        os.chown(path, NOBODY, NOBODY)
+        os.chown(real, NOBODY, NOBODY)
     with any_user_but_root():
-        assert "Permission denied" in refusal(lambda: can_set_mode(path))
-        assert "Permission denied" in refusal(lambda: write_mode(path, "canary"))
-    folder.chmod(0o755)
-    assert path.read_bytes() == STABLE
+        for path in (real, link):
+            assert "Permission denied" in refusal(can_set_mode, path)
+            assert "Permission denied" in refusal(write_mode, path, "canary")
+    real.parent.chmod(0o755)
+    assert real.read_bytes() == STABLE
 
 
 @as_root
@@ -250,8 +254,8 @@ def test_a_file_whose_owner_could_not_be_kept_is_refused(folder: Path, owner: tu
     folder.chmod(0o777)
     os.chown(path, *owner)
     with any_user_but_root():
-        assert "owner" in refusal(lambda: can_set_mode(path))
-        assert "owner" in refusal(lambda: write_mode(path, "canary"))
+        assert "owner" in refusal(can_set_mode, path)
+        assert "owner" in refusal(write_mode, path, "canary")
     now = path.stat()
     assert (now.st_uid, now.st_gid, path.read_bytes()) == (*owner, STABLE)
     assert list(folder.iterdir()) == [path]

@@ -1,0 +1,124 @@
+"""Rollback: the whole previous release, by the same lossless way; the way out that is never barred."""
+
+from __future__ import annotations
+
+from swiftdeploy_tasks import apply, asking, manifest, promoting, releases
+from swiftdeploy_tasks.admission import Change
+from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
+from swiftdeploy_tasks.engines import choice
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
+from swiftdeploy_tasks.manifest import Manifest, ManifestProblems
+from swiftdeploy_tasks.project import read_manifest
+from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.release import Release
+from swiftdeploy_tasks.releases import Confirmation
+
+
+def show(run: Run) -> None:
+    """Print every confirmation, newest first, and which can be had."""
+    rows = releases.confirmations(run.settings.releases)
+    run.document["releases"] = [vars(row) for row in rows]
+    for row in reversed(rows):
+        end = "rolled back" if row.rolled_back else f"until {row.until}" if row.until else "serves now"
+        run.say(f"{row.release}  version {row.version} ({row.mode})  since {row.since}  {end}")
+    if not rows:
+        run.say("no release was confirmed yet")
+
+
+def rollback(run: Run, to: str) -> None:
+    """Run the release confirmed before the present one, or the one that `to` names."""
+    asked = _in_force(run)
+    name = choice.recorded(run.settings)
+    engine = choice.make(name, run.settings) if name else choice.choose(run.settings, asked)
+    run.document["engine"] = engine.name
+    row = _target(run, to)
+    release = _kept(run, engine, row)
+    before = apply.look(engine)
+    serving = before.traffic.leader
+    running = before.release_of(serving)
+    job = job_of(run, asked, engine)
+    job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
+    tell_target(run, before, release, asked)
+    asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
+    carry_out(run, job, before, release)
+    releases.roll_back(run.settings.releases, row)
+    run.invocation.carried["confirmed"] = True
+    _write_mode(run, release)
+    _say_difference(run, engine, release)
+    asking.record_scrape(run, asked, engine)
+
+
+def _in_force(run: Run) -> Manifest:
+    """Return the manifest that was deployed last; without it, the one in the project."""
+    if run.settings.applied.is_file():
+        return manifest.load(run.settings.applied, schema=run.settings.schema)
+    return read_manifest(run)
+
+
+def _target(run: Run, to: str) -> Confirmation:
+    held = releases.stack(releases.confirmations(run.settings.releases))
+    below = held[:-1]
+    if not below:
+        raise PreflightError(
+            "there is no release below the present one to go back to", "invoke rollback --list"
+        )
+    if not to:
+        return below[-1]
+    found = [row for row in below if row.release.startswith(to)]
+    if not found:
+        raise PreflightError(
+            f"no confirmed release below the present one is {to!r}", "invoke rollback --list"
+        )
+    return found[-1]
+
+
+def _kept(run: Run, engine: Engine, row: Confirmation) -> Release:
+    release = releases.description(run.settings.releases, row.release)
+    if release is None or not engine.has(release):
+        raise PreflightError(
+            f"release {row.release}, version {row.version}, is gone: what it ran is not kept any more",
+            "invoke rollback --list",
+        )
+    return release
+
+
+def _write_mode(run: Run, release: Release) -> None:
+    """Rewrite services.mode; a rollback goes on when that cannot be done, and says so."""
+    try:
+        promoting.write_mode(run, release.mode)
+        mode_in_force(run, release)
+    except (SwiftDeployError, OSError) as error:
+        run.note("mode", "failed", error=str(error))
+        run.screen.line(f"  services.mode could not be rewritten to {release.mode}: {error}", "warn")
+
+
+def mode_in_force(run: Run, release: Release) -> None:
+    """Rewrite the mode in the kept copy of the manifest that is in force."""
+    if run.settings.applied.is_file():
+        keep_applied(run, promoting.manifest_edit.set_mode(run.settings.applied.read_bytes(), release.mode))
+
+
+def _say_difference(run: Run, engine: Engine, release: Release) -> None:
+    """Say how what runs now differs from what manifest.yaml gives."""
+    try:
+        given = engine.release(read_manifest(run))
+    except (ManifestProblems, SwiftDeployError) as error:
+        return run.say(f"manifest.yaml cannot be compared with what runs: {error}")
+    names = (
+        "version",
+        "mode",
+        "artifact",
+        "env",
+        "secrets",
+        "port",
+        "process",
+        "health",
+        "resources",
+        "restart_policy",
+    )
+    changed = [name for name in names if getattr(given, name) != getattr(release, name)]
+    if changed:
+        run.screen.line(
+            f"  manifest.yaml differs from what runs in: {', '.join(changed)}; invoke plan shows it", "warn"
+        )

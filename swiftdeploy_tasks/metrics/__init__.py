@@ -1,0 +1,14 @@
+"""What happened in one slot between two scrapes of its metrics?
+
+Stands apart as plain arithmetic on values, so that every odd page and every odd clock can be tried without an
+app. It refuses to guess: a page that is cut short or contradicts itself is no scrape, and a figure that
+cannot be known is absent, never zero.
+"""
+
+from __future__ import annotations
+
+from swiftdeploy_tasks.metrics.page import parse
+from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
+from swiftdeploy_tasks.metrics.window import Window, at_start, choose, is_unmoved, window
+
+__all__ = ["Scrape", "UnreadableMetrics", "Window", "at_start", "choose", "is_unmoved", "parse", "window"]

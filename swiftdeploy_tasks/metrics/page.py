@@ -1,0 +1,194 @@
+"""What does an app's metrics page say?
+
+Stands apart as the one door of prometheus_client, and the one place that knows how apps name things. The
+first of COUNTERS and of HISTOGRAMS that the page has is read; answers are told apart by the first of
+STATUS_LABELS (an error is 5xx), paths by the first of PATH_LABELS. It refuses half a page rather than to
+count half. It cannot leave out the health checks of an app that labels no path: those are counted too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics, is_count, is_figure
+
+HISTOGRAMS = (
+    "http_request_duration_seconds",
+    "http_server_request_duration_seconds",
+    "http_server_requests_seconds",
+    "flask_http_request_duration_seconds",
+    "starlette_request_duration_seconds",
+)
+COUNTERS = ("http_requests_total", *(f"{name}_count" for name in HISTOGRAMS))
+STATUS_LABELS = ("status_code", "status", "code", "http_response_status_code", "http_status_code")
+PATH_LABELS = ("path", "handler", "route", "endpoint", "uri", "http_route")
+UPTIMES = ("app_uptime_seconds", "process_uptime_seconds")
+STARTED = "process_start_time_seconds"
+MODES = {0.0: "stable", 1.0: "canary"}
+CHAOS = {0.0: "none", 1.0: "slow", 2.0: "error"}
+
+# The parser needs about 0.3 s for a million characters, and far longer for one line of that length.
+MAX_TEXT = 2_000_000
+MAX_LINE = 16_000
+
+_KEPT = {*COUNTERS, *(f"{name}_bucket" for name in HISTOGRAMS), *UPTIMES, STARTED, "app_mode", "chaos_active"}
+
+
+@dataclass(frozen=True)
+class _Sample:
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+    def label(self, names: Sequence[str]) -> str | None:
+        return next((self.labels[name] for name in names if name in self.labels), None)
+
+    def count(self) -> int:
+        if not is_count(self.value):
+            raise UnreadableMetrics(f"the metrics give {self.name} as {self.value}, which is no count")
+        return int(self.value)
+
+    def gauge(self) -> float:
+        if not is_figure(self.value):
+            raise UnreadableMetrics(f"the metrics give {self.name} as {self.value}, which is no figure")
+        return self.value
+
+
+@dataclass(frozen=True)
+class _Page:
+    """The samples that are of use, by name, and the families, by name, that have a heading but no sample."""
+
+    samples: Mapping[str, Sequence[_Sample]]
+    empty: frozenset[str]
+
+    def gauge(self, *names: str) -> float | None:
+        return next((self.samples[name][0].gauge() for name in names if name in self.samples), None)
+
+
+def parse(text: str, *, at: float, leave_out: Collection[str] = ()) -> Scrape:
+    """Read a page in the Prometheus text format that was scraped at `at` (unix seconds).
+
+    `leave_out` are the paths whose requests are not the users'. Raises UnreadableMetrics when the page is too
+    large, cut short, not of that format, without a request counter, or contradicts itself.
+    """
+    _refuse_unfit(text)
+    page = _read(text)
+    ok, errors, left_out = _answers(page, leave_out)
+    bounds, buckets = _durations(page, leave_out)
+    if not buckets and ok + errors and not page.empty.isdisjoint(HISTOGRAMS):
+        raise UnreadableMetrics(
+            "the metrics are cut short: requests are counted, and their histogram is empty"
+        )
+    mode, chaos = page.gauge("app_mode"), page.gauge("chaos_active")
+    return Scrape(
+        time=at,
+        ok=ok,
+        errors=errors,
+        left_out=left_out,
+        bounds=bounds,
+        buckets=buckets,
+        uptime=page.gauge(*UPTIMES),
+        started=page.gauge(STARTED),
+        mode=None if mode is None else MODES.get(mode),
+        chaos=None if chaos is None else CHAOS.get(chaos),
+    )
+
+
+def _refuse_unfit(text: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise UnreadableMetrics(f"the metrics have {len(text)} characters, at most {MAX_TEXT} are read")
+    if not text.endswith("\n"):
+        raise UnreadableMetrics("the metrics are cut short: the last line has no end")
+    longest = max(map(len, text.split("\n")))
+    if longest > MAX_LINE:
+        raise UnreadableMetrics(
+            f"a line of the metrics has {longest} characters, at most {MAX_LINE} are read"
+        )
+
+
+def _read(text: str) -> _Page:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    samples: dict[str, list[_Sample]] = {}
+    empty: set[str] = set()
+    try:
+        for family in text_string_to_metric_families(text):
+            if not family.samples:
+                empty |= {family.name, f"{family.name}_total"}
+            for sample in family.samples:
+                if sample.name in _KEPT:
+                    kept = _Sample(sample.name, sample.labels, sample.value)
+                    samples.setdefault(sample.name, []).append(kept)
+    except (ValueError, IndexError, KeyError) as error:
+        raise UnreadableMetrics(f"the metrics are not Prometheus text: {str(error)!a:.100}") from None
+    return _Page(samples, frozenset(empty))
+
+
+def _answers(page: _Page, leave_out: Collection[str]) -> tuple[int, int, int]:
+    """How many answers were fine, how many were errors, and how many are left out."""
+    present = [name for name in COUNTERS if name in page.samples]
+    if not present and page.empty.isdisjoint((*COUNTERS, *HISTOGRAMS)):
+        raise UnreadableMetrics(f"the metrics have no request counter: {COUNTERS[0]}, or one of {HISTOGRAMS}")
+    told = [name for name in present if page.samples[name][0].label(STATUS_LABELS) is not None]
+    if present and not told:
+        raise UnreadableMetrics(f"{present[0]} has no status label: none of {', '.join(STATUS_LABELS)}")
+    ok = errors = left_out = 0
+    for sample in page.samples[told[0]] if told else ():
+        status, count = sample.label(STATUS_LABELS), sample.count()
+        if status is None:
+            raise UnreadableMetrics(f"{sample.name} has a status label on some of its samples only")
+        if sample.label(PATH_LABELS) in leave_out:
+            left_out += count
+        elif status.startswith("5"):
+            errors += count
+        else:
+            ok += count
+    return ok, errors, left_out
+
+
+def _durations(page: _Page, leave_out: Collection[str]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """The finite bounds, and the counts per bucket over all series; both empty without a histogram."""
+    name = next((name for name in HISTOGRAMS if f"{name}_bucket" in page.samples), None)
+    if name is None:
+        return (), ()
+    series: dict[frozenset[tuple[str, str]], list[_Sample]] = {}
+    for sample in page.samples[f"{name}_bucket"]:
+        series.setdefault(_identity(sample), []).append(sample)
+    totals = {_identity(sample): sample.count() for sample in page.samples.get(f"{name}_count", ())}
+    if series.keys() != totals.keys():
+        raise UnreadableMetrics(f"{name} is cut short: not every series has its buckets and its count")
+    bounds: tuple[float, ...] | None = None
+    sums: list[int] = []
+    for identity, samples in series.items():
+        cumulative = _cumulative(samples, totals[identity])
+        if bounds not in (None, tuple(cumulative)):
+            raise UnreadableMetrics(f"{name} has series with different buckets, which cannot be added up")
+        bounds = tuple(cumulative)
+        sums = sums or [0] * len(bounds)
+        if samples[0].label(PATH_LABELS) not in leave_out:
+            steps = pairwise((0, *cumulative.values()))
+            sums = [total + upper - lower for total, (lower, upper) in zip(sums, steps, strict=True)]
+    return (bounds or ())[:-1], tuple(sums)
+
+
+def _identity(sample: _Sample) -> frozenset[tuple[str, str]]:
+    return frozenset(item for item in sample.labels.items() if item[0] != "le")
+
+
+def _cumulative(samples: Sequence[_Sample], total: int) -> dict[float, int]:
+    """The counts of one series by upper bound, rising; the last bound is infinite."""
+    try:
+        counts = {float(sample.labels["le"]): sample.count() for sample in samples}
+    except (KeyError, ValueError):
+        raise UnreadableMetrics(f"{samples[0].name} has a bucket without a bound") from None
+    if len(counts) != len(samples) or any(map(math.isnan, counts)):
+        raise UnreadableMetrics(f"{samples[0].name} has two buckets of one bound, or one of none")
+    ordered = {bound: counts[bound] for bound in sorted(counts)}
+    if ordered.get(math.inf) != total:
+        raise UnreadableMetrics(f"{samples[0].name} is cut short: its count is not that of its +Inf bucket")
+    if any(lower > upper for lower, upper in pairwise(ordered.values())):
+        raise UnreadableMetrics(f"{samples[0].name} contradicts itself: a bucket has less than one below it")
+    return ordered

@@ -1,0 +1,69 @@
+"""Promote: the running release in the other mode, when the gate finds what serves now well."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from swiftdeploy_tasks import apply, asking, manifest_edit, releases, verbs
+from swiftdeploy_tasks.admission import Change
+from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
+from swiftdeploy_tasks.errors import PreflightError, UsageError
+from swiftdeploy_tasks.job import Job
+from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
+from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.release import Release, Slot, State
+
+MODES = ("stable", "canary")
+
+
+def promote(run: Run, mode: str) -> None:
+    """Take the running release to `mode`, or to the other one; rewrite services.mode when it is there."""
+    asked, engine = read_manifest(run), engine_of(run)
+    if mode and mode not in MODES:
+        raise UsageError(f"the mode is {mode!r}, and can be stable or canary", "invoke promote --mode canary")
+    before = apply.look(engine)
+    serving = before.traffic.leader
+    running = before.release_of(serving)
+    if serving is None or running is None:
+        raise PreflightError("nothing runs that could be promoted", "invoke deploy")
+    job = job_of(run, asked, engine)
+    _refuse_another(run, job, before, serving, running)
+    target = dataclasses.replace(running, mode=mode or MODES[1 - MODES.index(running.mode)])
+    tell_target(run, before, target, asked)
+    if target.mode == running.mode:
+        run.say(f"version {running.version} is {running.mode} already")
+        return write_mode(run, running.mode)
+    manifest_edit.can_set_mode(run.settings.manifest)
+    job.secrets = secrets_of(target, engine.environment(serving))
+    change = Change("promote", running, target)
+    asking.may_change_mode(run, asked, engine, before, change, asking.scrapes_of(run, running))
+    job.watch = asking.slot_watch(run, asked, engine, change)
+    carry_out(run, job, before, target)
+    releases.confirm(run.settings.releases, target)
+    run.record("mode", "done", before=running.mode, after=target.mode)
+    write_mode(run, target.mode)
+    keep_applied(run, run.settings.manifest.read_bytes())
+    asking.record_scrape(run, asked, engine)
+
+
+def write_mode(run: Run, mode: str) -> None:
+    """Rewrite services.mode, and the files at the root that follow from it."""
+    manifest_edit.write_mode(run.settings.manifest, mode)
+    forget_manifest(run)
+    verbs.render(run)
+
+
+def _refuse_another(run: Run, job: Job, before: State, serving: Slot, running: Release) -> None:
+    """Raise PreflightError when the manifest gives more than another mode of what runs."""
+    given = dataclasses.replace(job.engine.release(job.manifest), mode=running.mode)
+    wanted = apply.goal(job, running, confirmed=releases.present(run.settings.releases))
+    there = before.slots[serving]
+    if given != running:
+        what = "another release"
+    elif before.proxy != wanted.proxy or there.spec != wanted.placement.spec:
+        what = "another nginx or compose content"
+    else:
+        return
+    raise PreflightError(
+        f"manifest.yaml gives {what} than what runs; promote changes the mode alone", "invoke deploy"
+    )

@@ -1,0 +1,153 @@
+"""How has a slot fared: over the last seconds before a change, and while it takes traffic?
+
+Stands apart because a figure is only worth something with its window: how long, how many requests. It
+scrapes, puts the question, and raises what the answer calls for; it moves no traffic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from swiftdeploy_tasks import metrics, probe
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import AppUnhealthy, PolicyRefused
+from swiftdeploy_tasks.gate.verdict import Verdict
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, Window
+from swiftdeploy_tasks.release import Release, Slot
+
+SCRAPE_SECONDS = 2.0
+UNHEALTHY_TWICE = 2
+_OWN_PATHS = ("/chaos",)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a slot did in a window: None where no metrics are declared, or where they could not be read.
+
+    `unreadable` counts how often in a row that was so, and `problem` says why.
+    """
+
+    window: Window | None
+    problem: str = ""
+    unreadable: int = 0
+
+
+def scrape(manifest: Manifest, port: int, slot: Slot) -> Scrape | None:
+    """Return the slot's metrics now, None where the manifest declares none; raises UnreadableMetrics."""
+    path = manifest.services.metrics_path
+    if path is None:
+        return None
+    reply = probe.ask(port, f"/slots/{slot}{path}", timeout=SCRAPE_SECONDS)
+    if reply.status != 200:
+        raise UnreadableMetrics(f"{path} of app-{slot}: {reply.error or f'it answers {reply.status}'}")
+    left_out = (manifest.services.health.path, path, *_OWN_PATHS)
+    text = reply.body.decode("utf-8", "replace")
+    return metrics.parse(text, at=time.time(), leave_out=left_out)
+
+
+def before(
+    manifest: Manifest,
+    port: int,
+    slot: Slot,
+    *,
+    seconds: float,
+    recorded: Iterable[Scrape],
+    wait: Callable[[float], None],
+) -> Figures:
+    """Return how the slot fared over the last `seconds`: from a recorded scrape, or by waiting for one."""
+    try:
+        now = scrape(manifest, port, slot)
+        if now is None:
+            return Figures(None)
+        start = metrics.choose(recorded, now, seconds=seconds)
+        if start is None:
+            wait(seconds)
+            start, now = now, scrape(manifest, port, slot)
+            assert now is not None
+        return Figures(metrics.window(start, now))
+    except UnreadableMetrics as error:
+        return Figures(None, error.message, 1)
+
+
+@dataclass
+class SlotWatch:
+    """Looks after one new slot while it takes traffic; see `job.Watch`.
+
+    `ask` puts the question for a phase and these figures and returns the recorded verdict.
+    """
+
+    engine: Engine
+    manifest: Manifest
+    port: int
+    ask: Callable[[str, Release, Figures, bool], Verdict]
+    slot: Slot = "blue"
+    release: Release | None = None
+    start: Scrape | None = None
+    unreadable: int = 0
+    unhealthy: int = 0
+
+    def begin(self, slot: Slot, release: Release) -> None:
+        """Count from now what the slot sees."""
+        self.slot, self.release, self.unreadable, self.unhealthy = slot, release, 0, 0
+        self.start = None
+        self._figures()
+
+    def tick(self) -> None:
+        """Look once; raises AppUnhealthy, PolicyRefused or GateUnavailable."""
+        self._look_at_health()
+        self._judge("watch")
+
+    def end_step(self, *, last: bool) -> bool:
+        """Judge the whole step; False when it saw too few requests and more may come."""
+        figures = self._figures()
+        few = figures.window is not None and figures.window.requests < self.manifest.rollout.min_requests
+        if few and not last:
+            return False
+        self._judge("step_end", figures)
+        return True
+
+    def _figures(self) -> Figures:
+        try:
+            now = scrape(self.manifest, self.port, self.slot)
+            if now is None:
+                return Figures(None)
+            self.unreadable = 0
+            if self.start is None:
+                self.start = now
+                return Figures(Window(0.001, 0))
+            return Figures(metrics.window(self.start, now))
+        except UnreadableMetrics as error:
+            self.unreadable += 1
+            return Figures(None, error.message, self.unreadable)
+
+    def _look_at_health(self) -> None:
+        assert self.release is not None
+        if not self.engine.is_alive(self.slot):
+            raise self._sick("it died while it was watched")
+        reply = probe.health(self.port, self.slot, self.release.health.path)
+        self.unhealthy = 0 if reply.status == 200 else self.unhealthy + 1
+        if self.unhealthy >= UNHEALTHY_TWICE:
+            raise self._sick(f"it turned unhealthy while it was watched: {reply.error or reply.status}")
+
+    def _judge(self, phase: str, figures: Figures | None = None) -> None:
+        assert self.release is not None
+        seen = figures or self._figures()
+        verdict = self.ask(phase, self.release, seen, self.unhealthy == 0)
+        if verdict.failed:
+            first = verdict.failed[0]
+            raise PolicyRefused(
+                f"{first.sentence}; version {self.release.version} ({self.release.mode}) does not stay",
+                "correct the release, then: invoke deploy",
+                log=self.engine.logs(f"app-{self.slot}"),
+            )
+
+    def _sick(self, why: str) -> AppUnhealthy:
+        assert self.release is not None
+        return AppUnhealthy(
+            f"app-{self.slot}, version {self.release.version} ({self.release.mode}): {why}",
+            "correct the app, then: invoke deploy",
+            log=self.engine.logs(f"app-{self.slot}"),
+        )

@@ -1,0 +1,72 @@
+"""What the app is told reaches it as it is, and a secret is nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.project import Project, docker
+
+SECRET = "tr0ub4dor-and-3-horses"
+PLAIN = "a$b ${HOME} $$c 'q' \"d\" #x: {y}"
+
+
+def _environment(project: Project) -> dict[str, str]:
+    """What the process of the app was started with."""
+    part = next(part for part in project.running() if part.startswith("app-"))
+    if project.engine == "local":
+        return dict(psutil.Process(project.processes()[part]).environ())
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    found: dict[str, str] = json.loads(docker("exec", f"{project.name}-{part}", "python3", "-c", code))
+    return found
+
+
+def _files_that_hold(folder: Path, text: str) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and text.encode() in p.read_bytes()]
+
+
+@pytest.fixture
+def told(project: Project) -> Project:
+    project.set(services__env={"PLAIN": PLAIN, "TOKEN": {"from_env": "E2E_TOKEN"}})
+    return project
+
+
+def test_values_reach_the_app_and_the_secret_no_file_and_no_line(told: Project) -> None:
+    ended = told.deploy(E2E_TOKEN=SECRET)
+    got = _environment(told)
+    assert (got["TOKEN"], got["PLAIN"]) == (SECRET, PLAIN)
+    assert (got["MODE"], got["APP_VERSION"]) == ("stable", "1.0.0")
+    more = [told.run(verb, "--json", E2E_TOKEN=SECRET) for verb in ("status", "plan", "validate")]
+    assert SECRET not in "".join(one.said for one in [ended, *more])
+    assert _files_that_hold(told.root, SECRET) == []
+    if told.engine == "docker":
+        part = told.inspect("app-blue")
+        assert SECRET not in json.dumps(part["Config"]["Labels"]) + json.dumps(part["Args"])
+        assert SECRET not in docker("history", "--no-trunc", part["Image"])
+    assert told.run("deploy", E2E_TOKEN=SECRET).ok().out.count("nothing to do") == 1
+
+    again = told.run("deploy")
+    assert again.code == 2, again.said
+    assert "E2E_TOKEN" in again.said
+    assert _environment(told)["TOKEN"] == SECRET
+
+    told.deploy(E2E_TOKEN=SECRET + "-2")
+    assert _environment(told)["TOKEN"] == SECRET + "-2"
+    assert _files_that_hold(told.root, SECRET) == []
+
+
+def test_a_secret_that_is_not_set_stops_everything_before_it_moves(told: Project) -> None:
+    ended = told.run("deploy")
+    assert ended.code == 2, ended.said
+    assert "E2E_TOKEN" in ended.err
+    assert told.left() == []
+
+
+def test_the_app_gets_nothing_else_of_the_callers_environment(told: Project) -> None:
+    told.deploy(E2E_TOKEN=SECRET, E2E_PRIVATE="of the caller")
+    got = _environment(told)
+    assert "E2E_PRIVATE" not in got
+    assert "E2E_TOKEN" not in got

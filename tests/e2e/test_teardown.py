@@ -1,0 +1,152 @@
+"""Teardown removes all that is ours from whatever state it finds, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from swiftdeploy_tasks.history import History
+from tests.e2e import apps
+from tests.e2e.project import Project, docker, until
+
+
+def _damage_nothing(project: Project) -> None:
+    pass
+
+
+def _invalid_manifest(project: Project) -> None:
+    (project.root / "manifest.yaml").write_text("services: [\n")
+
+
+def _no_manifest(project: Project) -> None:
+    (project.root / "manifest.yaml").unlink()
+
+
+def _empty_state(project: Project) -> None:
+    for path in project.state.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _no_state(project: Project) -> None:
+    shutil.rmtree(project.state)
+
+
+@pytest.mark.parametrize(
+    "damage", [_damage_nothing, _invalid_manifest, _no_manifest, _empty_state, _no_state]
+)
+def test_teardown_leaves_nothing_and_can_be_repeated(
+    project: Project, damage: Callable[[Project], None]
+) -> None:
+    project.deploy()
+    assert project.left()
+    damage(project)
+    removed = project.run("teardown", "--json").ok().document()["removed"]
+    assert len(removed) >= 2
+    assert project.left() == []
+    assert project.run("teardown", "--json").ok().document()["removed"] == []
+    project.write()
+
+
+def test_teardown_where_nothing_was_deployed_is_done(project: Project) -> None:
+    assert "nothing" in project.run("teardown").ok().out
+
+
+def test_clean_removes_what_was_generated_and_keeps_the_history(project: Project) -> None:
+    project.deploy()
+    records = len(project.history())
+    project.run("teardown", "--clean").ok()
+    here = {path.name for path in project.root.iterdir()}
+    assert not here & {"nginx.conf", "docker-compose.yml"}
+    assert {"manifest.yaml", "app", "Dockerfile", "history.jsonl"} <= here
+    assert not {path.name for path in project.state.iterdir()} & {
+        "nginx",
+        "compose.yml",
+        "releases",
+        "bundle",
+        "logs",
+        "run",
+        "checked",
+        "engine",
+    }
+    assert len(project.history()) > records
+    verified = History(project.root / "history.jsonl", project.state).verify()
+    assert verified.ok, verified.reason
+    head = History(project.root / "history.jsonl", project.state).head()
+    assert head is not None
+    assert head.seq == len(project.history())
+
+
+def _kill_when(project: Project, there: Callable[[], bool], what: str) -> None:
+    started = project.start("deploy")
+    try:
+        until(there, what, seconds=40)
+    finally:
+        started.process.send_signal(signal.SIGKILL)
+        started.process.communicate()
+
+
+@pytest.mark.parametrize("moment", ["anything", "app"])
+def test_teardown_after_a_killed_deploy_leaves_nothing(project: Project, moment: str) -> None:
+    project.use_app(apps.MUTE)
+    started = {"anything": lambda: bool(project.running()), "app": lambda: "app-blue" in project.running()}
+    _kill_when(project, started[moment], f"{moment} runs")
+    project.run("teardown").ok()
+    assert project.left() == []
+
+
+@pytest.mark.parametrize("moment", ["anything", "app"])
+def test_a_deploy_after_a_killed_one_serves(project: Project, moment: str) -> None:
+    started = {"anything": lambda: bool(project.running()), "app": lambda: "app-blue" in project.running()}
+    _kill_when(project, started[moment], f"{moment} runs")
+    project.deploy()
+    assert project.get("/").json()["version"] == "1.0.0"
+    assert project.run("plan", "--json").ok().document()["in_sync"]
+
+
+def test_the_same_name_in_another_folder_is_refused_and_harms_nobody(
+    project: Project, new_project: Callable[..., Project]
+) -> None:
+    project.deploy()
+    rival = new_project(project.engine, name=project.name)
+    ended = rival.run("deploy")
+    assert ended.code == 2, ended.said
+    assert str(project.state) in ended.said
+    rival.run("teardown").ok()
+    assert rival.left() == []
+    assert project.get("/").status == 200
+
+
+@pytest.mark.parametrize("kind", ["network", "volume"])
+def test_a_network_or_volume_of_a_stranger_is_refused_and_stays(
+    new_project: Callable[..., Project], kind: str
+) -> None:
+    project = new_project("docker")
+    name = f"stranger-{project.name}"
+    docker(kind, "create", name)
+    try:
+        project.set(**{"network__name" if kind == "network" else "services__log_volume": name})
+        ended = project.run("deploy")
+        assert ended.code == 2, ended.said
+        assert name in ended.err
+        project.run("teardown").ok()
+        assert name in docker(kind, "ls", "--format", "{{.Name}}").split()
+    finally:
+        docker(kind, "rm", name)
+
+
+def test_a_state_folder_elsewhere_is_used_and_torn_down(
+    new_project: Callable[..., Project], tmp_path: Path
+) -> None:
+    project = new_project("local")
+    elsewhere = tmp_path / "kept state"
+    project.environment["INVOKE_SWIFTDEPLOY_STATE"] = str(elsewhere)
+    project.deploy()
+    assert project.get("/").status == 200
+    assert (elsewhere / "history.jsonl").is_file()
+    assert not project.state.exists()
+    removed = project.run("teardown", "--json").ok().document()["removed"]
+    assert {"nginx", "app-blue"} <= set(removed)
