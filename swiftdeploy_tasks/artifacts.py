@@ -125,25 +125,14 @@ def render_compose(
 
 
 def render_root(
-    manifest: Manifest, *, folders: tuple[Path, ...], engine: str, with_opa: bool
+    manifest: Manifest, *, folders: tuple[Path, ...], review: tuple[Site, str], with_opa: bool
 ) -> dict[str, str]:
     """Return the two files for people and reviews: what a first deploy makes, with blue at 100.
 
-    They depend on the manifest and the engine's name alone.
+    They depend on the manifest and the engine alone; `review` is the engine's site for them, and how nginx
+    there reaches blue.
     """
-    on_host = engine == "local"
-    site = Site(
-        bind="127.0.0.1:" if on_host else "",
-        operators=("127.0.0.1",) if on_host else (),
-        resolver="" if on_host else CONTAINER_SITE.resolver,
-        pid=CONTAINER_SITE.pid,
-        temp=CONTAINER_SITE.temp,
-        error_log=CONTAINER_SITE.error_log,
-        access_logs=CONTAINER_SITE.access_logs,
-        inline=True,
-    )
-    port = manifest.services.port
-    address = f"127.0.0.1:{port}" if on_host else f"app-blue:{port}"
+    site, address = review
     rendered = render_nginx(
         manifest,
         site,
@@ -191,7 +180,7 @@ def content_digest(text: str) -> str:
 
 def _compare(path: Path, text: str) -> FileChange:
     try:
-        old = path.read_text(encoding="utf-8", errors="replace")
+        old = path.read_bytes().decode("utf-8", "replace")
     except FileNotFoundError:
         return FileChange(path, text, "created", _diff(path, "", text))
     if old == text:

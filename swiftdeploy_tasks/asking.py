@@ -7,7 +7,6 @@ Stands apart so that no verb can act on an answer that was not recorded first. W
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 
 from swiftdeploy_tasks import admission, artifacts, history, host, probe, watch
@@ -23,6 +22,8 @@ from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, State, Traffic, from_manifest
 from swiftdeploy_tasks.watch import Figures
+
+ROLLBACK_WINDOW = 1.0
 
 
 def policy_check(run: Run) -> None:
@@ -143,9 +144,7 @@ def _ask(
     return verdict
 
 
-def may_change_mode(
-    run: Run, asked: Manifest, engine: Engine, before: State, change: Change, recorded: Iterable[Scrape]
-) -> None:
+def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:
     """Ask about what serves now, before its mode changes; raises PolicyRefused or GateUnavailable."""
     serving = before.traffic.leader
     assert serving is not None
@@ -156,7 +155,12 @@ def may_change_mode(
         run.screen.countdown(f"measuring what serves now for {length:g} s", length)
 
     figures = watch.before(
-        asked, engine.operator_port(), serving, seconds=seconds, recorded=recorded, wait=wait
+        asked,
+        engine.operator_port(),
+        serving,
+        seconds=seconds,
+        recorded=scrapes_of(run, change.current),
+        wait=wait,
     )
     healthy = before.slots[serving].healthy is True
     question = admission.about_canary(change, asked, "before", figures, healthy=healthy)
@@ -172,8 +176,14 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         rules = ready(run, asked, engine)
         figures = Figures(None)
         if serving:
-            port = engine.operator_port()
-            figures = watch.before(asked, port, serving, seconds=1.0, recorded=(), wait=time.sleep)
+            figures = watch.before(
+                asked,
+                engine.operator_port(),
+                serving,
+                seconds=float(rules.limits("canary")["window"]),
+                recorded=scrapes_of(run, change.current),
+                wait=lambda _: time.sleep(ROLLBACK_WINDOW),
+            )
         healthy = serving is not None and before.slots[serving].healthy is True
         _ask(
             run,
@@ -205,11 +215,12 @@ def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
     slot = found.traffic.leader if found else None
     release = engine.observe().release_of(slot)
     if slot is None or release is None:
-        return None
+        return
     try:
         seen = watch.scrape(asked, port, slot)
     except UnreadableMetrics as error:
-        return run.note("scrape", "failed", slot=slot, release=release.id, error=error.message)
+        run.note("scrape", "failed", slot=slot, release=release.id, error=error.message)
+        return
     if seen:
         run.note("scrape", "done", slot=slot, release=release.id, counters=seen.document())
 

@@ -36,7 +36,7 @@ def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
 def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     """Return the release's secrets by the caller's variable names, from `known`, else from our environment.
 
-    `known` are the values that a running slot has, by the app's names. Raises PreflightError for an unset one.
+    `known` are the values that a running slot has, by the app's names. Raises PreflightError for one unset.
     """
     found = {}
     for name, source in release.secrets:

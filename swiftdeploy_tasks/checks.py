@@ -136,7 +136,7 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
     rendered = artifacts.render_root(
         manifest,
         folders=settings.template_folders,
-        engine=engine.name,
+        review=engine.review(manifest),
         with_opa=admission.is_server(manifest, engine.gate),
     )
     service = artifacts.parse_compose(rendered["docker-compose.yml"])["services"]["app-blue"]

@@ -33,8 +33,7 @@ def deploy(run: Run, *, again: bool) -> None:
     tell_target(run, before, release, asked)
     running = before.release_of(before.traffic.leader)
     if running and running.mode != release.mode:
-        recorded = asking.scrapes_of(run, running)
-        asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release), recorded)
+        asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     if running:
         job.watch = asking.slot_watch(run, asked, engine, Change("deploy", running, release))
     carry_out(run, job, before, release)

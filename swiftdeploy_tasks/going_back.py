@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, asking, manifest, promoting, releases
+from swiftdeploy_tasks import apply, asking, manifest, manifest_edit, promoting, releases
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
 from swiftdeploy_tasks.engines import choice
@@ -96,7 +96,7 @@ def _write_mode(run: Run, release: Release) -> None:
 def mode_in_force(run: Run, release: Release) -> None:
     """Rewrite the mode in the kept copy of the manifest that is in force."""
     if run.settings.applied.is_file():
-        keep_applied(run, promoting.manifest_edit.set_mode(run.settings.applied.read_bytes(), release.mode))
+        keep_applied(run, manifest_edit.set_mode(run.settings.applied.read_bytes(), release.mode))
 
 
 def _say_difference(run: Run, engine: Engine, release: Release) -> None:
@@ -104,7 +104,8 @@ def _say_difference(run: Run, engine: Engine, release: Release) -> None:
     try:
         given = engine.release(read_manifest(run))
     except (ManifestProblems, SwiftDeployError) as error:
-        return run.say(f"manifest.yaml cannot be compared with what runs: {error}")
+        run.say(f"manifest.yaml cannot be compared with what runs: {error}")
+        return
     names = (
         "version",
         "mode",

@@ -10,7 +10,22 @@ from importlib.metadata import version
 from invoke import Program
 
 from swiftdeploy_tasks.lifecycle import ns
+from swiftdeploy_tasks.manifest_edit import MODES
 
-main = Program(
+
+class SwiftDeploy(Program):
+    """Invoke's program, which also takes the mode of promote as a bare word."""
+
+    def parse_tasks(self) -> None:
+        """Parse the verbs; `promote canary` means `promote --mode canary`."""
+        words = list(self.core.unparsed)
+        for index, word in enumerate(words[:-1]):
+            if word == "promote" and words[index + 1] in MODES:
+                words[index + 1] = f"--mode={words[index + 1]}"
+        self.core.unparsed[:] = words
+        super().parse_tasks()
+
+
+main = SwiftDeploy(
     namespace=ns, name="SwiftDeploy", binary="swiftdeploy", version=version("swiftdeploy-tasks")
 ).run

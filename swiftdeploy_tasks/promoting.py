@@ -9,11 +9,10 @@ from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
 from swiftdeploy_tasks.errors import PreflightError, UsageError
 from swiftdeploy_tasks.job import Job
+from swiftdeploy_tasks.manifest_edit import MODES
 from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, Slot, State
-
-MODES = ("stable", "canary")
 
 
 def promote(run: Run, mode: str) -> None:
@@ -32,11 +31,12 @@ def promote(run: Run, mode: str) -> None:
     tell_target(run, before, target, asked)
     if target.mode == running.mode:
         run.say(f"version {running.version} is {running.mode} already")
-        return write_mode(run, running.mode)
+        write_mode(run, running.mode)
+        return
     manifest_edit.can_set_mode(run.settings.manifest)
     job.secrets = secrets_of(target, engine.environment(serving))
     change = Change("promote", running, target)
-    asking.may_change_mode(run, asked, engine, before, change, asking.scrapes_of(run, running))
+    asking.may_change_mode(run, asked, engine, before, change)
     job.watch = asking.slot_watch(run, asked, engine, change)
     carry_out(run, job, before, target)
     releases.confirm(run.settings.releases, target)
@@ -48,8 +48,9 @@ def promote(run: Run, mode: str) -> None:
 
 def write_mode(run: Run, mode: str) -> None:
     """Rewrite services.mode, and the files at the root that follow from it."""
-    manifest_edit.write_mode(run.settings.manifest, mode)
-    forget_manifest(run)
+    if read_manifest(run).services.mode != mode:
+        manifest_edit.write_mode(run.settings.manifest, mode)
+        forget_manifest(run)
     verbs.render(run)
 
 

@@ -51,7 +51,8 @@ class Screen:
         """Wait, and show how far it got: a bar on a terminal, one line elsewhere."""
         self.line(f"  {text}")
         if not _is_terminal(self.stream):
-            return time.sleep(seconds)
+            time.sleep(seconds)
+            return
         from rich.progress import track
 
         ticks = max(1, round(seconds * 10))
@@ -81,9 +82,6 @@ class Screen:
             _print(self.stream, f"    pass  {passed} of {len(verdict.checks)} rules", "pass")
         for check in verdict.failed if many else verdict.checks:
             mark, mark_tone = _MARKS[check.passed]
-            named = (
-                check.message if check.message.startswith(check.rule) else f"{check.rule}: {check.message}"
-            )
             _print(self.stream, f"    {mark}  {check.sentence}", mark_tone)
             if not check.passed:
                 _print(self.stream, f"          observed {check.observed}, limit {check.limit}")

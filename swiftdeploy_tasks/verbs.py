@@ -52,7 +52,7 @@ def render(run: Run) -> None:
     rendered = artifacts.render_root(
         asked,
         folders=run.settings.template_folders,
-        engine=engine.name,
+        review=engine.review(asked),
         with_opa=admission.is_server(asked, engine.gate),
     )
     changes = artifacts.compare(run.settings.root, rendered)
@@ -75,7 +75,7 @@ def build(run: Run) -> None:
     asked, engine = read_manifest(run), engine_of(run)
     with run.screen.working("building"):
         engine.obtain(asked, run.say)
-    run.say(f"{asked.services.image if engine.name != 'local' else 'the source'} is ready")
+    run.say("what services names is here")
 
 
 def status(run: Run) -> None:

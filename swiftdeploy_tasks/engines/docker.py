@@ -105,7 +105,7 @@ class DockerEngine:
     def _check_compose(self, manifest: Manifest) -> Finding:
         folders = (self.root / "templates", DEFAULTS / "templates")
         rendered = artifacts.render_root(
-            manifest, folders=folders, engine=self.name, with_opa=manifest.gate != "embedded"
+            manifest, folders=folders, review=self.review(manifest), with_opa=manifest.gate != "embedded"
         )
         complaint = docker_compose.check(manifest.name, rendered["docker-compose.yml"], self.root)
         if complaint:
@@ -130,6 +130,11 @@ class DockerEngine:
         return dataclasses.replace(
             artifacts.CONTAINER_SITE, operators=docker_places.gateways(manifest.network.name)
         )
+
+    def review(self, manifest: Manifest) -> tuple[Site, str]:
+        """See `Engine.review`."""
+        site = dataclasses.replace(artifacts.CONTAINER_SITE, inline=True)
+        return site, f"app-blue:{manifest.services.port}"
 
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.obtain`."""

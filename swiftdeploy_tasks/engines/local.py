@@ -6,6 +6,7 @@ deploy, and `services.resources` and `services.restart_policy` are not enforced.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from swiftdeploy_tasks import files
+from swiftdeploy_tasks import artifacts, files
 from swiftdeploy_tasks.engines import local_nginx, local_processes, local_source
 from swiftdeploy_tasks.engines.protocol import Facts, Say
 from swiftdeploy_tasks.errors import AppUnhealthy, GateUnavailable, PreflightError, ProxyError
@@ -118,6 +119,13 @@ class LocalEngine:
             error_log="stderr",
             access_logs=("/dev/null",),
         )
+
+    def review(self, manifest: Manifest) -> tuple[Site, str]:
+        """See `Engine.review`."""
+        site = dataclasses.replace(
+            artifacts.CONTAINER_SITE, bind=f"{HOST}:", operators=(HOST,), resolver="", inline=True
+        )
+        return site, f"{HOST}:{manifest.services.port}"
 
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.obtain`: there is nothing to build or pull."""

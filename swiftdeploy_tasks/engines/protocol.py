@@ -66,6 +66,10 @@ class Engine(Protocol):
         """Return a site with which files can be tested, also before anything of ours exists."""
         ...
 
+    def review(self, manifest: Manifest) -> tuple[Site, str]:
+        """Return the site of the files for review, and how nginx there reaches the app."""
+        ...
+
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """Build and pull what is missing; raises ImageError."""
         ...

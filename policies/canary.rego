@@ -1,0 +1,276 @@
+# Is what serves well enough to go on?
+#
+# input:
+#   operation   "promote", "deploy" or "rollback"
+#   phase       "before" the change, "watch" while a step lasts, "step_end"
+#   subject     "current" or "new": whose window it is
+#   current     {"mode", "version"} of what serves now
+#   target      {"mode", "version"} of what shall serve
+#   metrics     "declared" or "none" (services.metrics is null: health alone is judged)
+#   healthy     whether the subject is; judged where metrics is "none"
+#   window      {"seconds", "requests", "error_rate", "p99_ms", "beyond_ms", …}, or null: could not be read
+#   unreadable  how many scrapes in a row could not be read: 0 with a window
+#   reason      why the last of them could not; may be absent
+#   rollout     {"min_requests"}: with fewer a watched step is not judged
+#
+# Limits come from data.limits.canary; a figure at its limit passes. A rollback is never refused: its one check
+# passes whatever the input, and tells the figures.
+package swiftdeploy.canary
+
+rules := ["max_error_rate", "max_p99_ms", "min_requests"]
+
+limits := data.limits.canary
+
+unusable_limits := [rule | some rule in rules; not usable(rule)]
+
+# Apart from `not`: a reference inside it is looked up before it, and a missing one would count as usable.
+usable(rule) if is_number(limits[rule])
+
+default going_back := false
+
+going_back if input.operation == "rollback"
+
+decision := {"allow": true, "checks": [rollback]} if going_back
+
+decision := {"unusable_limits": unusable_limits} if {
+	not going_back
+	count(unusable_limits) > 0
+}
+
+# Every rule must be among those that passed: a check that went missing can never open the gate.
+decision := {"allow": passing == rules, "checks": checks} if {
+	not going_back
+	count(unusable_limits) == 0
+}
+
+passing := [check.rule | some check in checks; check.passed == true]
+
+checks := [check(rule) | some rule in rules]
+
+check(rule) := {
+	"rule": rule,
+	"passed": false,
+	"observed": null,
+	"limit": limits[rule],
+	"message": concat("", [title[rule], ": not known, ", concat("; ", faults)]),
+} if {
+	count(faults) > 0
+} else := {
+	"rule": rule,
+	"passed": by_all[0],
+	"observed": null,
+	"limit": limits[rule],
+	"message": concat("", [title[rule], ": ", by_all[1]]),
+} if {
+	by_all
+} else := {
+	"rule": rule,
+	"passed": found[0],
+	"observed": observed(rule),
+	"limit": limits[rule],
+	"message": concat("", [title[rule], ": ", found[1]]),
+} if {
+	found := finding(rule)
+} else := {
+	"rule": rule,
+	"passed": false,
+	"observed": null,
+	"limit": limits[rule],
+	"message": concat("", [title[rule], ": not known"]),
+}
+
+title := {"max_error_rate": "error rate", "max_p99_ms": "p99", "min_requests": "traffic"}
+
+# ---- is the input whole?
+
+faults := [text | some part in parts; not fit(part[0]); text := part[1]]
+
+parts := [
+	["operation", "input.operation must be promote, deploy or rollback"],
+	["phase", "input.phase must be before, watch or step_end"],
+	["subject", "input.subject must be current or new"],
+	["current", "input.current must have a mode and a version"],
+	["target", "input.target must have a mode and a version"],
+	["metrics", "input.metrics must be declared or none"],
+	["healthy", "input.healthy must be true or false"],
+	["window", "input.window must be null, or have seconds above zero and requests of zero or more"],
+	["unreadable", "input.unreadable must be 0 with a window, and a number above 0 where the window is null"],
+	["rollout", "input.rollout.min_requests must be a number of zero or more"],
+]
+
+fit("operation") if input.operation in ["promote", "deploy"]
+
+fit("phase") if input.phase in ["before", "watch", "step_end"]
+
+fit("subject") if input.subject in ["current", "new"]
+
+fit("current") if is_release(input.current)
+
+fit("target") if is_release(input.target)
+
+fit("metrics") if input.metrics in ["declared", "none"]
+
+fit("healthy") if is_boolean(input.healthy)
+
+fit("window") if input.metrics == "none"
+
+fit("window") if input.window == null
+
+fit("window") if is_window(input.window)
+
+fit("unreadable") if input.metrics == "none"
+
+fit("unreadable") if {
+	is_object(input.window)
+	input.unreadable == 0
+}
+
+fit("unreadable") if {
+	input.window == null
+	is_number(input.unreadable)
+	input.unreadable > 0
+}
+
+fit("rollout") if is_figure(input.rollout.min_requests)
+
+is_release(value) if {
+	is_string(value.mode)
+	is_string(value.version)
+}
+
+is_window(value) if {
+	is_figure(value.seconds)
+	value.seconds > 0
+	is_figure(value.requests)
+}
+
+is_figure(value) if {
+	is_number(value)
+	value >= 0
+}
+
+# ---- what goes for every rule alike: [passed, why]
+
+by_all := [input.healthy, concat("", ["judged by health alone (services.metrics is null), ", who, " ", health])] if {
+	input.metrics == "none"
+}
+
+by_all := [pardoned, concat("", ["not known, the metrics of ", who, " could not be read, ", in_a_row, why])] if {
+	input.metrics == "declared"
+	input.window == null
+}
+
+health := "is healthy" if input.healthy
+
+health := "is not healthy" if not input.healthy
+
+default pardoned := false
+
+# One scrape that fails may be an accident; the next is a second away.
+pardoned if {
+	input.phase == "watch"
+	input.unreadable == 1
+}
+
+in_a_row := "once, which is let pass while a step is watched" if pardoned
+
+in_a_row := "once" if {
+	input.unreadable == 1
+	not pardoned
+}
+
+in_a_row := concat("", [json.marshal(input.unreadable), " times in a row"]) if input.unreadable != 1
+
+default why := ""
+
+why := concat("", [": ", input.reason]) if is_string(input.reason)
+
+# ---- what was seen
+
+seen["max_error_rate"] := input.window.error_rate if is_figure(input.window.error_rate)
+
+seen["max_p99_ms"] := input.window.p99_ms if is_figure(input.window.p99_ms)
+
+seen["min_requests"] := input.window.requests if is_figure(input.window.requests)
+
+observed(rule) := seen[rule] if {
+	has(rule)
+} else := null
+
+default meets(_) := false
+
+meets(rule) if {
+	startswith(rule, "max_")
+	seen[rule] <= limits[rule]
+}
+
+meets(rule) if {
+	startswith(rule, "min_")
+	seen[rule] >= limits[rule]
+}
+
+finding(rule) := [true, concat("", [volume, ", none is asked for while a step is watched"])] if {
+	rule == "min_requests"
+	input.phase == "watch"
+} else := [meets(rule), concat("", [volume, ", at least ", json.marshal(limits[rule]), " wanted"])] if {
+	rule == "min_requests"
+} else := [true, concat("", ["nothing was seen, ", volume])] if {
+	input.window.requests == 0
+	not has(rule)
+} else := [true, concat("", [figure(rule), " in ", volume, ", not judged before ", json.marshal(enough)])] if {
+	input.phase == "watch"
+	input.window.requests < enough
+} else := [meets(rule), concat("", [figure(rule), " in ", volume, ", at most ", bound(rule), " wanted"])]
+
+enough := input.rollout.min_requests
+
+# Apart from `not`, as `usable` is.
+has(rule) if is_figure(seen[rule])
+
+# ---- in words. Not sprintf: the engines format figures each in a way of its own.
+
+unit := {"max_error_rate": "", "max_p99_ms": " ms"}
+
+bound(rule) := concat("", [json.marshal(limits[rule]), unit[rule]])
+
+figure(rule) := concat("", [json.marshal(seen[rule]), unit[rule]]) if {
+	has(rule)
+} else := concat("", ["above ", json.marshal(input.window.beyond_ms), " ms (the longest bucket of the app's histogram)"]) if {
+	rule == "max_p99_ms"
+	is_figure(input.window.beyond_ms)
+} else := "not known"
+
+volume := concat("", [requests, " over ", json.marshal(input.window.seconds), " s to ", who])
+
+default requests := "1 request"
+
+requests := concat("", [json.marshal(input.window.requests), " requests"]) if input.window.requests != 1
+
+default who := "a release that is not named"
+
+who := concat("", ["the current release (", input.current.mode, " ", input.current.version, ")"]) if {
+	input.subject == "current"
+	is_release(input.current)
+}
+
+who := concat("", ["the new release (", input.target.mode, " ", input.target.version, ")"]) if {
+	input.subject == "new"
+	is_release(input.target)
+}
+
+# ---- the way out
+
+rollback := {
+	"rule": "rollback",
+	"passed": true,
+	"observed": null,
+	"limit": null,
+	"message": concat("", ["rollback is never refused: ", figures]),
+}
+
+figures := concat("", ["error rate ", figure("max_error_rate"), ", p99 ", figure("max_p99_ms"), " in ", volume]) if {
+	is_window(input.window)
+} else := concat("", [who, " has no metrics (services.metrics is null), ", health]) if {
+	input.metrics == "none"
+	is_boolean(input.healthy)
+} else := concat("", ["the metrics of ", who, " could not be read", why])

@@ -1,0 +1,186 @@
+package swiftdeploy.canary_test
+
+import data.swiftdeploy.canary
+
+limits := {"max_error_rate": 0.01, "max_p99_ms": 500, "min_requests": 0, "window": 30}
+
+seen := {"seconds": 30, "requests": 120, "rate": 4, "error_rate": 0, "p50_ms": 2, "p95_ms": 9, "p99_ms": 12.5}
+
+idle := {"seconds": 30, "requests": 0}
+
+sound := {
+	"operation": "promote",
+	"phase": "before",
+	"subject": "current",
+	"current": {"mode": "canary", "version": "1.1.0"},
+	"target": {"mode": "stable", "version": "1.1.0"},
+	"metrics": "declared",
+	"healthy": true,
+	"window": seen,
+	"unreadable": 0,
+	"rollout": {"min_requests": 20},
+}
+
+decide(changes) := decide_by(limits, changes)
+
+decide_by(in_force, changes) := decision if {
+	kept := object.remove(sound, object.keys(changes))
+	document := object.union(kept, changes)
+	decision := canary.decision with input as document with data.limits.canary as in_force
+}
+
+saw(changes) := {"window": object.union(seen, changes)}
+
+failed(decision) := {check.rule | some check in decision.checks; not check.passed}
+
+message(decision, rule) := text if {
+	some check in decision.checks
+	check.rule == rule
+	text := check.message
+}
+
+every_rule := {"max_error_rate", "max_p99_ms", "min_requests"}
+
+test_a_sound_window_passes_in_every_phase if {
+	every phase in ["before", "watch", "step_end"] {
+		decide({"phase": phase}).allow
+	}
+}
+
+test_figures_at_their_limits_pass if {
+	decide_by(object.union(limits, {"min_requests": 120}), saw({"error_rate": 0.01, "p99_ms": 500})).allow
+}
+
+test_figures_beyond_their_limits_fail if {
+	failed(decide(saw({"error_rate": 0.0101}))) == {"max_error_rate"}
+	failed(decide(saw({"p99_ms": 500.001}))) == {"max_p99_ms"}
+	failed(decide_by(object.union(limits, {"min_requests": 121}), {})) == {"min_requests"}
+}
+
+test_every_message_tells_length_and_requests if {
+	every phase in ["before", "watch", "step_end"] {
+		every check in decide({"phase": phase}).checks {
+			contains(check.message, "120 requests over 30 s")
+		}
+	}
+}
+
+test_idle_passes_and_says_that_nothing_was_seen if {
+	decision := decide({"window": idle})
+	decision.allow
+	contains(message(decision, "max_error_rate"), "nothing was seen")
+	contains(message(decision, "max_p99_ms"), "nothing was seen")
+}
+
+test_idle_fails_where_requests_are_asked_for if {
+	asking := object.union(limits, {"min_requests": 1})
+	failed(decide_by(asking, {"window": idle})) == {"min_requests"}
+	failed(decide_by(asking, {"phase": "step_end", "window": idle})) == {"min_requests"}
+	decide_by(asking, {"phase": "watch", "window": idle}).allow
+}
+
+test_a_breach_while_watched_counts_from_enough_requests if {
+	sick := {"error_rate": 1, "p99_ms": 9000}
+	decide(object.union({"phase": "watch"}, saw(object.union(sick, {"requests": 19})))).allow
+	decision := decide(object.union({"phase": "watch"}, saw(object.union(sick, {"requests": 20}))))
+	failed(decision) == {"max_error_rate", "max_p99_ms"}
+}
+
+test_a_breach_elsewhere_counts_from_one_request if {
+	every phase in ["before", "step_end"] {
+		failed(decide(object.union({"phase": phase}, saw({"requests": 1, "error_rate": 1})))) == {"max_error_rate"}
+	}
+}
+
+test_a_percentile_beyond_the_histogram_fails_under_any_limit if {
+	decision := decide_by(
+		object.union(limits, {"max_p99_ms": 3600000}),
+		saw({"p99_ms": null, "beyond_ms": 10000}),
+	)
+	failed(decision) == {"max_p99_ms"}
+	contains(message(decision, "max_p99_ms"), "above 10000 ms")
+}
+
+test_a_figure_that_is_missing_fails if {
+	failed(decide({"window": {"seconds": 30, "requests": 5}})) == {"max_error_rate", "max_p99_ms"}
+	failed(decide({"window": {"seconds": 30, "requests": 5, "error_rate": "0", "p99_ms": 1}})) == {"max_error_rate"}
+	failed(decide({"window": {"seconds": 30, "requests": 5, "error_rate": 0, "p99_ms": true}})) == {"max_p99_ms"}
+}
+
+test_metrics_that_cannot_be_read_refuse if {
+	every phase in ["before", "step_end"] {
+		failed(decide({"phase": phase, "window": null, "unreadable": 1})) == every_rule
+	}
+}
+
+test_metrics_that_cannot_be_read_while_watched_refuse_the_second_time if {
+	decide({"phase": "watch", "window": null, "unreadable": 1}).allow
+	failed(decide({"phase": "watch", "window": null, "unreadable": 2})) == every_rule
+}
+
+test_without_metrics_health_decides_and_every_check_says_so if {
+	decision := decide({"metrics": "none", "window": null})
+	decision.allow
+	every check in decision.checks {
+		contains(check.message, "health alone")
+	}
+	failed(decide({"metrics": "none", "window": null, "healthy": false})) == every_rule
+}
+
+test_a_rollback_is_one_check_that_passes_whatever_is_seen if {
+	sick := object.union({"operation": "rollback"}, saw({"error_rate": 0.9}))
+	unread := {"operation": "rollback", "window": null, "unreadable": 5}
+	every changes in [sick, unread, {"operation": "rollback", "window": 7, "current": 7}] {
+		decision := decide(changes)
+		decision.allow
+		[check.rule | some check in decision.checks] == ["rollback"]
+	}
+}
+
+test_a_rollback_tells_the_figures if {
+	decision := decide(object.union({"operation": "rollback"}, saw({"error_rate": 0.9})))
+	contains(message(decision, "rollback"), "error rate 0.9, p99 12.5 ms in 120 requests over 30 s")
+}
+
+test_a_rollback_needs_neither_limits_nor_input if {
+	decision := canary.decision with input as {"operation": "rollback"} with data.limits.canary as {}
+	decision.allow
+}
+
+test_an_empty_input_fails_every_rule if {
+	decision := canary.decision with input as {} with data.limits.canary as limits
+	decision.allow == false
+	failed(decision) == every_rule
+}
+
+test_ill_typed_input_fails_with_a_reason if {
+	every key, value in {
+		"operation": "restart",
+		"phase": 1,
+		"subject": null,
+		"current": "canary",
+		"target": {"mode": "stable"},
+		"metrics": true,
+		"healthy": "yes",
+		"window": {"seconds": 0, "requests": 3},
+		"unreadable": "0",
+		"rollout": {},
+	} {
+		decision := decide({key: value})
+		failed(decision) == every_rule
+		contains(message(decision, "max_p99_ms"), concat("", ["input.", key]))
+	}
+}
+
+test_a_missing_part_of_the_input_fails_with_a_reason if {
+	every key in object.keys(sound) {
+		document := object.remove(sound, [key])
+		decision := canary.decision with input as document with data.limits.canary as limits
+		failed(decision) == every_rule
+		contains(message(decision, "max_error_rate"), concat("", ["input.", key]))
+	}
+}
+
+test_unusable_limits_are_no_verdict if {
+	decide_by({"max_error_rate": "1%", "min_requests": 0}, {}) == {"unusable_limits": ["max_error_rate", "max_p99_ms"]}
+}

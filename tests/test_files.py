@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swiftdeploy_tasks import files
+
+
+@pytest.fixture(params=[0o077, 0o000], ids=["umask 077", "umask 000"])
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize("wanted", [0o644, 0o600, 0o640])
+def test_a_file_has_exactly_the_mode_that_was_asked_for(tmp_path: Path, wanted: int) -> None:
+    files.replace(tmp_path / "file", "new", mode=wanted)
+    assert mode(tmp_path / "file") == wanted
+
+
+def test_the_mode_of_the_former_file_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "file").chmod(0o666)
+    files.replace(tmp_path / "file", "new", mode=0o600)
+    assert mode(tmp_path / "file") == 0o600
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize("wanted", [0o755, 0o700])
+def test_a_new_folder_and_those_above_it_have_exactly_the_mode_that_was_asked_for(
+    tmp_path: Path, wanted: int
+) -> None:
+    files.make_folder(tmp_path / "one" / "two" / "three", mode=wanted)
+    assert [mode(tmp_path / path) for path in ("one", "one/two", "one/two/three")] == [wanted] * 3
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder").chmod(0o711)
+    files.make_folder(tmp_path / "folder", mode=0o700)
+    assert mode(tmp_path / "folder") == 0o711
+
+
+def test_text_is_written_as_utf_8_and_bytes_as_they_are(tmp_path: Path) -> None:
+    files.replace_all({tmp_path / "text": "é\r\n", tmp_path / "bytes": b"\xff\x00"})
+    assert (tmp_path / "text").read_bytes() == b"\xc3\xa9\r\n"
+    assert (tmp_path / "bytes").read_bytes() == b"\xff\x00"
+
+
+def test_a_reader_that_has_the_old_file_open_reads_it_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with (tmp_path / "file").open() as reader:
+        files.replace(tmp_path / "file", "new")
+        assert reader.read() == "old"
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_what_a_link_points_at_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("old")
+    (tmp_path / "link").symlink_to(Path("elsewhere") / "file")
+    (tmp_path / "link to link").symlink_to("link")
+    files.replace(tmp_path / "link to link", "new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "link to link").is_symlink()
+    assert (tmp_path / "elsewhere" / "file").read_text() == "new"
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["file"]
+
+
+def test_a_link_to_nothing_gets_something_to_point_at(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("file")
+    files.replace(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_link_to_itself_is_an_oserror(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(OSError, match=r"link"):
+        files.replace(tmp_path / "link", "new")
+
+
+def test_a_folder_in_the_place_is_an_oserror_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(OSError, match="file"):
+        files.replace(tmp_path / "file", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_none_is_replaced_when_the_folder_of_one_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        files.replace_all({tmp_path / "first": "new", tmp_path / "no" / "second": "new"})
+    assert (tmp_path / "first").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
+
+
+# The kernel takes no byte beyond the limit: what a full disk does, without a disk to fill.
+REPLACE_WITHIN_A_LIMIT = """
+import resource, sys
+from pathlib import Path
+from swiftdeploy_tasks import files
+folder, limit, *sizes = Path(sys.argv[1]), *map(int, sys.argv[2:])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    files.replace_all({folder / str(number): b"n" * size for number, size in enumerate(sizes)})
+except OSError as error:
+    sys.exit(error.errno)
+"""
+
+
+def replace_within(folder: Path, limit: int, *sizes: int) -> int:
+    words = [sys.executable, "-c", REPLACE_WITHIN_A_LIMIT, str(folder), str(limit), *map(str, sizes)]
+    return subprocess.run(words, timeout=30).returncode
+
+
+@pytest.mark.parametrize(
+    ("sizes", "code"),
+    [((5000, 10), errno.EFBIG), ((10, 5000), errno.EFBIG), ((200_000, 10), errno.EFBIG), ((10, 20), 0)],
+)
+def test_on_a_full_disk_the_old_files_stand_and_nothing_is_left_beside_them(
+    tmp_path: Path, sizes: tuple[int, int], code: int
+) -> None:
+    for name in ("0", "1"):
+        (tmp_path / name).write_text("old")
+    assert replace_within(tmp_path, 4096, *sizes) == code
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+    wanted = ["old", "old"] if code else ["n" * size for size in sizes]
+    assert [(tmp_path / name).read_text() for name in ("0", "1")] == wanted
+
+
+def test_a_rehearsal_leaves_nothing_behind_and_fails_as_the_real_thing_would(tmp_path: Path) -> None:
+    me = (os.getuid(), os.getgid())
+    (tmp_path / "file").write_text("old")
+    files.rehearse(tmp_path / "file", b"new", mode=0o600, owner=me)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
+    with pytest.raises(FileNotFoundError):
+        files.rehearse(tmp_path / "no" / "file", b"new", mode=0o600, owner=me)

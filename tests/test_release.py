@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swiftdeploy_tasks.manifest import Health, Resources
+from swiftdeploy_tasks.release import Release, State, Traffic, from_label, from_manifest, other
+from tests.manifest.strategies import manifests
+from tests.plan_states import NEW, OLD, occupied
+from tests.render import accepted
+
+WHOLE = Release(
+    artifact="sha256:1",
+    version="1.0.0",
+    mode="stable",
+    env=(("A", "1"), ("B", None)),
+    secrets=(("B", "SOURCE"),),
+    port=3000,
+    process=("python", "main.py"),
+    health=Health("/healthz", 1.0, 3, 60.0),
+    resources=Resources(1.0, "256m"),
+    restart_policy="always",
+)
+CHANGES: dict[str, list[Any]] = {
+    "artifact": ["sha256:2"],
+    "version": ["1.0.1", "v1.0.0"],
+    "mode": ["canary"],
+    "env": [
+        (),
+        (("A", "2"), ("B", None)),
+        (("C", "1"), ("B", None)),
+        (("A", "1"), ("B", "")),
+        (("A", None), ("B", None)),
+    ],
+    "secrets": [(), (("B", "OTHER"),), (("A", "SOURCE"),)],
+    "port": [3001],
+    "process": [(), ("python", "other.py"), ("python main.py",)],
+    "health": [
+        Health("/up", 1.0, 3, 60.0),
+        Health("/healthz", 2.0, 3, 60.0),
+        Health("/healthz", 1.0, 4, 60.0),
+        Health("/healthz", 1.0, 3, 61.0),
+    ],
+    "resources": [Resources(2.0, "256m"), Resources(1.0, "512m")],
+    "restart_policy": ["no"],
+}
+
+
+def test_every_field_is_tried() -> None:
+    assert CHANGES.keys() == {field.name for field in dataclasses.fields(Release)}
+
+
+@pytest.mark.parametrize(("field", "value"), [(name, value) for name, values in CHANGES.items() for value in values])
+def test_any_other_content_is_another_release(field: str, value: Any) -> None:
+    changed = dataclasses.replace(WHOLE, **{field: value})
+    assert changed.id != WHOLE.id
+    assert from_label(changed.label) == changed
+
+
+def test_the_same_content_is_the_same_release() -> None:
+    assert dataclasses.replace(WHOLE).id == WHOLE.id
+    assert re.fullmatch(r"[0-9a-f]{12}", WHOLE.id)
+
+
+@settings(deadline=None)
+@given(manifests(), st.lists(st.text(max_size=20), max_size=3).map(tuple))
+def test_a_label_gives_the_whole_release_back(data: dict[str, Any], process: tuple[str, ...]) -> None:
+    written = from_manifest(accepted(data), artifact="sha256:1", process=process)
+    found = from_label(written.label)
+    assert found == written
+    assert found and found.id == written.id
+    assert "\n" not in written.label
+
+
+def with_env(**env: Any) -> Release:
+    data = {
+        "services": {"image": "shop:1", "port": 3000, "env": env},
+        "nginx": {"image": "nginx", "port": 8080},
+        "network": {"name": "net", "driver_type": "bridge"},
+    }
+    return from_manifest(accepted(data), artifact="sha256:1", process=())
+
+
+def test_a_secret_is_in_the_release_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = with_env(TOKEN={"from_env": "SHOP_TOKEN"}, PLAIN="seen")
+    monkeypatch.setenv("SHOP_TOKEN", "hunter2")
+    held = with_env(TOKEN={"from_env": "SHOP_TOKEN"}, PLAIN="seen")
+    assert held == unset
+    assert "hunter2" not in held.label + repr(held)
+    assert (("TOKEN", None) in held.env, held.secrets) == (True, (("TOKEN", "SHOP_TOKEN"),))
+    assert "seen" in held.label
+
+
+def test_the_order_of_the_environment_in_the_manifest_does_not_matter() -> None:
+    assert with_env(A="1", B="2").id == with_env(B="2", A="1").id
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "rubbish", "null", "5", '"text"', "[]", "{}", WHOLE.label[:-1], "[" * 100_000],
+    ids=lambda text: text[:12] or "empty",
+)
+def test_a_label_that_we_did_not_write_is_no_release(text: str) -> None:
+    assert from_label(text) is None
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_a_label_without_one_of_the_fields_is_no_release(field: str) -> None:
+    content = json.loads(WHOLE.label)
+    del content[field]
+    assert from_label(json.dumps(content)) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("port", "x"),
+        ("port", None),
+        ("port", float("inf")),
+        ("env", 5),
+        ("env", [["A"]]),
+        ("env", {"A": "1"}),
+        ("secrets", None),
+        ("process", 5),
+        ("health", None),
+        ("health", {"path": "/"}),
+        ("health", {"path": "/", "interval": 1.0, "passes": 3, "timeout": 60.0, "more": 1}),
+        ("resources", []),
+    ],
+)
+def test_a_label_with_a_field_of_another_kind_is_no_release(field: str, value: Any) -> None:
+    assert from_label(json.dumps(json.loads(WHOLE.label) | {field: value})) is None
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(CHANGES)), anything)
+def test_no_label_is_an_error(field: str, value: Any) -> None:
+    found = from_label(json.dumps(json.loads(WHOLE.label) | {field: value}))
+    assert found is None or from_label(found.label) is not None
+
+
+@pytest.mark.parametrize(
+    ("traffic", "leader", "words"),
+    [
+        (Traffic(), None, "nobody (503)"),
+        (Traffic({"blue": 100}), "blue", "blue 100"),
+        (Traffic({"blue": 10, "green": 90}), "green", "blue 10, green 90"),
+        (Traffic({"green": 100}, "blue"), "green", "green 100, blue behind"),
+    ],
+)
+def test_the_leader_has_the_largest_share(traffic: Traffic, leader: str | None, words: str) -> None:
+    assert (traffic.leader, str(traffic)) == (leader, words)
+
+
+def test_a_state_tells_what_runs_in_a_slot() -> None:
+    state = State(None, {"blue": occupied(OLD), "green": occupied(NEW)})
+    assert (state.release_of("blue"), state.release_of("green"), state.release_of(None)) == (OLD, NEW, None)
+    assert State().release_of("blue") is None
+    assert (other("blue"), other("green")) == ("green", "blue")
