@@ -26,12 +26,14 @@ from statistics import median, quantiles
 
 from bench.sandbox import COMMAND, Sandbox, opa_server, sandbox
 from swiftdeploy_tasks import admission, artifacts, host, manifest, settings
+from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.gate import Question, Verdict, ask_embedded, ask_server
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.settings import Settings
 
 COLD, WARM = 2.0, 1.5
 RENDER_MS, GATE_MS = 10.0, 50.0
+ENGINE = "docker"  # of the two, the one whose files and questions are the larger; nothing of it runs
 LIBRARIES = ("invoke", "PyYAML", "Jinja2", "jsonschema", "regopy", "requests", "psutil")
 FLOOR = (sys.executable, "-c", "import invoke, yaml, jinja2, jsonschema")
 VALIDATE, RENDER = (str(COMMAND), "validate"), (str(COMMAND), "render")
@@ -130,21 +132,23 @@ def _against(floor: Spent, turn: Turn, spent: Spent) -> Row:
 
 def _rendering(project: Settings, asked: Manifest, times: int) -> list[Row]:
     """Both root files from a manifest in memory: first as a new process does it, then again."""
+    render = _renderer(project, asked)
     first: list[float] = []
     again: list[float] = []
     for number in range(max(times // 10, 1)):
         # Folders that nobody asked for before have no compiled templates; the last one does not exist.
         folders = (*project.template_folders, Path(f"none-{number}"))
         for spent in (first, again):
-            spent.append(_timed(functools.partial(_render, asked, folders)))
+            spent.append(_timed(functools.partial(render, folders)))
     return [
         _in_process("both files, templates loaded too", first, None),
         _in_process("both files", again, RENDER_MS),
     ]
 
 
-def _render(asked: Manifest, folders: tuple[Path, ...]) -> dict[str, str]:
-    return artifacts.render_root(asked, folders=folders, engine="docker", with_opa=True)
+def _renderer(project: Settings, asked: Manifest) -> Callable[[tuple[Path, ...]], dict[str, str]]:
+    review = choice.make(ENGINE, project).review(asked)
+    return lambda folders: artifacts.render_root(asked, folders=folders, review=review, with_opa=True)
 
 
 def _gate(place: Sandbox, project: Settings, asked: Manifest, times: int) -> list[Row]:
@@ -160,12 +164,12 @@ def _gate(place: Sandbox, project: Settings, asked: Manifest, times: int) -> lis
 
 
 def _questions(project: Settings, asked: Manifest) -> tuple[Question, ...]:
-    """The two questions before a deploy, with the larger of the two engines' input."""
-    rendered = _render(asked, project.template_folders)
+    """The two questions before a deploy."""
+    rendered = _renderer(project, asked)(project.template_folders)
     compose, nginx = rendered["docker-compose.yml"], rendered["nginx.conf"]
     return (
-        admission.about_host("docker", host.measure((project.root,))),
-        admission.about_isolation("docker", asked, compose=compose, nginx=nginx),
+        admission.about_host(ENGINE, host.measure((project.root,))),
+        admission.about_isolation(ENGINE, asked, compose=compose, nginx=nginx),
     )
 
 

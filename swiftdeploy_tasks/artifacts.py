@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import SLOTS, Release, Site, Slot, Traffic, from_manifest
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import BytecodeCache, Environment
+    from jinja2.bccache import Bucket
 
 NGINX_MOUNT = "/etc/swiftdeploy/nginx"
 ROOT_FILES = ("nginx.conf", "docker-compose.yml")
@@ -232,6 +234,7 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
+        bytecode_cache=_compiled(),
         loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -248,6 +251,22 @@ def spec_of(compose: str, service: str) -> str:
     """Return the digest that an applied compose file carries for a service, "" where it has none."""
     found = parse_compose(compose)["services"].get(service) or {}
     return str(found.get("labels", {}).get("swiftdeploy.spec", ""))
+
+
+def _compiled() -> BytecodeCache | None:
+    """Return where compiled templates are kept: Jinja2's own private folder, where there can be one."""
+    from jinja2 import FileSystemBytecodeCache
+
+    class Cache(FileSystemBytecodeCache):
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            """Keep the template; one that cannot be kept is compiled again next time."""
+            with suppress(OSError):
+                super().dump_bytecode(bucket)
+
+    try:
+        return Cache()
+    except (RuntimeError, OSError):
+        return None
 
 
 def parse_compose(text: str) -> Any:

@@ -170,7 +170,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
 
 
 def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:
-    """Put a rollback to the gate, for the record: when nobody can be asked, that is recorded and it goes on."""
+    """Put a rollback to the gate, for the record; when nobody can be asked, that is recorded too."""
     serving = before.traffic.leader
     try:
         rules = ready(run, asked, engine)

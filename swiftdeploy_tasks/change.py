@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from swiftdeploy_tasks import admission, apply, files, releases
+from swiftdeploy_tasks import admission, apply, files, releases, signals
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
@@ -95,10 +95,11 @@ def keep_applied(run: Run, text: bytes) -> None:
 def _go_back(run: Run, job: Job, before: State) -> None:
     """Undo, and say so; an undo that fails is told and does not hide what went wrong first."""
     try:
-        apply.undo(job, before)
-        if before.proxy is None and not before.slots:
-            choice.forget(run.settings)
-        run.note("undone", "done")
+        with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
+            apply.undo(job, before)
+            if before.proxy is None and not before.slots:
+                choice.forget(run.settings)
+            run.note("undone", "done")
     except (SwiftDeployError, OSError) as error:
         run.note("undone", "failed", error=str(error))
         run.screen.line(f"  going back failed too: {error}; run: invoke deploy", "fail")

@@ -6,16 +6,15 @@ verdicts: the same bytes, read by the same nginx or the same Rego engine, are no
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
-from collections.abc import Callable
 from importlib.metadata import version
 
-from swiftdeploy_tasks import admission, artifacts, files
+from swiftdeploy_tasks import admission, artifacts
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.preflight import NAMES, Finding
 from swiftdeploy_tasks.release import Traffic
 from swiftdeploy_tasks.settings import Settings
@@ -113,8 +112,10 @@ def nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
             traffic=Traffic(),
             generation="candidate",
         )
-        said = _remembered(
-            settings, ["nginx", identity, *rendered.values()], lambda: engine.test_nginx(manifest, rendered)
+        said = remembered(
+            settings.checked,
+            ["nginx", identity, *rendered.values()],
+            lambda: engine.test_nginx(manifest, rendered),
         )
     except ProxyError as error:
         return Finding("nginx", False, error.message, "correct manifest.yaml or templates/nginx.conf.j2")
@@ -162,27 +163,11 @@ def _policies(settings: Settings, manifest: Manifest) -> Finding:
             check_bundle(rules, required=admission.DOMAINS)
             return f"{len(admission.DOMAINS)} domains load and refuse an empty input"
 
-        said = _remembered(
-            settings, ["policies", rules.revision, *admission.DOMAINS, version("regopy")], judge
+        said = remembered(
+            settings.checked, ["policies", rules.revision, *admission.DOMAINS, version("regopy")], judge
         )
     except GateUnavailable as error:
         return Finding(
             "policies", False, error.message, error.next or "correct the policy, then: invoke validate"
         )
     return Finding("policies", True, f"{said} (revision {rules.revision})")
-
-
-def _remembered(settings: Settings, made_of: list[str], judge: Callable[[], str]) -> str:
-    """Return what `judge` says, from memory where the same was judged before; a refusal is not kept."""
-    place = settings.state / "checked" / hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:24]
-    try:
-        return place.read_text(encoding="utf-8")
-    except OSError:
-        said = judge()
-    try:
-        if settings.state.is_dir():
-            files.make_folder(place.parent)
-            files.replace(place, said, mode=0o600)
-    except OSError:
-        return said
-    return said

@@ -20,7 +20,18 @@ from swiftdeploy_tasks.errors import ManifestError
 from swiftdeploy_tasks.manifest_check import check, with_defaults
 from swiftdeploy_tasks.manifest_text import Problem, Source, parse, read
 
-__all__ = ["Manifest", "ManifestProblems", "Problem", "build", "check", "load", "parse", "problems", "read"]
+__all__ = [
+    "Manifest",
+    "ManifestProblems",
+    "Problem",
+    "build",
+    "check",
+    "load",
+    "parse",
+    "problems",
+    "read",
+    "rules",
+]
 
 
 @dataclass(frozen=True)
@@ -168,23 +179,24 @@ def problems(path: Path, *, schema: Path) -> tuple[Problem, ...]:
 
     Raises ManifestError when the schema itself cannot be read.
     """
-    return check(read(path), _schema(schema))
+    return check(read(path), rules(schema))
 
 
 def load(path: Path, *, schema: Path) -> Manifest:
     """The manifest at `path`. Raises ManifestProblems, a ManifestError, with all that is wrong."""
-    source, rules = read(path), _schema(schema)
-    if found := check(source, rules):
+    source, known = read(path), rules(schema)
+    if found := check(source, known):
         raise ManifestProblems(path, found)
-    return build(source, rules)
+    return build(source, known)
 
 
-def _schema(path: Path) -> dict[str, Any]:
+def rules(path: Path) -> dict[str, Any]:
+    """The schema at `path`, as `check` and `build` want it; raises ManifestError when it cannot be read."""
     try:
-        rules: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ManifestError(f"the schema {path} cannot be read: {error}", "invoke validate") from None
-    return rules
+    return found
 
 
 def build(source: Source, schema: Mapping[str, Any]) -> Manifest:

@@ -5,20 +5,41 @@ Read once a process and carried from task to task, so that what was validated is
 
 from __future__ import annotations
 
+import json
+from importlib.metadata import version
+
 from swiftdeploy_tasks import manifest
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.manifest import Manifest, ManifestProblems
+from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.settings import Settings
 
 
 def read_manifest(run: Run) -> Manifest:
     """Return the manifest as this invocation read it first; raises ManifestError."""
     carried = run.invocation.carried
     if "manifest" not in carried:
-        carried["manifest"] = manifest.load(run.settings.manifest, schema=run.settings.schema)
+        carried["manifest"] = _read(run.settings)
     found: Manifest = carried["manifest"]
     return found
+
+
+def _read(settings: Settings) -> Manifest:
+    """Return the manifest; the same bytes under the same schema are not checked twice."""
+    source, rules = manifest.read(settings.manifest), manifest.rules(settings.schema)
+
+    def judge() -> str:
+        if found := manifest.check(source, rules):
+            raise ManifestProblems(settings.manifest, found)
+        return "valid"
+
+    if source.problems:
+        judge()
+    versions = [version("swiftdeploy-tasks"), version("jsonschema")]
+    remembered(settings.checked, ["manifest", source.digest, json.dumps(rules), *versions], judge)
+    return manifest.build(source, rules)
 
 
 def engine_of(run: Run) -> Engine:

@@ -9,19 +9,17 @@ from __future__ import annotations
 import atexit
 import json
 import secrets
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 import invoke
 from invoke import Context, Exit, ParseError, Task
 
-from swiftdeploy_tasks import lock, screen, settings
+from swiftdeploy_tasks import lock, screen, settings, signals
 from swiftdeploy_tasks.errors import HistoryError, Interrupted, SwiftDeployError, UsageError
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.settings import Settings
@@ -145,6 +143,7 @@ class RecordedTask(Task[Any]):
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Run the task; raises Exit with the code that its end calls for."""
         context: Context = args[0]
+        signals.listen(_end_now)
         began = time.monotonic()
         problem: SwiftDeployError | None = None
         try:
@@ -155,9 +154,8 @@ class RecordedTask(Task[Any]):
         run = Run(self.verb, places, dict(self.document))
         _RUNS.append(run)
         try:
-            with _ended_by_signal():
-                self._start(run, dry=bool(context.config.run.dry))
-                super().__call__(*args, **kwargs)
+            self._start(run, dry=bool(context.config.run.dry))
+            super().__call__(*args, **kwargs)
         except SwiftDeployError as error:
             problem = error
         except KeyboardInterrupt:
@@ -207,21 +205,11 @@ class RecordedTask(Task[Any]):
         screen.put(sys.stdout, json.dumps(whole, ensure_ascii=False, default=str))
 
 
-@contextmanager
-def _ended_by_signal() -> Iterator[None]:
-    """Make a request to end, or a closed terminal, end the task as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
+def _end_now() -> None:
+    """Answer a request to end: inside a task it is recorded, between two it only ends the process."""
+    if _RUNS:
         raise KeyboardInterrupt
-
-    former = {}
-    with suppress(ValueError):
-        former = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+    raise Exit("interrupted", code=Interrupted.exit_code)
 
 
 def _outcome(code: int) -> str:
@@ -234,4 +222,5 @@ def _ms(began: float) -> float:
 
 @atexit.register
 def _end() -> None:
-    INVOCATION.at_end.close()
+    with suppress(KeyboardInterrupt), signals.deferred():
+        INVOCATION.at_end.close()

@@ -85,6 +85,11 @@ class Settings:
         return self.state / "bundle"
 
     @property
+    def checked(self) -> Path:
+        """The verdicts that need not be asked for again."""
+        return self.state / "checked"
+
+    @property
     def applied(self) -> Path:
         """The manifest that is in force: a copy of what was deployed last."""
         return self.state / "applied.yaml"

@@ -56,7 +56,9 @@ def test_every_field_is_tried() -> None:
     assert CHANGES.keys() == {field.name for field in dataclasses.fields(Release)}
 
 
-@pytest.mark.parametrize(("field", "value"), [(name, value) for name, values in CHANGES.items() for value in values])
+@pytest.mark.parametrize(
+    ("field", "value"), [(name, value) for name, values in CHANGES.items() for value in values]
+)
 def test_any_other_content_is_another_release(field: str, value: Any) -> None:
     changed = dataclasses.replace(WHOLE, **{field: value})
     assert changed.id != WHOLE.id

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.errors import PreflightError
 
 
 def project(folder: Path) -> Path:
@@ -43,7 +44,9 @@ def test_without_a_project_the_folder_itself_is_meant_and_nothing_is_made(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_current_folder_is_where_the_search_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_folder_is_where_the_search_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project(tmp_path)
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
@@ -74,12 +77,36 @@ def test_a_relative_state_folder_begins_at_the_project_from_wherever_it_is_asked
     assert homes == {str(tmp_path / "kept")}
 
 
-def test_a_state_folder_may_be_named_from_the_user_s_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+def test_a_state_folder_may_be_missing_empty_or_one_of_ours(tmp_path: Path) -> None:
     root = project(tmp_path / "shop")
-    assert settings.find(root, state="~/kept").state == tmp_path / "user" / "kept"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "ours" / "nginx").mkdir(parents=True)
+    (tmp_path / "ours" / "lock").write_text("")
+    for name in ("missing", "empty", "ours"):
+        assert settings.find(root, state=str(tmp_path / name)).state == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("../elsewhere", "holds files that are not SwiftDeploy's"),
+        ("../elsewhere/notes.txt", "is a file"),
+        (".", "holds the project itself"),
+        ("..", "holds the project itself"),
+        ("../line\nfeed", "cannot be written into a file"),
+    ],
+)
+def test_a_state_folder_that_cannot_be_ours_is_refused_and_left_alone(
+    tmp_path: Path, state: str, words: str
+) -> None:
+    root = project(tmp_path / "shop")
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    (tmp_path / "elsewhere" / "notes.txt").write_text("mine")
+    with pytest.raises(PreflightError, match=words) as refused:
+        settings.find(root, state=state)
+    assert refused.value.next
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o755
+    assert not (tmp_path / "line\nfeed").exists()
 
 
 def test_the_variable_wins_over_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ NAMES = ("docker", "local")
 
 def choose(settings: Settings, manifest: Manifest) -> Engine:
     """Return the engine for this manifest; raises PreflightError when another one runs already."""
-    running = recorded(settings) or ("local" if _runs_locally(settings) else "")
     asked = manifest.engine
+    running = recorded(settings) or ("local" if asked != "local" and _runs_locally(settings) else "")
     if asked != "auto" and running and running != asked:
         raise PreflightError(
             f"engine is {asked} in manifest.yaml, and this project runs on the {running} engine",

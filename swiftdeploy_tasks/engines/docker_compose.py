@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from swiftdeploy_tasks import signals
 from swiftdeploy_tasks.engines import docker_client
 from swiftdeploy_tasks.errors import EngineError, PreflightError
 
@@ -54,17 +55,18 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     own = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     try:
-        return subprocess.run(
-            ["docker", "compose", *words],
-            input=text,
-            stdin=subprocess.DEVNULL if text is None else None,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SECONDS,
-            start_new_session=True,
-            env={**own, "DOCKER_HOST": docker_client.address(), **secrets},
-        )
+        with signals.deferred():
+            return subprocess.run(
+                ["docker", "compose", *words],
+                input=text,
+                stdin=subprocess.DEVNULL if text is None else None,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=SECONDS,
+                start_new_session=True,
+                env={**own, "DOCKER_HOST": docker_client.address(), **secrets},
+            )
     except FileNotFoundError:
         raise PreflightError(
             "there is no docker command on PATH", "install the Docker CLI with Compose v2"

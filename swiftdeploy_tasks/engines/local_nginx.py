@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from swiftdeploy_tasks import signals
 from swiftdeploy_tasks.errors import PreflightError, ProxyError
 
 OLDEST = (1, 27, 4)
@@ -92,16 +93,17 @@ def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
         "-g",
         globals_,
     ]
-    said = subprocess.run(
-        words,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-        start_new_session=True,
-        env={"PATH": os.environ.get("PATH", os.defpath)},
-        cwd=prefix,
-    )
+    with signals.deferred():
+        said = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            start_new_session=True,
+            env={"PATH": os.environ.get("PATH", os.defpath)},
+            cwd=prefix,
+        )
     if said.returncode:
         raise ProxyError(
             f"nginx does not start: {first_complaint(said.stderr)}",
@@ -112,7 +114,7 @@ def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
 
 def master(prefix: Path) -> psutil.Process | None:
     """Return the running master whose prefix this is."""
-    for process in psutil.process_iter(["cmdline", "status"]):
+    for process in psutil.process_iter():
         title = _title(process)
         if title.startswith("nginx: master process") and f" -p {prefix}/ " in title:
             return process

@@ -26,6 +26,9 @@ _PACKAGE_LINE = re.compile(rf"^package\s+{PACKAGE}\.(\w+)\s*$", re.MULTILINE)
 _EXPONENT = re.compile(r"(?<= )-?[\d.]+e[-+]?\d+(?=,?$)", re.MULTILINE)
 
 
+MAX_TEXT = 1_000_000
+
+
 @dataclass(frozen=True)
 class Bundle:
     """Rego modules by file name, the text of data.json, and the revision: 16 hex digits over both."""
@@ -119,7 +122,13 @@ def _merged(path: Path, overrides: Mapping[str, Mapping[str, float]]) -> dict[st
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():
+            raise OSError(f"{path.name} is not a regular file")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_TEXT + 1)
+        if len(text) > MAX_TEXT:
+            raise OSError(f"it is longer than {MAX_TEXT} characters")
+        return text
     except (OSError, UnicodeDecodeError) as error:
         raise GateUnavailable(f"{path} cannot be read: {error}", "invoke validate") from None
 
@@ -128,6 +137,7 @@ def _canonical(data: dict[str, Any]) -> str:
     """One text for equal data; tiny numbers without an exponent, which the embedded engine cannot read."""
     try:
         text = json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+        text.encode()
     except ValueError as error:
         raise GateUnavailable(f"the limits cannot be put as JSON: {error}", "invoke validate") from None
     return _EXPONENT.sub(lambda number: f"{Decimal(number[0]):f}", text)

@@ -1,4 +1,4 @@
-"""What do the policies say, asked of the Rego engine inside this process?
+"""What do the policies say, asked of the Rego engine that comes with this package?
 
 Stands apart from the server's side because it answers where nothing may be installed. It reads the same
 bundle, and its answers meet the same doubts.
@@ -9,13 +9,13 @@ it prints what it also raises, so its log is switched off.
 
 from __future__ import annotations
 
-import functools
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.gate import cell
 from swiftdeploy_tasks.gate.belief import NEXT, believe
 from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
@@ -33,7 +33,7 @@ def ask_embedded(question: Question, bundle: Bundle) -> Verdict:
     Raises GateUnavailable when the policies do not compile or give no clear decision.
     """
     begun = time.perf_counter()
-    decision = _decide(bundle, question)
+    decision = cell.decide(bundle, question.domain, question.text())
     spent = (time.perf_counter() - begun) * 1000
     return believe(
         decision,
@@ -59,8 +59,12 @@ def check_bundle(bundle: Bundle, *, required: Iterable[str]) -> None:
             )
 
 
-@functools.lru_cache(maxsize=4)
-def _compiled(bundle: Bundle) -> tuple[Interpreter, Compiled]:
+def load(bundle: Bundle) -> Callable[[str, str], object]:
+    """Compile the bundle; return what decides (domain, input as JSON text).
+
+    It returns JSON values, or None for a domain that is not defined, and raises GateUnavailable, as this
+    does. It may take the whole process with it: see `cell`.
+    """
     from regopy import Interpreter, LogLevel, RegoError
 
     engine = Interpreter()
@@ -73,31 +77,29 @@ def _compiled(bundle: Bundle) -> tuple[Interpreter, Compiled]:
     engine.add_data_json(bundle.data)
     compiled = engine.build(None, [_entry(domain) for domain in bundle.domains])
     if not compiled.ok():
-        raise GateUnavailable("the policies and their data do not fit together", NEXT)
-    return engine, compiled
+        alone = [d for d in bundle.domains if not engine.build(None, [_entry(d)]).ok()]
+        named = ", ".join(alone) or "some domain"
+        raise GateUnavailable(f"the policies of {named} and their data do not fit together", NEXT)
+    return lambda domain, text: _decide(bundle, engine, compiled, domain, text)
 
 
-def _decide(bundle: Bundle, question: Question) -> object:
-    """The domain's decision as JSON values; None when it is not defined."""
+def _decide(bundle: Bundle, engine: Interpreter, compiled: Compiled, domain: str, text: str) -> object:
     from regopy import RegoError
 
-    if question.domain not in bundle.domains:
+    if domain not in bundle.domains:
         return None
-    engine, compiled = _compiled(bundle)
     try:
-        engine.set_input_term(question.text())
-        output = engine.query_bundle_entrypoint(compiled, _entry(question.domain))
-    except (RegoError, ValueError) as error:
+        engine.set_input_term(text)
+        output = engine.query_bundle_entrypoint(compiled, _entry(domain))
+        if not output.ok():
+            message = f"the policy of {domain} contradicts itself: a rule has two values at once"
+            raise GateUnavailable(message, NEXT)
+        answers = output.results[0].expressions
+    except (RegoError, ValueError, RecursionError) as error:
         # An undefined function is found only now, and comes as text that is not JSON.
         raise GateUnavailable(
-            f"the policy of {question.domain} does not compile, or cannot be evaluated: {_reason(error)}",
-            NEXT,
+            f"the policy of {domain} does not compile, or cannot be evaluated: {_reason(error)}", NEXT
         ) from None
-    if not output.ok():
-        raise GateUnavailable(
-            f"the policy of {question.domain} contradicts itself: a rule has two values at once", NEXT
-        )
-    answers = output.results[0].expressions
     return answers[0] if answers else None
 
 
@@ -107,5 +109,7 @@ def _entry(domain: str) -> str:
 
 def _reason(error: Exception) -> str:
     """The messages out of regopy's syntax tree, or the error's own first line."""
+    if isinstance(error, ValueError | RecursionError):
+        return "it uses a function, a number or a depth that the embedded engine does not have"
     messages = dict.fromkeys(_MESSAGE.findall(str(error)))
     return "; ".join(messages) or str(error).splitlines()[0]

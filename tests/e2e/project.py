@@ -129,6 +129,7 @@ class Project:
         (self.root / "app" / "main.py").write_text(source)
 
     def start(self, *words: str, folder: Path | None = None, **environment: str) -> Started:
+        """Start a verb in the project's folder, or in `folder`, with more in its environment."""
         inherited = {n: v for n, v in os.environ.items() if n.split("_")[0] not in NOBODYS}
         return Started(
             subprocess.Popen(
@@ -146,8 +147,8 @@ class Project:
     def run(self, *words: str, folder: Path | None = None, **environment: str) -> Ended:
         return self.start(*words, folder=folder, **environment).end()
 
-    def deploy(self, *words: str, **environment: str) -> Ended:
-        return self.run("deploy", *words, **environment).ok()
+    def deploy(self, **environment: str) -> Ended:
+        return self.run("deploy", folder=None, **environment).ok()
 
     def get(self, path: str = "/", **options: Any) -> Answer:
         """Ask the public port."""
@@ -160,7 +161,7 @@ class Project:
     def containers(self) -> dict[str, str]:
         """The ids of our containers by name, running or not."""
         rows = docker("ps", "-a", "--no-trunc", *self._ours(), "--format", "{{.Names}} {{.ID}}").splitlines()
-        return {name: id for name, id in (row.split() for row in rows)}
+        return dict(row.split() for row in rows)
 
     def inspect(self, part: str) -> dict[str, Any]:
         """What docker knows about `<name>-<part>`."""

@@ -1,4 +1,4 @@
-"""A deploy that fails says what failed and why, and leaves what was there before: nothing, or the old release."""
+"""A deploy that fails says what failed and why, and leaves what was there before, be it nothing."""
 
 from __future__ import annotations
 

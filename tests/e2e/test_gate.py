@@ -13,7 +13,7 @@ from tests.lab import IMAGES, require
 GATES = [("local", "embedded"), ("local", "server"), ("docker", "server")]
 
 
-@pytest.fixture(params=GATES, ids=lambda pair: "-".join(pair))
+@pytest.fixture(params=GATES, ids="-".join)
 def gated(request: pytest.FixtureRequest, new_project: Callable[..., Project]) -> Project:
     """A project on each engine with each answerer that it can have."""
     engine, gate = request.param

@@ -20,7 +20,7 @@ KEYS = {
     "status": {"mode", "version", "url", "slots", "compliance", "drift"},
     "teardown": {"removed"},
 }
-CHECKS = "manifest fields engine image port nginx compose env policies".split()
+CHECKS = ["manifest", "fields", "engine", "image", "port", "nginx", "compose", "env", "policies"]
 
 
 def checked(ended: Ended, task: str, *, code: int = 0) -> dict[str, Any]:

@@ -53,12 +53,16 @@ def free_port() -> int:
 def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchingServer]:
     binary = require("opa")
     folder = tmp_path_factory.mktemp("opa") / "a bundle"
-    publish(read_bundle(POLICIES, {}), folder)
+    bundle = read_bundle(POLICIES, {})
+    publish(bundle, folder)
     port = free_port()
     words = [binary, "run", "--server", "--addr", f"127.0.0.1:{port}", "--bundle", str(folder), "--watch"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = WatchingServer(f"http://127.0.0.1:{port}", folder)
     try:
-        yield WatchingServer(f"http://127.0.0.1:{port}", folder)
+        # What is published between OPA's first look and its first watch would go unnoticed.
+        wait_ready(server.url, bundle.revision)
+        yield server
     finally:
         process.terminate()
         process.wait(timeout=10)

@@ -62,9 +62,9 @@ def test_no_limit_is_inside_a_rego_file() -> None:
 
 
 def test_rego_tests_pass() -> None:
-    ran = subprocess.run(
-        [require("opa"), "test", "-v", str(POLICIES)], capture_output=True, text=True, timeout=60
-    )
+    # OPA's own bound of 5 s a test is too tight for a busy machine.
+    words = [require("opa"), "test", "-v", "--timeout", "60s", str(POLICIES)]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "PASS" in ran.stdout
 
@@ -101,7 +101,7 @@ _HOSTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(host=_HOSTS | _ODD)
 def test_both_answerers_agree_about_any_host(host: Any, opa: WatchingServer, bundle: Bundle) -> None:
     question = Question("infrastructure", {"engine": "docker", "host": host})
@@ -147,7 +147,7 @@ _VALUES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(changes=st.lists(st.tuples(_PARTS, _VALUES), min_size=1, max_size=4))
 def test_both_answerers_agree_about_any_change_of_a_sound_stack(
     changes: list[tuple[tuple[str, ...], Any]], opa: WatchingServer, bundle: Bundle

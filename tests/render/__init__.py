@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks import artifacts, manifest
+from swiftdeploy_tasks import artifacts, manifest, settings
+from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.manifest import Manifest
 from tests.manifest.strategies import as_yaml
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (ROOT / "templates",)
 SCHEMA = ROOT / "schema" / "manifest.schema.json"
+PLACES = settings.find(ROOT)
 RULES = json.loads(SCHEMA.read_text(encoding="utf-8"))
 
 
@@ -23,4 +25,5 @@ def accepted(data: dict[str, Any]) -> Manifest:
 
 
 def root_files(asked: Manifest, *, engine: str = "docker", with_opa: bool = True) -> dict[str, str]:
-    return artifacts.render_root(asked, folders=FOLDERS, engine=engine, with_opa=with_opa)
+    review = choice.make(engine, PLACES).review(asked)
+    return artifacts.render_root(asked, folders=FOLDERS, review=review, with_opa=with_opa)

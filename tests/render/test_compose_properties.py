@@ -31,7 +31,7 @@ def applied(asked: Manifest, slots: set[Slot], *, with_opa: bool, home: str = HO
     return artifacts.render_compose(
         asked,
         folders=FOLDERS,
-        placed={slot: release for slot in slots},
+        placed=dict.fromkeys(slots, release),
         with_opa=with_opa,
         images=IMAGES | {f"app-{slot}": release.artifact for slot in slots},
         home=home,
@@ -146,7 +146,9 @@ def test_what_is_applied_names_home_image_ids_and_the_whole_release(
     assert {as_compose_reads(source) for source in sources} == {f"{HOME}/nginx"} | (
         {f"{HOME}/bundle"} if with_opa else set()
     )
-    assert all(found.get("external") for found in (*document["networks"].values(), *document["volumes"].values()))
+    assert all(
+        found.get("external") for found in (*document["networks"].values(), *document["volumes"].values())
+    )
 
 
 @settings(deadline=None)

@@ -1,0 +1,77 @@
+"""Where the embedded Rego engine runs: a child process that may crash, or never come back, alone.
+
+Stands apart because the engine is native code: a policy that it chokes on would end us with a signal and
+without a record. The child is forked once for a bundle, keeps it compiled, and ends when its pipe does.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.gate.belief import NEXT
+from swiftdeploy_tasks.gate.bundle import Bundle
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+SECONDS = 4.5
+
+
+def decide(bundle: Bundle, domain: str, text: str) -> object:
+    """Return the decision about `text`, the input as JSON, as JSON values.
+
+    Raises GateUnavailable: the child's own, or because it died or took longer than SECONDS.
+    """
+    pipe, child = _cell(bundle)
+    try:
+        pipe.send((domain, text))
+        if not pipe.poll(SECONDS):
+            raise GateUnavailable(f"the policy of {domain} was not evaluated within {SECONDS:g} s", NEXT)
+        answered, value = pipe.recv()
+    except BaseException as error:
+        _cell.cache_clear()
+        child.kill()
+        child.join()
+        if isinstance(error, EOFError | OSError):
+            message = f"the embedded engine died while it judged {domain} (exit {child.exitcode})"
+            raise GateUnavailable(message, NEXT) from None
+        raise
+    if not answered:
+        raise GateUnavailable(*value)
+    return value
+
+
+@functools.lru_cache(maxsize=1)
+def _cell(bundle: Bundle) -> tuple[Connection, multiprocessing.process.BaseProcess]:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_serve, args=(bundle, ours, theirs), daemon=True)
+    child.start()
+    theirs.close()
+    return ours, child
+
+
+def _serve(bundle: Bundle, parents: Connection, pipe: Connection) -> None:
+    """Answer until the parent is gone; a request to end is the parent's to hear."""
+    from swiftdeploy_tasks.gate.embedded import load
+
+    parents.close()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    judge = None
+    with suppress(EOFError, OSError):
+        while True:
+            domain, text = pipe.recv()
+            try:
+                judge = judge or load(bundle)
+                pipe.send((True, judge(domain, text)))
+            except GateUnavailable as error:
+                pipe.send((False, (error.message, error.next)))
+            except Exception as error:
+                pipe.send((False, (f"the policy of {domain} cannot be evaluated: {error!r:.200}", NEXT)))

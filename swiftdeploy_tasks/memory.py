@@ -1,0 +1,29 @@
+"""What was judged before, so that the same bytes are not judged twice.
+
+Only a good verdict is kept, under the digest of all that it depends on. It may be lost at any time: then the
+judge is asked again. That is why nothing here is synced to disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from swiftdeploy_tasks import files
+
+
+def remembered(folder: Path, made_of: Iterable[str], judge: Callable[[], str]) -> str:
+    """Return what `judge` says of `made_of`, from `folder` where it said so before; it raises to refuse."""
+    place = folder / hashlib.sha256("\0".join(made_of).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    with suppress(OSError):
+        return place.read_text(encoding="utf-8")
+    said = judge()
+    if folder.parent.is_dir():
+        with suppress(OSError):
+            files.make_folder(folder)
+            beside = place.with_suffix(".new")
+            beside.write_text(said, encoding="utf-8")
+            beside.replace(place)
+    return said

@@ -1,0 +1,51 @@
+"""What a request to end does at each moment: Ctrl-C, a request to terminate, a closed terminal.
+
+All three are one thing here, a KeyboardInterrupt, for the whole life of the process. A few moments must not
+be cut in two: there the request waits.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+def listen(end: Callable[[], None]) -> None:
+    """Call `end`, which raises, at every request to end from now on; only the main thread can."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        end()
+
+    _install(handle)
+
+
+@contextmanager
+def deferred(told: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Let a request to end wait until the block is done; `told` is called when one comes."""
+    asked: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        told()
+
+    former = _install(handle)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _install(handle: Handler) -> dict[signal.Signals, signal._HANDLER]:
+    former = {}
+    with suppress(ValueError):
+        former = {number: signal.signal(number, handle) for number in ENDINGS}
+    return former
