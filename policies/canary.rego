@@ -197,6 +197,7 @@ observed(rule) := seen[rule] if {
 	has(rule)
 } else := null
 
+# Not `within`: the embedded engine mixes up functions of one name and another arity, across packages.
 default meets(_) := false
 
 meets(rule) if {

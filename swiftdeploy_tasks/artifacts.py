@@ -29,12 +29,16 @@ NGINX_MOUNT = "/etc/swiftdeploy/nginx"
 ROOT_FILES = ("nginx.conf", "docker-compose.yml")
 ANSWERS = {
     400: "the request is malformed",
+    404: "there is nothing here",
+    405: "the method is not allowed",
     413: "the request body is larger than 8 MiB",
     414: "the request line is too long",
     500: "the proxy could not handle the request",
+    501: "the request is encoded in a way that is not understood",
     502: "the service did not answer",
     503: "no release is serving yet",
     504: "the service took too long to answer",
+    505: "this version of HTTP is not spoken here",
 }
 OPA_HEALTH = (
     'r := http.send({"method":"GET","url":"http://127.0.0.1:8181/health?bundles"}); r.status_code == 200'
@@ -58,6 +62,10 @@ class FileChange:
     text: str
     state: str
     diff: str
+
+    def document(self) -> dict[str, str]:
+        """The form of CONTRACTS' `files`."""
+        return {"path": str(self.path), "state": self.state, "diff": self.diff}
 
 
 def render_nginx(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, asking, checks, releases
+from swiftdeploy_tasks import apply, artifacts, asking, checks, releases
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
 from swiftdeploy_tasks.errors import PreflightError
@@ -56,7 +56,13 @@ def make_plan(run: Run) -> None:
         run.say("nothing would change")
     if steps and releases.was_rolled_back(run.settings.releases, release.id):
         run.say("deploy refuses this release until --again is given: it was last removed by a rollback")
+    rendered = artifacts.render_root(
+        asked, folders=run.settings.template_folders, review=engine.review(asked), with_opa=job.with_opa
+    )
+    changes = artifacts.compare(run.settings.root, rendered)
+    run.screen.changes((change for change in changes if change.state != "unchanged"), diff=True)
     run.document |= {
-        "in_sync": not steps,
+        "files": [change.document() for change in changes],
+        "in_sync": not steps and all(change.state == "unchanged" for change in changes),
         "steps": [{"action": s.action, "target": s.target, "reason": s.reason} for s in steps],
     }

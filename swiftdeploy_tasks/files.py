@@ -26,7 +26,7 @@ def replace(
 
 def rehearse(path: Path, content: bytes, *, mode: int, owner: tuple[int, int]) -> None:
     """Do what `replace` does up to the rename, and leave nothing behind. Raises the OSError of `replace`."""
-    _written(path.resolve(), content, mode, owner).unlink()
+    _written(Path(os.path.realpath(path)), content, mode, owner).unlink()
 
 
 def replace_all(
@@ -36,7 +36,7 @@ def replace_all(
     beside: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            target = path.resolve()
+            target = Path(os.path.realpath(path))
             data = content.encode() if isinstance(content, str) else content
             beside[target] = _written(target, data, mode, owner)
         for target, new in beside.items():
@@ -78,7 +78,7 @@ def make_folder(path: Path, *, mode: int = 0o700) -> None:
     """Make the folder, and those above it, with this mode whatever the umask; one that is there is left."""
     if path.is_dir():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, mode=mode)
     with suppress(FileExistsError):
         path.mkdir()
         path.chmod(mode)

@@ -86,7 +86,7 @@ def from_label(text: str) -> Release | None:
             resources=Resources(**found["resources"]),
             restart_policy=str(found["restart_policy"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

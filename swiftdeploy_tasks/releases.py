@@ -82,13 +82,13 @@ def description(folder: Path, release: str) -> Release | None:
     """Return a kept release, None when it is gone."""
     try:
         return from_label((folder / release / "release.json").read_text(encoding="utf-8"))
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 
 def _prune(folder: Path) -> None:
-    """Keep the releases confirmed last, KEPT of them, and forget the copies of older ones."""
-    last = list(dict.fromkeys(row.release for row in reversed(confirmations(folder))))[:KEPT]
+    """Keep the releases on top of the stack, KEPT of them, and forget what the others ran."""
+    last = list(dict.fromkeys(row.release for row in reversed(stack(confirmations(folder)))))[:KEPT]
     for path in folder.iterdir():
         if path.is_dir() and not path.name.startswith(".") and path.name not in last:
             shutil.rmtree(path, ignore_errors=True)

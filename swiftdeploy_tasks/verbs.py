@@ -67,7 +67,7 @@ def render(run: Run) -> None:
     run.screen.changes(changes, diff=True)
     if any(change.state == "mended" for change in changes):
         run.say(f"what had been edited by hand was kept in {aside}")
-    run.document["files"] = [{"path": str(c.path), "state": c.state, "diff": c.diff} for c in changes]
+    run.document["files"] = [change.document() for change in changes]
 
 
 def build(run: Run) -> None:
@@ -119,10 +119,8 @@ def _slot_document(seen: State, slot: Slot) -> dict[str, Any] | None:
 
 def teardown(run: Run, *, clean: bool) -> None:
     """Remove everything that carries our home, from any state; with `clean`, what was generated too."""
-    name = choice.recorded(run.settings)
-    names = [name] if name else [n for n in choice.NAMES if n == "local" or choice.docker_is_here()]
     removed: list[str] = []
-    for engine_name in names:
+    for engine_name in choice.candidates(run.settings):
         engine = choice.make(engine_name, run.settings)
         run.document["engine"] = engine.name
         with run.screen.working("removing"):

@@ -15,7 +15,7 @@ import pytest
 from swiftdeploy_tasks import lock, probe
 from swiftdeploy_tasks.errors import LockHeld, PreflightError
 
-# Takes the lock, says so, and keeps it until its stdin ends; with a third word it first leaves a child behind.
+# Takes the lock, says so, and keeps it until its stdin ends; with a third word it also leaves a child.
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
@@ -23,7 +23,8 @@ from swiftdeploy_tasks import lock
 print("waiting", flush=True)
 lock.acquire(Path(sys.argv[1]), verb="deploy", wait=float(sys.argv[2]))
 if sys.argv[3:]:
-    child = subprocess.Popen(["sleep", "60"], close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    nothing = subprocess.DEVNULL
+    child = subprocess.Popen(["sleep", "60"], close_fds=False, stdin=nothing, stdout=nothing)
     print(child.pid, flush=True)
 print("held", flush=True)
 sys.stdin.read()

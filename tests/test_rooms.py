@@ -14,17 +14,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 
 # A room imports only rooms above it.
 ORDER = """
-    errors settings files
+    errors settings files signals memory
     manifest_text manifest_edit manifest_check manifest preflight release plan artifacts probe
     metrics.scrape metrics.page metrics.window metrics
-    gate.verdict gate.belief gate.bundle gate.embedded gate.opa gate
+    gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local
     engines.docker_client engines.docker_compose engines.docker_places engines.docker_images
     engines.docker_nginx engines.docker engines.choice
     host chain history
-    releases admission checks job traffic apply
-    lock screen recording project asking change verbs
+    releases watch admission checks job traffic apply
+    lock screen recording project asking change verbs deploying promoting going_back
     lifecycle program dev __init__
 """
 ROOMS = ORDER.split()

@@ -44,6 +44,13 @@ def make(name: str, settings: Settings) -> Engine:
     return LocalEngine(settings.root, settings.state)
 
 
+def candidates(settings: Settings) -> tuple[str, ...]:
+    """Return the engines on which something of this project may run, whatever the manifest says."""
+    if name := recorded(settings):
+        return (name,)
+    return NAMES if docker_is_here() else ("local",)
+
+
 def docker_is_here() -> bool:
     """Return whether anything on this host says that there is a Docker Engine."""
     return bool(os.environ.get("DOCKER_HOST")) or SOCKET.exists()

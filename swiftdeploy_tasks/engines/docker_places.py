@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from swiftdeploy_tasks import signals
 from swiftdeploy_tasks.engines import docker_client
 from swiftdeploy_tasks.engines.docker_client import client, translated
 
@@ -36,18 +37,19 @@ def make_volume(project: str, name: str, image: str, home: str) -> None:
         except NotFound:
             volume = client().volumes.create(name, labels=labels)
         try:
-            client().containers.run(
-                image,
-                entrypoint=["chmod", "1777", "/v"],
-                command=[],
-                user="0:0",
-                read_only=True,
-                cap_drop=["ALL"],
-                network_mode="none",
-                volumes={name: {"bind": "/v", "mode": "rw"}},
-                labels=labels,
-                remove=True,
-            )
+            with signals.deferred():
+                client().containers.run(
+                    image,
+                    entrypoint=["chmod", "1777", "/v"],
+                    command=[],
+                    user="0:0",
+                    read_only=True,
+                    cap_drop=["ALL"],
+                    network_mode="none",
+                    volumes={name: {"bind": "/v", "mode": "rw"}},
+                    labels=labels,
+                    remove=True,
+                )
         except BaseException:
             volume.remove(force=True)
             raise

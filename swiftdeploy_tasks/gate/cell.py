@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
 SECONDS = 4.5
 
+Load = Callable[[Bundle], Callable[[str, str], object]]
 
-def decide(bundle: Bundle, domain: str, text: str) -> object:
-    """Return the decision about `text`, the input as JSON, as JSON values.
+
+def decide(load: Load, bundle: Bundle, domain: str, text: str) -> object:
+    """Return the decision about `text`, the input as JSON, as JSON values; `load` compiles the bundle.
 
     Raises GateUnavailable: the child's own, or because it died or took longer than SECONDS.
     """
-    pipe, child = _cell(bundle)
+    pipe, child = _cell(load, bundle)
     try:
         pipe.send((domain, text))
         if not pipe.poll(SECONDS):
@@ -47,19 +50,17 @@ def decide(bundle: Bundle, domain: str, text: str) -> object:
 
 
 @functools.lru_cache(maxsize=1)
-def _cell(bundle: Bundle) -> tuple[Connection, multiprocessing.process.BaseProcess]:
+def _cell(load: Load, bundle: Bundle) -> tuple[Connection, multiprocessing.process.BaseProcess]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    child = context.Process(target=_serve, args=(bundle, ours, theirs), daemon=True)
+    child = context.Process(target=_serve, args=(load, bundle, ours, theirs), daemon=True)
     child.start()
     theirs.close()
     return ours, child
 
 
-def _serve(bundle: Bundle, parents: Connection, pipe: Connection) -> None:
+def _serve(load: Load, bundle: Bundle, parents: Connection, pipe: Connection) -> None:
     """Answer until the parent is gone; a request to end is the parent's to hear."""
-    from swiftdeploy_tasks.gate.embedded import load
-
     parents.close()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

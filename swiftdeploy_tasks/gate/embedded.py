@@ -33,7 +33,7 @@ def ask_embedded(question: Question, bundle: Bundle) -> Verdict:
     Raises GateUnavailable when the policies do not compile or give no clear decision.
     """
     begun = time.perf_counter()
-    decision = cell.decide(bundle, question.domain, question.text())
+    decision = cell.decide(load, bundle, question.domain, question.text())
     spent = (time.perf_counter() - begun) * 1000
     return believe(
         decision,

@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded, ask_server, keep, publish, read_bundle
+from swiftdeploy_tasks.gate import Bundle, ask_embedded, ask_server, keep, publish, read_bundle
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask, WatchingServer
 

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+from hypothesis import Phase
+
 from swiftdeploy_tasks import artifacts, manifest, settings
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.manifest import Manifest
@@ -14,6 +17,11 @@ from tests.manifest.strategies import as_yaml
 ROOT = Path(__file__).parents[2]
 FOLDERS = (ROOT / "templates",)
 SCHEMA = ROOT / "schema" / "manifest.schema.json"
+EXAMPLES = hypothesis.settings(deadline=None, max_examples=50)
+# For examples that each start a program: a failing one is shown as it was found.
+FEW_EXAMPLES = hypothesis.settings(
+    deadline=None, max_examples=30, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+)
 PLACES = settings.find(ROOT)
 RULES = json.loads(SCHEMA.read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""A reader of nginx configuration after nginx's own rules of quoting: words, blocks, and nothing of meaning."""
+"""A reader of nginx configuration by nginx's own rules of quoting: words and blocks, no meaning."""
 
 from __future__ import annotations
 

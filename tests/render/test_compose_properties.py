@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks import artifacts
@@ -17,12 +17,10 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import Slot, from_label, from_manifest
 from tests.lab import require
 from tests.manifest.strategies import manifests
-from tests.render import FOLDERS, accepted, root_files
+from tests.render import EXAMPLES, FEW_EXAMPLES, FOLDERS, accepted, root_files
 
 HOME = "/srv/a $HOME \"shop\" #1: 'é'/.swiftdeploy"
 IMAGES = {"nginx": "sha256:" + "a" * 64, "opa": "sha256:" + "b" * 64}
-# Each example starts a program: a failing one is shown as it was found.
-UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 slot_sets: st.SearchStrategy[set[Slot]] = st.sets(st.sampled_from(("blue", "green")))
 
 
@@ -66,7 +64,7 @@ def environment(asked: Manifest) -> dict[str, str]:
     }
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests())
 def test_the_app_gets_the_environment_of_the_manifest_and_no_other(data: dict[str, Any]) -> None:
     asked = accepted(data)
@@ -76,7 +74,7 @@ def test_the_app_gets_the_environment_of_the_manifest_and_no_other(data: dict[st
     assert read == environment(asked)
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), st.booleans())
 def test_every_string_of_the_manifest_is_read_back_in_its_place(data: dict[str, Any], with_opa: bool) -> None:
     asked = accepted(data)
@@ -104,7 +102,7 @@ def test_every_string_of_the_manifest_is_read_back_in_its_place(data: dict[str, 
     assert app["restart"] == asked.services.restart_policy
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), st.booleans())
 def test_only_nginx_and_opa_publish_ports_and_only_the_public_one_to_every_address(
     data: dict[str, Any], with_opa: bool
@@ -121,7 +119,7 @@ def test_only_nginx_and_opa_publish_ports_and_only_the_public_one_to_every_addre
     assert published == wanted | ({("opa", "127.0.0.1", str(opa), 8181)} if with_opa else set())
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), slot_sets, st.booleans())
 def test_what_is_applied_names_home_image_ids_and_the_whole_release(
     data: dict[str, Any], slots: set[Slot], with_opa: bool
@@ -151,7 +149,7 @@ def test_what_is_applied_names_home_image_ids_and_the_whole_release(
     )
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests())
 def test_both_slots_are_run_in_the_same_way(data: dict[str, Any]) -> None:
     text = applied(accepted(data), {"blue", "green"}, with_opa=True)
@@ -159,7 +157,7 @@ def test_both_slots_are_run_in_the_same_way(data: dict[str, Any]) -> None:
     assert blue == green != ""
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), st.booleans())
 def test_every_container_is_confined(data: dict[str, Any], with_opa: bool) -> None:
     for service in parsed(at_root(accepted(data), with_opa=with_opa))["services"].values():
@@ -191,7 +189,7 @@ def configured(docker: str, text: str, folder: Path, secrets: dict[str, str]) ->
     return json.loads(said.stdout)
 
 
-@settings(deadline=None, max_examples=15, phases=UNSHRUNK)
+@settings(FEW_EXAMPLES, max_examples=15)
 @given(manifests(), st.booleans())
 def test_the_real_compose_gives_the_app_what_the_manifest_says(
     docker: str, tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], is_applied: bool

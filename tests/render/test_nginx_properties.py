@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks import artifacts
@@ -16,7 +16,7 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import Site, Slot, Traffic
 from tests.lab import require
 from tests.manifest.strategies import manifests
-from tests.render import FOLDERS, accepted, root_files
+from tests.render import EXAMPLES, FEW_EXAMPLES, FOLDERS, accepted, root_files
 from tests.render.nginx_conf import Directive, read
 
 ON_HOST = Site(
@@ -29,8 +29,6 @@ ON_HOST = Site(
     access_logs=("/srv/a shop/access.log",),
 )
 IN_CONTAINER = dataclasses.replace(artifacts.CONTAINER_SITE, operators=("172.18.0.1",))
-# Each example starts a program: a failing one is shown as it was found.
-UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 traffics = st.sampled_from(
     [
         Traffic(),
@@ -74,7 +72,7 @@ def servers(conf: Directive) -> tuple[Directive, Directive, Directive]:
     return public, strangers, operator
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), places(), traffics)
 def test_no_string_of_the_manifest_makes_or_unmakes_a_directive(
     data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
@@ -84,7 +82,7 @@ def test_no_string_of_the_manifest_makes_or_unmakes_a_directive(
     assert [read(text).shape for text in wild.values()] == [read(text).shape for text in meek.values()]
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), places(), traffics)
 def test_every_error_body_is_json_that_names_service_and_contact(
     data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
@@ -99,7 +97,7 @@ def test_every_error_body_is_json_that_names_service_and_contact(
         assert (said["code"], said["service"], said["contact"]) == (int(code), asked.name, asked.contact)
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests())
 def test_a_private_path_is_refused_as_a_whole_segment_and_nothing_else_is(data: dict[str, Any]) -> None:
     asked = accepted(data)
@@ -112,14 +110,14 @@ def test_a_private_path_is_refused_as_a_whole_segment_and_nothing_else_is(data: 
         assert not any(re.search(pattern, other) for other in (path + "x", "/x" + path, path[:-1], "/"))
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), places(), traffics)
 def test_ports_and_times_are_those_of_the_manifest(
     data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
 ) -> None:
     asked, (site, _) = accepted(data), place
     conf = read(render(asked, *place, traffic)["nginx.conf"])
-    public, strangers, operator = servers(conf)
+    _, strangers, operator = servers(conf)
     listens = [[found.arguments[0] for found in server.all("listen")] for server in servers(conf)]
     ports = (asked.nginx.port, asked.nginx.operator_port, asked.nginx.operator_port)
     assert listens == [[f"{site.bind}{port}"] for port in ports]
@@ -133,7 +131,7 @@ def test_ports_and_times_are_those_of_the_manifest(
     ]
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), places(), traffics)
 def test_the_split_is_the_traffic_and_an_absent_slot_is_a_closed_port(
     data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
@@ -153,7 +151,7 @@ def test_the_split_is_the_traffic_and_an_absent_slot_is_a_closed_port(
         assert peer.arguments[0] == addresses.get(slot, "127.0.0.1:9")
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), places().filter(lambda place: not place[0].inline), traffics)
 def test_what_names_a_slot_stays_out_of_nginx_conf_where_upstreams_have_a_file_of_their_own(
     data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
@@ -200,7 +198,7 @@ def moved(text: str, folder: Path) -> str:
     return re.sub(r"(?m)^( *listen )(?=\d+[ ;])", r"\g<1>127.0.0.1:", text)
 
 
-@settings(deadline=None, max_examples=60, phases=UNSHRUNK)
+@settings(FEW_EXAMPLES, max_examples=60)
 @given(manifests(), places(), traffics)
 def test_the_real_nginx_takes_what_is_applied(
     workplace: Path, data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
@@ -211,7 +209,7 @@ def test_the_real_nginx_takes_what_is_applied(
     assert refusal(nginx, workplace) == ""
 
 
-@settings(deadline=None, max_examples=30, phases=UNSHRUNK)
+@FEW_EXAMPLES
 @given(manifests(), st.sampled_from(["docker", "local"]), st.booleans())
 def test_the_real_nginx_takes_the_file_for_review(
     workplace: Path, data: dict[str, Any], engine: str, with_opa: bool

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks import artifacts
 from tests.manifest.strategies import manifests
-from tests.render import accepted, root_files
+from tests.render import EXAMPLES, accepted, root_files
 from tests.render.nginx_conf import read
 from tests.render.test_compose_properties import parsed
 
 engines = st.sampled_from(["docker", "local"])
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), engines, st.booleans())
 def test_they_carry_no_home_gateway_generation_user_or_path_of_this_host(
     data: dict[str, Any], engine: str, with_opa: bool
@@ -39,7 +39,7 @@ def test_they_carry_no_home_gateway_generation_user_or_path_of_this_host(
         assert all(source.startswith("./.swiftdeploy/") for source in binds)
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), engines)
 def test_blue_has_all_the_traffic_as_after_a_first_deploy(data: dict[str, Any], engine: str) -> None:
     files = root_files(accepted(data), engine=engine)
@@ -50,7 +50,7 @@ def test_blue_has_all_the_traffic_as_after_a_first_deploy(data: dict[str, Any], 
     assert slots == ["app-blue"]
 
 
-@settings(deadline=None)
+@EXAMPLES
 @given(manifests(), engines, st.booleans())
 def test_they_name_their_source_and_the_digest_of_their_content(
     data: dict[str, Any], engine: str, with_opa: bool
