@@ -23,6 +23,11 @@ from swiftdeploy_tasks.watch import Figures
 DOMAINS = ("infrastructure", "isolation", "canary")
 
 
+_LISTEN = re.compile(r"^\s*listen (\S+?)[ ;]", re.MULTILINE)
+_NAMES = re.compile(r"^\s*server_name (?!_;)(.+);", re.MULTILINE)
+_ALLOWED = re.compile(r"geo \$sd_operator \{([^}]*)\}")
+
+
 def is_server(manifest: Manifest, default: str) -> bool:
     """Return whether an OPA server answers; `default` is what the engine takes where the gate is auto."""
     return (default if manifest.gate == "auto" else manifest.gate) == "server"
@@ -40,25 +45,24 @@ def about_host(engine: str, host: Mapping[str, Any]) -> Question:
 
 def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str) -> Question:
     """Ask whether what would be applied keeps its parts apart; read from the rendered text itself."""
-    listens = [
-        {
-            "address": address or "*",
-            "port": int(port),
-            "role": "operator" if int(port) == manifest.nginx.operator_port else "public",
-        }
-        for address, port in re.findall(r"^\s*listen (?:([\d.]+):)?(\d+)", nginx, re.MULTILINE)
-    ]
-    names = re.search(r"^\s*server_name (?!_;)(.+);", nginx, re.MULTILINE)
+    listens = [_listen(words, manifest.nginx.operator_port) for words in re.findall(_LISTEN, nginx)]
+    names = re.search(_NAMES, nginx)
+    allowed = re.search(_ALLOWED, nginx)
     facts = {
-        "listen": [
-            dict(pairs) for pairs in sorted({tuple(sorted(one.items(), key=str)) for one in listens}, key=str)
-        ],
+        "listen": [{"address": a, "port": p, "role": r} for a, p, r in sorted(set(listens))],
         "operator_hosts": names[1].split() if names else [],
-        "operator_allow": re.findall(r"^\s*([\d.]+) 1;", nginx, re.MULTILINE),
+        "operator_allow": re.findall(r"(\S+) 1;", allowed[1]) if allowed else ["unknown"],
     }
     return Question(
         "isolation", {"engine": engine, "compose": artifacts.parse_compose(compose), "nginx": facts}
     )
+
+
+def _listen(words: str, operator_port: int) -> tuple[str, int, str]:
+    """Return (address, port, role) of a listen directive; a socket's file has the port 0."""
+    address, _, port = words.rpartition(":")
+    number = int(port) if port.isdigit() else 0
+    return address or "*", number, "operator" if number == operator_port else "public"
 
 
 @dataclass(frozen=True)

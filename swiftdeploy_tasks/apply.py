@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from swiftdeploy_tasks import artifacts, probe, traffic
 from swiftdeploy_tasks.engines.protocol import Engine
@@ -16,6 +17,7 @@ from swiftdeploy_tasks.errors import AppUnhealthy
 from swiftdeploy_tasks.job import Job, compose, render, write_compose
 from swiftdeploy_tasks.plan import Goal, Step
 from swiftdeploy_tasks.release import Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.settings import Settings
 
 CONFIRMATIONS = 5
 _PHASES = {
@@ -28,8 +30,11 @@ _PHASES = {
 }
 
 
-def look(engine: Engine) -> State:
-    """Return what stands on the engine, with the traffic that nginx has loaded and each slot's health."""
+def look(engine: Engine, settings: Settings) -> State:
+    """Return what stands on the engine, with the traffic that nginx has loaded and each slot's health.
+
+    Where the applied files are not those that nginx has loaded, its configuration counts as unknown.
+    """
     seen = engine.observe()
     port = engine.operator_port()
     loaded = probe.generation(port) if port else None
@@ -41,7 +46,13 @@ def look(engine: Engine) -> State:
         return State(None, slots, Traffic())
     if loaded is None:
         return State(dataclasses.replace(seen.proxy, live=False), slots, Traffic())
-    return State(dataclasses.replace(seen.proxy, config=loaded.config), slots, loaded.traffic)
+    config = loaded.config if _is_applied(loaded, settings.nginx_folder) else ""
+    return State(dataclasses.replace(seen.proxy, config=config), slots, loaded.traffic)
+
+
+def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
+    paths = (folder / "nginx.conf", folder / "upstream.conf")
+    return all(map(artifacts.is_intact, paths)) and loaded.id in paths[1].read_text(encoding="utf-8")
 
 
 def goal(job: Job, release: Release, *, confirmed: str) -> Goal:

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import re
+import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swiftdeploy_tasks import files
+from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import SLOTS, Release, Site, Slot, Traffic, from_manifest
 
@@ -93,7 +95,7 @@ def render_nginx(
         "body": functools.partial(_error_body, service=service, contact=manifest.contact),
     }
     names = ("nginx.conf",) if site.inline else ("nginx.conf", "upstream.conf")
-    return {name: _headed(environment.get_template(f"{name}.j2").render(values)) for name in names}
+    return {name: _headed(_filled(environment, f"{name}.j2", values)) for name in names}
 
 
 def render_compose(
@@ -104,13 +106,15 @@ def render_compose(
     with_opa: bool,
     images: Mapping[str, str],
     home: str,
+    mount: str = "",
 ) -> str:
     """Return the compose file: for review at the root when `home` is "", else as it is applied.
 
-    `images` maps a component (`nginx`, `opa`, `app-blue`, `app-green`) to the id of its image. Each
+    `images` maps a component (`nginx`, `opa`, `app-blue`, `app-green`) to the id of its image, and `mount`
+    marks the folder that nginx will have mounted. Each
     applied service carries a digest of its own definition, by which a change is seen.
     """
-    template = _environment(folders).get_template("docker-compose.yml.j2")
+    environment = _environment(folders)
     values = {
         "manifest": manifest,
         "services": manifest.services,
@@ -121,17 +125,18 @@ def render_compose(
         "with_opa": with_opa,
         "images": images,
         "home": home,
+        "mount": mount,
         "applied": bool(home),
         "state": home or "./.swiftdeploy",
         "nginx_mount": NGINX_MOUNT,
         "opa_health": json.dumps(["CMD", "/opa", "eval", "--fail", OPA_HEALTH]),
     }
-    first = template.render(values | {"specs": {}})
+    first = _filled(environment, "docker-compose.yml.j2", values | {"specs": {}})
     if not home:
         return _headed(first)
     document = parse_compose(first)
     specs = {service: _spec(document, service) for service in document["services"]}
-    return _headed(template.render(values | {"specs": specs}))
+    return _headed(_filled(environment, "docker-compose.yml.j2", values | {"specs": specs}))
 
 
 def render_root(
@@ -182,6 +187,15 @@ def write(changes: Iterable[FileChange], *, aside: Path) -> None:
     files.replace_all({change.path: change.text for change in changed})
 
 
+def is_intact(path: Path) -> bool:
+    """Return whether a rendered file is there as it was written."""
+    try:
+        head, _, rest = path.read_bytes().decode("utf-8", "replace").partition("\n")
+    except OSError:
+        return False
+    return content_digest(head + "\n") == _digest(rest)
+
+
 def content_digest(text: str) -> str:
     """Return the digest that a rendered file's first line names, "" where it names none."""
     found = re.match(r"# .* sha256:([0-9a-f]{16})\n", text)
@@ -205,6 +219,24 @@ def _diff(path: Path, old: str, new: str) -> str:
         old.splitlines(), new.splitlines(), f"{path.name} (now)", f"{path.name} (manifest)", lineterm=""
     )
     return "\n".join(lines)
+
+
+def _filled(environment: Environment, name: str, values: Mapping[str, Any]) -> str:
+    """Fill in a template; raises PreflightError that names it, and the line, where it cannot be."""
+    from jinja2 import TemplateError
+
+    try:
+        return environment.get_template(name).render(values)
+    except (TemplateError, TypeError, ValueError) as error:
+        line = getattr(error, "lineno", None) or _line_in(name, error)
+        where = f", line {line}" if line else ""
+        raise PreflightError(f"the template {name}{where}: {error}", f"correct templates/{name}") from None
+
+
+def _line_in(name: str, error: Exception) -> int | None:
+    """Return the line of the template in which an error was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno for frame in reversed(frames) if frame.filename.endswith(name)), None)
 
 
 def _headed(body: str) -> str:

@@ -6,6 +6,7 @@ common stands here: the job, the course of the change, its undoing, and what is 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import Release, State
+from swiftdeploy_tasks.release import Placement, Release, Slot, State
 
 
 def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
@@ -49,6 +50,25 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def with_changed_secrets(before: State, engine: Engine, release: Release) -> State:
+    """Return what stands, a slot that runs the release with another secret than ours marked as another form.
+
+    A secret that is not set here is not compared.
+    """
+    slots = {slot: _marked(there, slot, engine, release) for slot, there in before.slots.items()}
+    return dataclasses.replace(before, slots=slots)
+
+
+def _marked(there: Placement, slot: Slot, engine: Engine, release: Release) -> Placement:
+    if there.release != release or not release.secrets:
+        return there
+    has = engine.environment(slot)
+    changed = [
+        n for n, source in release.secrets if source in os.environ and os.environ[source] != has.get(n)
+    ]
+    return dataclasses.replace(there, spec=f"{there.spec}, with another {changed[0]}") if changed else there
+
+
 def tell_target(run: Run, before: State, release: Release, asked: Manifest) -> None:
     """Say in the document and on record what is wanted, before anything moves."""
     previous = before.release_of(before.traffic.leader)
@@ -74,7 +94,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release) -> None:
         steps = plan(before, wanted)
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
             apply.apply(job, steps)
-            serving = apply.look(job.engine).traffic.leader
+            serving = apply.look(job.engine, run.settings).traffic.leader
     except BaseException:
         _go_back(run, job, before)
         raise

@@ -134,12 +134,15 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
             f"services.env takes a secret from {', '.join(unset)}, which is not set",
             f"export {unset[0]}=…",
         )
-    rendered = artifacts.render_root(
-        manifest,
-        folders=settings.template_folders,
-        review=engine.review(manifest),
-        with_opa=admission.is_server(manifest, engine.gate),
-    )
+    try:
+        rendered = artifacts.render_root(
+            manifest,
+            folders=settings.template_folders,
+            review=engine.review(manifest),
+            with_opa=admission.is_server(manifest, engine.gate),
+        )
+    except PreflightError as error:
+        return Finding("env", False, error.message, error.next)
     service = artifacts.parse_compose(rendered["docker-compose.yml"])["services"]["app-blue"]
     reaches = service.get("environment") or {}
     wanted = [*RESERVED, *(variable.name for variable in manifest.services.env)]

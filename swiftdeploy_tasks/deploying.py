@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from swiftdeploy_tasks import apply, artifacts, asking, checks, releases
 from swiftdeploy_tasks.admission import Change
-from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
+from swiftdeploy_tasks.change import (
+    carry_out,
+    job_of,
+    keep_applied,
+    secrets_of,
+    tell_target,
+    with_changed_secrets,
+)
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.plan import plan
 from swiftdeploy_tasks.preflight import failure
@@ -29,7 +36,7 @@ def deploy(run: Run, *, again: bool) -> None:
             "change manifest.yaml, or: invoke deploy --again",
         )
     job.secrets = secrets_of(release, {})
-    before = apply.look(engine)
+    before = with_changed_secrets(apply.look(engine, run.settings), engine, release)
     tell_target(run, before, release, asked)
     running = before.release_of(before.traffic.leader)
     if running and running.mode != release.mode:
@@ -45,9 +52,9 @@ def deploy(run: Run, *, again: bool) -> None:
 def make_plan(run: Run) -> None:
     """Print the steps that deploy would take, with no effect."""
     asked, engine = read_manifest(run), engine_of(run)
-    before = apply.look(engine)
     job = job_of(run, asked, engine)
     release = engine.release(asked)
+    before = with_changed_secrets(apply.look(engine, run.settings), engine, release)
     wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
     steps = plan(before, wanted)
     for step in steps:

@@ -26,7 +26,7 @@ def replace(
 
 def rehearse(path: Path, content: bytes, *, mode: int, owner: tuple[int, int]) -> None:
     """Do what `replace` does up to the rename, and leave nothing behind. Raises the OSError of `replace`."""
-    _written(Path(os.path.realpath(path)), content, mode, owner).unlink()
+    _written(_target(path), content, mode, owner).unlink()
 
 
 def replace_all(
@@ -36,7 +36,7 @@ def replace_all(
     beside: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            target = Path(os.path.realpath(path))
+            target = _target(path)
             data = content.encode() if isinstance(content, str) else content
             beside[target] = _written(target, data, mode, owner)
         for target, new in beside.items():
@@ -63,6 +63,13 @@ def _written(target: Path, data: bytes, mode: int, owner: tuple[int, int] | None
         Path(name).unlink(missing_ok=True)
         raise
     return Path(name)
+
+
+def _target(path: Path) -> Path:
+    """Return what a link points at, there or not yet; raises OSError for one that leads to itself."""
+    with suppress(FileNotFoundError):
+        path.stat()
+    return Path(os.path.realpath(path))
 
 
 def sync_folder(folder: Path) -> None:

@@ -34,7 +34,7 @@ def rollback(run: Run, to: str) -> None:
     run.document["engine"] = engine.name
     row = _target(run, to)
     release = _kept(run, engine, row)
-    before = apply.look(engine)
+    before = apply.look(engine, run.settings)
     serving = before.traffic.leader
     running = before.release_of(serving)
     job = job_of(run, asked, engine)

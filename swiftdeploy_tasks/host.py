@@ -24,7 +24,7 @@ def measure(paths: Iterable[Path]) -> dict[str, Any]:
     measured: dict[str, Any] = {"disks": [_disk(path) for path in paths], "load_minutes": LOAD_MINUTES}
     cores = os.cpu_count()
     if cores:
-        measured |= {"cores": cores, "load_per_core": round(os.getloadavg()[1] / cores, 3)}
+        measured |= {"cores": cores, "load_per_core": round(os.getloadavg()[1] / cores, 2)}
     measured["memory_used_percent"] = psutil.virtual_memory().percent
     return measured
 
@@ -37,4 +37,4 @@ def _disk(path: Path) -> dict[str, Any]:
         free = psutil.disk_usage(str(there)).free
     except OSError:
         return {"path": str(path)}
-    return {"path": str(path), "free_gb": round(free / 1e9, 3)}
+    return {"path": str(path), "free_gb": round(free / 1e9, 2)}

@@ -76,13 +76,15 @@ def compose(job: Job, state: State) -> str:
     """Return the compose file as it is applied for this state."""
     placed = {slot: there.release for slot, there in state.slots.items() if there.release}
     own = {f"app-{slot}": release.artifact for slot, release in placed.items()}
+    facts = job.engine.facts(job.manifest)
     return artifacts.render_compose(
         job.manifest,
         folders=job.settings.template_folders,
         placed=placed,
         with_opa=job.with_opa,
-        images={**job.engine.facts(job.manifest).images, **own},
+        images={**facts.images, **own},
         home=job.settings.home,
+        mount=facts.mount,
     )
 
 

@@ -20,7 +20,7 @@ def promote(run: Run, mode: str) -> None:
     asked, engine = read_manifest(run), engine_of(run)
     if mode and mode not in MODES:
         raise UsageError(f"the mode is {mode!r}, and can be stable or canary", "invoke promote --mode canary")
-    before = apply.look(engine)
+    before = apply.look(engine, run.settings)
     serving = before.traffic.leader
     running = before.release_of(serving)
     if serving is None or running is None:

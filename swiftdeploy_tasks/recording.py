@@ -11,6 +11,7 @@ import json
 import secrets
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -93,6 +94,13 @@ class Argument(invoke.Argument):
         noted.owner = owner
         return noted
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Argument:
+        """Tell which verb was named: Invoke copies its arguments when it meets it."""
+        INVOCATION.verb = self.owner
+        copied = self.of(self, self.owner)
+        memo[id(self)] = copied
+        return copied
+
     def set_value(self, value: Any, cast: bool = True) -> None:
         """Take the value, and tell; raises ParseError for one that does not fit."""
         try:
@@ -101,7 +109,6 @@ class Argument(invoke.Argument):
                 raise ValueError
         except ValueError:
             raise ParseError(f"--{self.name} takes a whole number from 0, not {value!r}") from None
-        INVOCATION.verb = self.owner
         if self.name == "json":
             INVOCATION.json = bool(self.value)
         if self.name == "wait":
@@ -160,11 +167,11 @@ class RecordedTask(Task[Any]):
             problem = error
         except KeyboardInterrupt:
             problem = Interrupted("interrupted", f"invoke {self.verb}")
-        except BaseException as bug:
-            run.note(
-                "finished", "error", exit_code=1, error=f"{type(bug).__name__}: {bug}", duration_ms=_ms(began)
+        except Exception as bug:
+            traceback.print_exc()
+            problem = SwiftDeployError(
+                f"a bug: {type(bug).__name__}: {bug}", "report it with the lines above"
             )
-            raise
         finally:
             _RUNS.pop()
         code = problem.exit_code if problem else 0
@@ -213,7 +220,9 @@ def _end_now() -> None:
 
 
 def _outcome(code: int) -> str:
-    return {0: "done", 3: "refused", 4: "unanswered", 8: "locked", 130: "interrupted"}.get(code, "failed")
+    return {0: "done", 1: "error", 3: "refused", 4: "unanswered", 8: "locked", 130: "interrupted"}.get(
+        code, "failed"
+    )
 
 
 def _ms(began: float) -> float:

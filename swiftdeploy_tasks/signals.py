@@ -45,7 +45,10 @@ def deferred(told: Callable[[], None] = lambda: None) -> Iterator[None]:
 
 
 def _install(handle: Handler) -> dict[signal.Signals, signal._HANDLER]:
-    former = {}
+    """Take over the endings, less those that our caller chose to ignore; return who had them."""
+    former: dict[signal.Signals, signal._HANDLER] = {}
     with suppress(ValueError):
-        former = {number: signal.signal(number, handle) for number in ENDINGS}
+        for number in ENDINGS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                former[number] = signal.signal(number, handle)
     return former

@@ -84,7 +84,7 @@ def status(run: Run) -> None:
     asked = read_manifest(run)
     engine = choice.make(name, run.settings) if name else engine_of(run)
     run.document["engine"] = engine.name
-    seen = apply.look(engine)
+    seen = apply.look(engine, run.settings)
     leader = seen.release_of(seen.traffic.leader)
     slots: dict[Slot, Any] = {slot: _slot_document(seen, slot) for slot in SLOTS}
     run.document["slots"] = slots

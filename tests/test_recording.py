@@ -170,7 +170,7 @@ def test_a_bug_is_1_with_its_traceback_and_is_recorded(project: Project) -> None
     assert code == 1
     assert "ZeroDivisionError: a bug" in err
     assert project.ends()[-1] == ("change-it", "error", 1)
-    assert project.records("finished")[-1]["error"] == "ZeroDivisionError: a bug"
+    assert project.records("finished")[-1]["error"]["message"] == "a bug: ZeroDivisionError: a bug"
 
 
 def test_the_document_of_success_is_that_of_the_verb_alone(project: Project) -> None:

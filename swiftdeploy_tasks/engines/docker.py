@@ -6,6 +6,7 @@ Compose is given one service at a time; stopping, removing and looking need no r
 from __future__ import annotations
 
 import dataclasses
+import secrets as tokens
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -104,9 +105,12 @@ class DockerEngine:
 
     def _check_compose(self, manifest: Manifest) -> Finding:
         folders = (self.root / "templates", DEFAULTS / "templates")
-        rendered = artifacts.render_root(
-            manifest, folders=folders, review=self.review(manifest), with_opa=manifest.gate != "embedded"
-        )
+        try:
+            rendered = artifacts.render_root(
+                manifest, folders=folders, review=self.review(manifest), with_opa=manifest.gate != "embedded"
+            )
+        except PreflightError as error:
+            return Finding("compose", False, error.message, error.next)
         complaint = docker_compose.check(manifest.name, rendered["docker-compose.yml"], self.root)
         if complaint:
             next = "correct manifest.yaml or templates/docker-compose.yml.j2"
@@ -160,13 +164,15 @@ class DockerEngine:
         docker_places.make_network(project, network.name, network.driver_type, self.home)
         docker_places.make_volume(project, manifest.services.log_volume, manifest.nginx.image, self.home)
         files.make_folder(self.folder / "nginx", mode=0o755)
+        if not self._mount():
+            files.replace(self._mark, tokens.token_hex(8))
 
     def facts(self, manifest: Manifest) -> Facts:
         """See `Engine.facts`."""
         names = {"nginx": manifest.nginx.image, "opa": manifest.opa.image}
         images = {part: found for part, name in names.items() if (found := docker_images.identity(name))}
         addresses = {slot: there.address for slot, there in self.observe().slots.items() if there.address}
-        return Facts(self.candidate_site(manifest), addresses, images)
+        return Facts(self.candidate_site(manifest), addresses, images, self._mount())
 
     def observe(self) -> State:
         """See `Engine.observe`."""
@@ -183,7 +189,7 @@ class DockerEngine:
                     since=_since(one),
                 )
         nginx = found.get("nginx")
-        return State(Proxy(nginx.labels.get("swiftdeploy.spec", ""), "") if nginx else None, slots)
+        return State(Proxy(_form(nginx.labels), "") if nginx else None, slots)
 
     def operator_port(self) -> int:
         """See `Engine.operator_port`."""
@@ -194,7 +200,7 @@ class DockerEngine:
 
     def proxy_spec(self, manifest: Manifest, compose: str) -> str:
         """See `Engine.proxy_spec`."""
-        return artifacts.spec_of(compose, "nginx")
+        return _form(artifacts.parse_compose(compose)["services"]["nginx"]["labels"])
 
     def slot_spec(self, slot: Slot, compose: str) -> str:
         """See `Engine.slot_spec`."""
@@ -332,8 +338,24 @@ class DockerEngine:
                 return
 
     @property
+    def _mark(self) -> Path:
+        return self.folder / "nginx" / "mount"
+
+    def _mount(self) -> str:
+        """Return the mark of the folder that nginx mounts, "" when there is none."""
+        try:
+            return self._mark.read_text(encoding="ascii")
+        except OSError:
+            return ""
+
+    @property
     def _compose_file(self) -> Path:
         return self.folder / "compose.yml"
+
+
+def _form(labels: Mapping[str, str]) -> str:
+    """Return what tells one nginx container from another: its definition and the folder that it mounted."""
+    return f"{labels.get('swiftdeploy.spec', '')}.{labels.get('swiftdeploy.mount', '')}"
 
 
 def _runs(one: Container) -> bool:

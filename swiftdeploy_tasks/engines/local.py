@@ -37,7 +37,6 @@ from swiftdeploy_tasks.release import (
 )
 
 HOST = "127.0.0.1"
-SPEC = "process-1"
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ class LocalEngine:
                 port = one.environment.get("APP_PORT", "")
                 slots[slot] = Placement(
                     release=from_label(one.environment.get(local_processes.RELEASE, "")),
-                    spec=SPEC,
+                    spec=_form(one.environment.get(local_processes.PROJECT, "")),
                     live=one.runs,
                     address=f"{HOST}:{port}" if port else "",
                     since=one.process.create_time(),
@@ -194,8 +193,8 @@ class LocalEngine:
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
     def slot_spec(self, slot: Slot, compose: str) -> str:
-        """See `Engine.slot_spec`: all that makes a process is in its release."""
-        return SPEC
+        """See `Engine.slot_spec`: the rest of what makes a process is in its release."""
+        return _form(str(artifacts.parse_compose(compose)["name"]))
 
     def start_proxy(self, project: str, spec: str, operator_port: int) -> None:
         """See `Engine.start_proxy`."""
@@ -374,3 +373,7 @@ class LocalEngine:
 def _part(one: local_processes.Found) -> str:
     slot = one.environment.get(local_processes.SLOT)
     return f"app-{slot}" if slot else one.environment.get(local_processes.PART, "process")
+
+
+def _form(project: str) -> str:
+    return f"process of {project}"

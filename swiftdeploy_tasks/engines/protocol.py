@@ -22,12 +22,14 @@ Say = Callable[[str], None]
 class Facts:
     """What rendering needs to know of the place: nginx's site, and how nginx reaches each slot.
 
-    `addresses` are host:port by slot, `images` ids by component (empty where there are none).
+    `addresses` are host:port by slot, `images` ids by component (empty where there are none), and `mount`
+    marks the folder that nginx has mounted: a folder made anew has another mark.
     """
 
     site: Site
     addresses: Mapping[Slot, str]
     images: Mapping[str, str]
+    mount: str = ""
 
 
 class Engine(Protocol):
