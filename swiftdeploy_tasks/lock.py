@@ -6,11 +6,13 @@ inherit it. Readers never ask.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import getpass
 import json
 import os
 import socket
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +28,10 @@ def acquire(state: Path, *, verb: str, wait: float) -> int:
     """
     try:
         files.make_folder(state)
-        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "its file `lock` is not a regular file")
     except OSError as error:
         raise PreflightError(
             f"the state folder {state} cannot be written: {error.strerror}",

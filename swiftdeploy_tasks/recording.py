@@ -151,7 +151,7 @@ class RecordedTask(Task[Any]):
         """Run the task; raises Exit with the code that its end calls for."""
         context: Context = args[0]
         signals.listen(_end_now)
-        began = time.monotonic()
+        began, is_bug = time.monotonic(), False
         problem: SwiftDeployError | None = None
         try:
             places = settings.of_configuration(context.config)
@@ -166,16 +166,17 @@ class RecordedTask(Task[Any]):
         except SwiftDeployError as error:
             problem = error
         except KeyboardInterrupt:
-            problem = Interrupted("interrupted", f"invoke {self.verb}")
+            problem = Interrupted("interrupted", f"invoke {INVOCATION.verb or self.verb}")
         except Exception as bug:
             traceback.print_exc()
+            is_bug = True
             problem = SwiftDeployError(
                 f"a bug: {type(bug).__name__}: {bug}", "report it with the lines above"
             )
         finally:
             _RUNS.pop()
         code = problem.exit_code if problem else 0
-        outcome = _outcome(code)
+        outcome = "error" if is_bug else _outcome(code)
         told = {"error": {"kind": problem.kind, "message": problem.message}} if problem else {}
         run.note("finished", outcome, exit_code=code, duration_ms=_ms(began), **told)
         self._tell(run.document, problem)
@@ -194,12 +195,12 @@ class RecordedTask(Task[Any]):
         run.screen.line(self.verb, "head")
 
     def _tell(self, document: dict[str, Any], problem: SwiftDeployError | None) -> None:
-        if problem:
-            screen.error(self.verb, problem)
         asked = INVOCATION.verb or self.verb
+        own = problem is None or problem.exit_code not in (8, 130)
+        if problem:
+            screen.error(self.verb if own else asked, problem)
         if not INVOCATION.json or (problem is None and asked != self.verb):
             return
-        own = problem is None or problem.exit_code not in (8, 130)
         error = {"kind": problem.kind, "message": problem.message, "next": problem.next} if problem else None
         fields = document if own else {"engine": document["engine"], **_DOCUMENTS.get(asked, {})}
         whole = {
@@ -220,9 +221,7 @@ def _end_now() -> None:
 
 
 def _outcome(code: int) -> str:
-    return {0: "done", 1: "error", 3: "refused", 4: "unanswered", 8: "locked", 130: "interrupted"}.get(
-        code, "failed"
-    )
+    return {0: "done", 3: "refused", 4: "unanswered", 8: "locked", 130: "interrupted"}.get(code, "failed")
 
 
 def _ms(began: float) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from swiftdeploy_tasks import signals
+from swiftdeploy_tasks.engines.local_processes import KILL_SECONDS, still_alive
 from swiftdeploy_tasks.errors import PreflightError, ProxyError
 
 OLDEST = (1, 27, 4)
@@ -147,10 +148,9 @@ def end(process: psutil.Process) -> None:
     """End nginx at once with its workers, and wait until all are gone."""
     family = [process, *process.children(recursive=True)]
     _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, timeout=5)
-    for left in alive:
+    for left in still_alive(family, seconds=KILL_SECONDS):
         _signal(left, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=5)
+    still_alive(family, seconds=KILL_SECONDS)
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

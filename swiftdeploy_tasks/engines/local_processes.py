@@ -16,11 +16,14 @@ from pathlib import Path
 
 import psutil
 
+from swiftdeploy_tasks import probe
+
 PROJECT, HOME, PART, SLOT, RELEASE, SPEC = (
     f"SWIFTDEPLOY_{word}" for word in ("PROJECT", "HOME", "PART", "SLOT", "RELEASE", "SPEC")
 )
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
 GRACE = 15.0
+KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,25 @@ def end(found: Sequence[Found]) -> None:
             process.terminate()
         except psutil.NoSuchProcess:
             continue
-    _, alive = psutil.wait_procs(processes, timeout=GRACE)
-    for process in alive:
+    for process in still_alive(processes, seconds=GRACE):
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(alive, timeout=5)
+    still_alive(processes, seconds=KILL_SECONDS)
+
+
+def still_alive(processes: Sequence[psutil.Process], *, seconds: float) -> list[psutil.Process]:
+    """Wait up to `seconds` for all to end; return those that have not. A dead one need not be reaped."""
+    probe.until(lambda: not any(map(_lives, processes)), seconds=seconds)
+    return [process for process in processes if _lives(process)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-import pytest
-
 from tests.e2e.project import Project, free_ports
 from tests.e2e.wire import status
 
@@ -127,10 +125,10 @@ def test_an_nginx_that_died_is_brought_back_and_the_app_stays(deployed: Project)
     assert _app(deployed) == app
 
 
-@pytest.mark.parametrize("verb", ["status", "validate", "plan"])
-def test_a_verb_works_from_a_folder_below(deployed: Project, verb: str) -> None:
+def test_a_deploy_works_from_a_folder_below(deployed: Project) -> None:
     below = deployed.root / "app" / "deep"
-    below.mkdir(parents=True, exist_ok=True)
-    deployed.run(verb, folder=below).ok()
-    assert not (below / ".swiftdeploy").exists()
-    below.rmdir()
+    below.mkdir()
+    before = deployed.running()
+    deployed.run("deploy", folder=below).ok()
+    assert deployed.running() == before
+    assert list(below.iterdir()) == []

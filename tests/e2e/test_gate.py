@@ -38,10 +38,11 @@ def test_more_free_disk_than_there_is_refuses_and_starts_nothing(gated: Project)
     assert disk["limit"] == 9_000_000
     assert 0 < disk["observed"] < 9_000_000
     assert {check["passed"] for check in checks.values()} == {True}
-    said = gated.run("policy-check").said
+    said = ended.err
     assert "disk" in said
-    assert f"{disk['observed']:g}"[:3] in said
+    assert str(disk["observed"]) in said
     assert "9000000" in said.replace(",", "").replace("9e+06", "9000000")
+    assert "\nnext: " in said
     assert gated.left() == []
 
 
@@ -56,23 +57,13 @@ def test_a_policy_check_alone_allows_and_leaves_nothing(gated: Project) -> None:
 
 def test_a_port_of_opa_that_a_stranger_holds_starts_nothing(gated: Project) -> None:
     with socket.create_server(("127.0.0.1", gated.opa_port)):
-        ended = gated.run("deploy")
         if gated.manifest["gate"] == "embedded":
-            assert ended.code == 0, "without a server its port is nobody's business"
+            gated.run("validate").ok()
             return
+        ended = gated.run("deploy")
         assert ended.code in {2, 4}, ended.said
         assert str(gated.opa_port) in ended.err
         assert gated.left() == []
-
-
-def test_a_running_stack_survives_a_refusal(gated: Project) -> None:
-    gated.deploy()
-    before = gated.running()
-    gated.set(services__version="2.0.0", policy__infrastructure__max_memory_used_percent=0.01)
-    ended = gated.run("deploy")
-    assert ended.code == 3, ended.said
-    assert gated.running() == before
-    assert gated.get("/").json()["version"] == "1.0.0"
 
 
 @pytest.fixture

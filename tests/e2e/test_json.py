@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,13 +118,21 @@ def test_what_status_says(deployed: Project) -> None:
     assert (blue["version"], blue["weight"], blue["healthy"]) == ("1.0.0", 100, True)
 
 
+def test_what_teardown_and_then_status_say(deployed: Project) -> None:
+    """The last test that looks at `deployed`: nothing runs afterwards."""
+    removed = checked(deployed.run("teardown", "--json"), "teardown")["removed"]
+    assert [name for name in removed if name.endswith("app-blue")]
+    document = checked(deployed.run("status", "--json"), "status")
+    assert (document["mode"], document["version"], document["url"]) == (None, None, None)
+    assert document["slots"] == {"blue": None, "green": None}
+
+
 @pytest.mark.parametrize("verb", ["deploy", "render", "policy-check", "validate"])
-def test_where_a_prerequisite_ends_it_the_document_is_that_ones(deployed: Project, verb: str) -> None:
-    deployed.set(nginx__prot=1)
-    try:
-        document = checked(deployed.run(verb, "--json"), "validate", code=2)
-    finally:
-        deployed.set(nginx__prot=None)
+def test_where_a_prerequisite_ends_it_the_document_is_that_ones(
+    new_project: Callable[..., Project], verb: str
+) -> None:
+    project = new_project("local", nginx__prot=1)
+    document = checked(project.run(verb, "--json"), "validate", code=2)
     fields = next(check for check in document["checks"] if check["name"] == "fields")
     assert fields["passed"] is False
     assert "prot" in fields["message"]
@@ -130,26 +140,16 @@ def test_where_a_prerequisite_ends_it_the_document_is_that_ones(deployed: Projec
 
 
 @pytest.mark.parametrize("verb", ["build", "plan", "status"])
-def test_a_verb_without_prerequisites_fails_with_its_own_document(deployed: Project, verb: str) -> None:
-    deployed.set(nginx__prot=1)
-    try:
-        document = checked(deployed.run(verb, "--json"), verb, code=2)
-    finally:
-        deployed.set(nginx__prot=None)
+def test_a_verb_without_prerequisites_fails_with_its_own_document(
+    new_project: Callable[..., Project], verb: str
+) -> None:
+    project = new_project("local", nginx__prot=1)
+    document = checked(project.run(verb, "--json"), verb, code=2)
     assert document["error"]["kind"] == "ManifestError"
 
 
-def test_no_project_at_all_is_one_document_too(deployed: Project) -> None:
-    empty = deployed.root.parent / "nothing here"
-    empty.mkdir(exist_ok=True)
-    checked(deployed.run("deploy", "--json", folder=empty), "validate", code=2)
+def test_no_project_at_all_is_one_document_too(new_project: Callable[..., Project], tmp_path: Path) -> None:
+    empty = tmp_path / "nothing here"
+    empty.mkdir()
+    checked(new_project("local").run("deploy", "--json", folder=empty), "validate", code=2)
     assert list(empty.iterdir()) == []
-
-
-def test_what_teardown_and_then_status_say(deployed: Project) -> None:
-    """The last test of this file: nothing runs afterwards."""
-    removed = checked(deployed.run("teardown", "--json"), "teardown")["removed"]
-    assert [name for name in removed if name.endswith("app-blue")]
-    document = checked(deployed.run("status", "--json"), "status")
-    assert (document["mode"], document["version"], document["url"]) == (None, None, None)
-    assert document["slots"] == {"blue": None, "green": None}

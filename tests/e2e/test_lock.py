@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,29 +14,31 @@ from tests.e2e.project import Project, Started, until
 
 @pytest.fixture
 def busy(new_project: Callable[..., Project]) -> Iterator[tuple[Project, Started]]:
-    """A deploy that is at work for some seconds and then fails."""
-    project = new_project("local", services__health={"timeout": 5})
+    """A deploy that waits for an app that will never answer."""
+    project = new_project("local", services__health={"timeout": 60})
     project.use_app(apps.MUTE)
     started = project.start("deploy")
     until(lambda: "app-blue" in project.running(), "the app runs")
     yield project, started
-    assert started.end().code == 6
+    started.process.send_signal(signal.SIGINT)
+    assert started.end().code == 130
 
 
-@pytest.mark.parametrize("verb", ["deploy", "render", "build", "policy-check", "teardown"])
-def test_a_writing_verb_is_refused_and_names_the_holder(busy: tuple[Project, Started], verb: str) -> None:
+def test_who_writes_second_is_refused_and_told_by_whom(busy: tuple[Project, Started]) -> None:
     project, started = busy
-    ended = project.run(verb, "--json")
-    document = ended.document()
-    assert (ended.code, document["task"], document["exit_code"]) == (8, verb, 8)
-    assert document["error"]["kind"] == "LockHeld"
-    assert "deploy" in document["error"]["message"]
-    assert str(started.process.pid) in document["error"]["message"]
-    assert "--wait" in document["error"]["next"]
+    for verb in ("deploy", "render", "build", "policy-check", "teardown"):
+        ended = project.run(verb, "--json")
+        document = ended.document()
+        assert (ended.code, document["task"], document["exit_code"]) == (8, verb, 8)
+        assert document["error"]["kind"] == "LockHeld"
+        assert "locked by deploy " in document["error"]["message"]
+        assert str(started.process.pid) in document["error"]["message"]
+        assert f"{verb} --wait" in document["error"]["next"]
+    assert project.run("teardown", "--wait", "1").code == 8
     assert "app-blue" in project.running()
 
 
-def test_a_reading_verb_is_not_kept_waiting(busy: tuple[Project, Started]) -> None:
+def test_who_only_reads_is_not_kept_waiting(busy: tuple[Project, Started]) -> None:
     project, _ = busy
     for verb in ("validate", "plan", "status"):
         project.run(verb).ok()
@@ -42,11 +46,10 @@ def test_a_reading_verb_is_not_kept_waiting(busy: tuple[Project, Started]) -> No
 
 def test_who_waits_gets_its_turn(busy: tuple[Project, Started]) -> None:
     project, started = busy
-    project.run("teardown", "--wait", "60").ok()
+    waiting = project.start("teardown", "--wait", "60")
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.process.wait(timeout=2)
+    started.process.send_signal(signal.SIGINT)
+    waiting.end().ok()
     assert started.process.poll() is not None
     assert project.left() == []
-
-
-def test_a_wait_that_is_too_short_ends_as_locked(busy: tuple[Project, Started]) -> None:
-    project, _ = busy
-    assert project.run("teardown", "--wait", "1").code == 8

@@ -55,12 +55,15 @@ def test_a_deploy_records_its_tasks_verdicts_and_steps_in_order(deployed: Projec
     assert max(verdict["seq"] for verdict in verdicts) < min(step["seq"] for step in steps)
 
 
-def test_a_refusal_is_recorded_with_what_was_asked(deployed: Project) -> None:
-    deployed.set(policy__infrastructure__min_disk_free_gb=9_000_000)
+def test_a_refusal_is_recorded_and_what_runs_goes_on(deployed: Project) -> None:
+    before = deployed.running()
+    deployed.set(policy__infrastructure__min_disk_free_gb=9_000_000, services__version="2.0.0")
     try:
         assert deployed.run("deploy").code == 3
     finally:
-        deployed.set(policy__infrastructure__min_disk_free_gb=0.001)
+        deployed.set(policy__infrastructure__min_disk_free_gb=0.001, services__version="1.0.0")
+    assert deployed.running() == before
+    assert deployed.get("/").json()["version"] == "1.0.0"
     records = verified(deployed)
     mine = [record for record in records if record["run"] == records[-1]["run"]]
     verdict = next(record for record in mine if record["event"] == "verdict")
@@ -84,10 +87,15 @@ def test_a_failed_check_is_recorded(deployed: Project) -> None:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("engine", "number"),
+    [("local", signal.SIGINT), ("local", signal.SIGTERM), ("docker", signal.SIGINT)],
+    ids=["local-SIGINT", "local-SIGTERM", "docker-SIGINT"],
+)
 def test_an_interrupted_first_deploy_says_so_and_leaves_nothing(
-    project: Project, number: signal.Signals
+    new_project: Callable[..., Project], engine: str, number: signal.Signals
 ) -> None:
+    project = new_project(engine)
     project.use_app(apps.MUTE)
     started = project.start("deploy", "--json")
     until(lambda: status(project.port, "/") == 503, "nginx is up and has no slot to send to", seconds=40)

@@ -29,11 +29,16 @@ def test_the_same_manifest_gives_the_same_bytes_anywhere(
     twin.run("render").ok()
     twin.manifest = own
     assert {name: (twin.root / name).read_bytes() for name in FILES} == first
+    assert rendered.left() == []
     for text in first.values():
         assert str(rendered.root).encode() not in text
 
 
-def test_a_file_edited_by_hand_is_shown_kept_aside_and_mended(rendered: Project) -> None:
+def test_a_file_edited_by_hand_is_shown_kept_aside_and_mended(
+    new_project: Callable[..., Project],
+) -> None:
+    rendered = new_project("local")
+    rendered.run("render").ok()
     path = rendered.root / "nginx.conf"
     good = path.read_text()
     edited = good.replace("server_tokens off;", "server_tokens on;")
@@ -49,14 +54,12 @@ def test_a_file_edited_by_hand_is_shown_kept_aside_and_mended(rendered: Project)
     assert str(kept[0].parent) in ended.out
 
 
-def test_both_files_or_neither(rendered: Project) -> None:
+def test_both_files_or_neither(new_project: Callable[..., Project]) -> None:
+    rendered = new_project("local")
+    rendered.run("render").ok()
     before = {name: (rendered.root / name).read_bytes() for name in FILES}
     rendered.set(contact="new@example.org")
     (rendered.root / "templates").mkdir()
     (rendered.root / "templates" / "docker-compose.yml.j2").write_text("{{ nothing_of_this_name }}\n")
     assert rendered.run("render").code == 2
     assert {name: (rendered.root / name).read_bytes() for name in FILES} == before
-
-
-def test_render_touches_nothing_that_runs(rendered: Project) -> None:
-    assert rendered.left() == []
