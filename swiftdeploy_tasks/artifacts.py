@@ -227,7 +227,7 @@ def _filled(environment: Environment, name: str, values: Mapping[str, Any]) -> s
 
     try:
         return environment.get_template(name).render(values)
-    except (TemplateError, TypeError, ValueError) as error:
+    except (TemplateError, TypeError, ValueError, OSError) as error:
         line = getattr(error, "lineno", None) or _line_in(name, error)
         where = f", line {line}" if line else ""
         raise PreflightError(f"the template {name}{where}: {error}", f"correct templates/{name}") from None

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from swiftdeploy_tasks import manifest
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import ManifestError
 from swiftdeploy_tasks.manifest import Manifest, ManifestProblems
 from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.recording import Run
@@ -31,7 +32,13 @@ def _read(settings: Settings) -> Manifest:
     source, rules = manifest.read(settings.manifest), manifest.rules(settings.schema)
 
     def judge() -> str:
-        if found := manifest.check(source, rules):
+        try:
+            found = manifest.check(source, rules)
+        except Exception as error:
+            words = str(error).partition("\n")[0]
+            message = f"the schema {settings.schema} cannot be used: {words}"
+            raise ManifestError(message, f"restore {settings.schema.name}") from None
+        if found:
             raise ManifestProblems(settings.manifest, found)
         return "valid"
 

@@ -60,9 +60,19 @@ class Settings:
 
     @property
     def policies(self) -> Path:
-        """The folder of Rego policies: the project's own as a whole when it holds any, else ours."""
+        """The folder of Rego policies: the project's own as a whole, else ours.
+
+        One of its own holds a `.rego` or a `data.json`, or cannot be looked into: that must not go unnoticed.
+        """
         own = self.root / "policies"
-        return own if any(own.glob("*.rego")) else DEFAULTS / "policies"
+        try:
+            names = [path.name for path in own.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return DEFAULTS / "policies"
+        except OSError:
+            return own
+        mine = any(name == "data.json" or name.endswith(".rego") for name in names)
+        return own if mine else DEFAULTS / "policies"
 
     @property
     def template_folders(self) -> tuple[Path, ...]:
@@ -106,7 +116,7 @@ class Settings:
 
     def _own(self, *parts: str) -> Path | None:
         path = self.root.joinpath(*parts)
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None  # noqa: PTH113  (False where it cannot be told)
 
 
 def find(start: Path | None = None, *, state: str = "") -> Settings:

@@ -11,7 +11,7 @@ from typing import Any
 
 from swiftdeploy_tasks import admission, apply, artifacts, checks
 from swiftdeploy_tasks.engines import choice
-from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import ManifestProblems
 from swiftdeploy_tasks.preflight import Finding, failure
 from swiftdeploy_tasks.project import engine_of, read_manifest
@@ -37,6 +37,9 @@ def _findings(run: Run) -> tuple[Finding, ...]:
     except ManifestProblems as error:
         problems = tuple(Finding(p.stage, False, p.text, error.next) for p in error.problems)
         return checks.with_the_rest(problems, "the manifest is not valid")
+    except ManifestError as error:
+        found = Finding("fields", False, error.message, error.next)
+        return checks.with_the_rest((found,), "the schema cannot be used")
     try:
         engine = engine_of(run)
     except PreflightError as error:
@@ -120,11 +123,18 @@ def _slot_document(seen: State, slot: Slot) -> dict[str, Any] | None:
 def teardown(run: Run, *, clean: bool) -> None:
     """Remove everything that carries our home, from any state; with `clean`, what was generated too."""
     removed: list[str] = []
-    for engine_name in choice.candidates(run.settings):
-        engine = choice.make(engine_name, run.settings)
+    problems: list[SwiftDeployError] = []
+    for name in choice.candidates(run.settings):
+        engine = choice.make(name, run.settings)
         run.document["engine"] = engine.name
-        with run.screen.working("removing"):
-            removed += engine.remove_all(run.say)
+        try:
+            with run.screen.working("removing"):
+                removed += engine.remove_all(run.say)
+        except SwiftDeployError as error:
+            problems.append(error)
+    run.document["removed"] = removed
+    if problems:
+        raise problems[0]
     choice.forget(run.settings)
     if clean:
         removed += _clean(run)

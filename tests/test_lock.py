@@ -117,6 +117,8 @@ def test_the_name_of_a_former_holder_does_not_stay(tmp_path: Path, holder: Hold)
     first = holder()
     assert said(first) == "held"
     first.communicate(timeout=20)
+    with (tmp_path / "state" / "lock").open("ab") as file:
+        file.write(b" of a far longer name than the next one has")
     second = holder()
     assert said(second) == "held"
     with pytest.raises(LockHeld) as refused:

@@ -70,6 +70,8 @@ class World:
             del self.slots[slot]
         assert (then.proxy, then.traffic) == (self.proxy, self.traffic)
         assert then.slots.keys() <= self.slots.keys()
+        reached = {*self.traffic.weights, self.traffic.backup} & self.slots.keys()
+        assert reached <= then.slots.keys(), "nginx would lose the address of a slot that it sends to"
         assert all(there.release == self.slots[s].release for s, there in then.slots.items())
 
 

@@ -16,7 +16,7 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.settings import Settings
 
 SOCKET = Path("/var/run/docker.sock")
-NAMES = ("docker", "local")
+NAMES = ("local", "docker")
 
 
 def choose(settings: Settings, manifest: Manifest) -> Engine:

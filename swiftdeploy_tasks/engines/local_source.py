@@ -48,7 +48,18 @@ def source(manifest: Manifest, root: Path) -> Path | None:
 
 
 def digest(path: Path | None) -> str:
-    """Return the digest of a file's or folder's content: names, executable bits, links and bytes."""
+    """Return the digest of a file's or folder's content: names, executable bits, links and bytes.
+
+    Raises PreflightError for what cannot be read.
+    """
+    try:
+        return _digest(path)
+    except OSError as error:
+        message = f"services.source cannot be read: {error.filename}: {error.strerror}"
+        raise PreflightError(message, "make it readable for this user") from None
+
+
+def _digest(path: Path | None) -> str:
     total = hashlib.sha256()
     for name, file in sorted(_content(path)) if path else ():
         total.update(f"{name}\0".encode("utf-8", "surrogateescape"))

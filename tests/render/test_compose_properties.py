@@ -74,6 +74,18 @@ def test_the_app_gets_the_environment_of_the_manifest_and_no_other(data: dict[st
     assert read == environment(asked)
 
 
+@pytest.mark.parametrize("text", ["1.0", "1e3", "0x10", "007", "1_000", "2026-11-24", "null", "yes", "0o7"])
+def test_text_that_yaml_could_take_for_something_else_stays_text(text: str) -> None:
+    services = {"image": "shop:1", "port": 3000, "version": text, "env": {"VALUE": text}}
+    network = {"name": text.replace("-", ""), "driver_type": "bridge"}
+    asked = accepted({"services": services, "nginx": {"image": "nginx", "port": 8080}, "network": network})
+    document = parsed(at_root(asked))
+    app = document["services"]["app-blue"]
+    assert (app["environment"]["APP_VERSION"], app["environment"]["VALUE"]) == (text, text)
+    assert app["labels"]["swiftdeploy.version"] == text
+    assert document["networks"]["app"]["name"] == network["name"]
+
+
 @EXAMPLES
 @given(manifests(), st.booleans())
 def test_every_string_of_the_manifest_is_read_back_in_its_place(data: dict[str, Any], with_opa: bool) -> None:

@@ -107,7 +107,15 @@ def test_a_private_path_is_refused_as_a_whole_segment_and_nothing_else_is(data: 
     assert len(patterns) == len(asked.nginx.private)
     for path, pattern in zip(asked.nginx.private, patterns, strict=True):
         assert all(re.search(pattern, path + tail) for tail in ("", "/", ";x", "/deeper"))
-        assert not any(re.search(pattern, other) for other in (path + "x", "/x" + path, path[:-1], "/"))
+        others = (path + "x", "/x" + path, path[:-1], "/")
+        assert not any(re.search(pattern, other) for other in others)
+
+
+def test_a_dot_in_a_private_path_is_a_dot_only() -> None:
+    data = minimal(nginx={"image": "nginx", "port": 8080, "private": ["/a.b"]})
+    public, _, _ = servers(read(root_files(accepted(data))["nginx.conf"]))
+    (pattern,) = [inner.arguments[1] for inner in public.block or () if inner.arguments[:1] == ("~",)]
+    assert re.search(pattern, "/a.b") and not re.search(pattern, "/axb")
 
 
 @EXAMPLES
