@@ -81,7 +81,7 @@ def tell_target(run: Run, before: State, release: Release, asked: Manifest) -> N
         "url": f"http://127.0.0.1:{asked.nginx.port}/",
     }
     names = ("release", "previous", "mode", "version")
-    run.record("target", **{name: run.document[name] for name in names})
+    run.note("target", **{name: run.document[name] for name in names})
 
 
 def carry_out(run: Run, job: Job, before: State, release: Release) -> None:

@@ -40,7 +40,7 @@ def promote(run: Run, mode: str) -> None:
     job.watch = asking.slot_watch(run, asked, engine, change)
     carry_out(run, job, before, target)
     releases.confirm(run.settings.releases, target)
-    run.record("mode", "done", before=running.mode, after=target.mode)
+    run.note("mode", "done", before=running.mode, after=target.mode)
     write_mode(run, target.mode)
     keep_applied(run, run.settings.manifest.read_bytes())
     asking.record_scrape(run, asked, engine)
