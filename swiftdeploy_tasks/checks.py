@@ -6,6 +6,7 @@ verdicts: the same bytes, read by the same nginx or the same Rego engine, are no
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from importlib.metadata import version
@@ -70,15 +71,19 @@ def _ports(manifest: Manifest, engine: Engine) -> Finding:
 
 
 def _held(port: int) -> str:
-    """Return why the port cannot be listened on, "" when it can."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Return why the port cannot be listened on, by IPv4 or IPv6, "" when it can."""
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104  (only tried)
         try:
-            probe.bind(("", port))
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind((address, port))
         except PermissionError:
             return "only root may listen below 1024 here"
-        except OSError:
-            return f"held by {_holder(port)}"
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"held by {_holder(port)}"
     return ""
 
 

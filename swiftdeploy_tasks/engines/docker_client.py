@@ -22,19 +22,28 @@ if TYPE_CHECKING:
 SOCKET = "unix:///var/run/docker.sock"
 PROJECT, HOME = "swiftdeploy.project", "swiftdeploy.home"
 SERVICE = "com.docker.compose.service"
+FIRST_SECONDS = 5
+SECONDS = 60
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 def address() -> str:
     """Return the engine's address; raises PreflightError when it is not on this host."""
     found = os.environ.get("DOCKER_HOST") or SOCKET
-    parts = urlsplit(found)
-    if parts.scheme == "unix" or (parts.scheme in {"tcp", "http"} and parts.hostname in _HERE):
-        return found
-    raise PreflightError(
-        f"DOCKER_HOST is {found!r}, which is not this host; SwiftDeploy deploys on the host that it runs on",
-        "unset DOCKER_HOST",
-    )
+    try:
+        parts = urlsplit(found)
+        is_here = parts.scheme == "unix" or (parts.scheme in {"tcp", "http"} and parts.hostname in _HERE)
+        is_here = is_here and (parts.port is None or parts.port > 0)
+    except ValueError as error:
+        raise PreflightError(
+            f"DOCKER_HOST is {found!r}, which is no address: {error}", "unset DOCKER_HOST"
+        ) from None
+    if not is_here:
+        raise PreflightError(
+            f"DOCKER_HOST is {found!r}, which is not this host; SwiftDeploy deploys on the host that it runs on",
+            "unset DOCKER_HOST",
+        )
+    return found
 
 
 @functools.cache
@@ -46,12 +55,14 @@ def client() -> DockerClient:
 
     where = address()
     try:
-        return docker.DockerClient(base_url=where, version="auto", timeout=60)
+        found = docker.DockerClient(base_url=where, version="auto", timeout=FIRST_SECONDS)
     except (DockerException, requests.RequestException, OSError) as error:
         raise EngineError(
             f"the Docker Engine at {where} does not answer: {reason(error)}",
             "start the Docker Engine, or set engine: local in manifest.yaml",
         ) from None
+    found.api.timeout = SECONDS
+    return found
 
 
 @contextmanager
@@ -75,6 +86,8 @@ def reason(error: Exception) -> str:
         return "there is no such socket"
     if "Connection refused" in text or "ConnectionRefusedError" in text:
         return "nothing listens there"
+    if "timed out" in text:
+        return "no answer in time"
     if "PermissionError" in text:
         return "permission denied: this user may not use it"
     return re.sub(r"\s+", " ", text).strip()[:400]

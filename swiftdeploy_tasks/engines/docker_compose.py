@@ -57,7 +57,7 @@ def _run(
     try:
         with signals.deferred():
             return subprocess.run(
-                ["docker", "compose", *words],
+                ["docker", "compose", "--env-file", os.devnull, *words],
                 input=text,
                 stdin=subprocess.DEVNULL if text is None else None,
                 capture_output=True,
