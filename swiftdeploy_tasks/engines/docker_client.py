@@ -40,7 +40,7 @@ def address() -> str:
         ) from None
     if not is_here:
         raise PreflightError(
-            f"DOCKER_HOST is {found!r}, which is not this host; SwiftDeploy deploys on the host that it runs on",
+            f"DOCKER_HOST is {found!r}, which is not this host, where SwiftDeploy deploys",
             "unset DOCKER_HOST",
         )
     return found
