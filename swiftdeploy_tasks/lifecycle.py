@@ -66,7 +66,7 @@ def plan(c: Context, json: bool = False) -> None:
     pre=[render, policy_check],
     writes=True,
     needs_history=True,
-    help=JSON | WAIT,
+    help={"again": "Deploy a release that was last removed by a rollback."} | JSON | WAIT,
     document=_CHANGE,
 )
 def deploy(c: Context, again: bool = False, json: bool = False, wait: int = 0) -> None:

@@ -7,8 +7,11 @@ asked for on the command line before the first prerequisite runs. It knows no ve
 from __future__ import annotations
 
 import atexit
+import errno
 import json
+import os
 import secrets
+import shutil
 import sys
 import time
 import traceback
@@ -21,7 +24,7 @@ import invoke
 from invoke import Context, Exit, ParseError, Task
 
 from swiftdeploy_tasks import lock, screen, settings, signals
-from swiftdeploy_tasks.errors import HistoryError, Interrupted, SwiftDeployError, UsageError
+from swiftdeploy_tasks.errors import HistoryError, Interrupted, PreflightError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.settings import Settings
 
@@ -167,12 +170,13 @@ class RecordedTask(Task[Any]):
             problem = error
         except KeyboardInterrupt:
             problem = Interrupted("interrupted", f"invoke {INVOCATION.verb or self.verb}")
-        except Exception as bug:
-            traceback.print_exc()
-            is_bug = True
-            problem = SwiftDeployError(
-                f"a bug: {type(bug).__name__}: {bug}", "report it with the lines above"
-            )
+        except Exception as error:
+            problem = _of_the_host(error)
+            is_bug = problem is None
+            if problem is None:
+                traceback.print_exc()
+                words = f"a bug: {type(error).__name__}: {error}"
+                problem = SwiftDeployError(words, "report it with the lines above")
         finally:
             _RUNS.pop()
         code = problem.exit_code if problem else 0
@@ -218,6 +222,20 @@ def _end_now() -> None:
     if _RUNS:
         raise KeyboardInterrupt
     raise Exit("interrupted", code=Interrupted.exit_code)
+
+
+def _of_the_host(error: Exception) -> SwiftDeployError | None:
+    """Return what to say where the host refuses to keep a file, None for anything else."""
+    found = error.args[0] if isinstance(error, shutil.Error) else error
+    text = str(found)
+    refusals = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+    if isinstance(error, OSError) and (
+        error.errno in refusals or any(os.strerror(n) in text for n in refusals)
+    ):
+        return PreflightError(
+            f"a file cannot be written or read: {text[:300]}", "df -h, and ls -ld on the folder"
+        )
+    return None
 
 
 def _outcome(code: int) -> str:

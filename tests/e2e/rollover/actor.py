@@ -1,0 +1,109 @@
+"""An app that is well until FAULT in its environment says otherwise, so that a fault is a new release.
+
+A program of its own for `Project.use_app`, with the names of metrics that other apps have, too. Its version
+is in the header X-Version of every answer.
+"""
+
+from __future__ import annotations
+
+PROGRAM = r'''
+import json, os, signal, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+FAULT = os.environ.get("FAULT", "")
+BEGAN = time.monotonic()
+BOUNDS = (0.005, 0.05, 0.5, 1.0, 2.5, 5.0)
+lock = threading.Lock()
+counts, buckets, used = {}, [0] * (len(BOUNDS) + 1), threading.Event()
+
+
+def stop(*_):
+    if FAULT == "deaf":
+        print("not now", flush=True)
+        return
+    os._exit(0)
+
+
+def die():
+    time.sleep(3)
+    print("no memory left", flush=True)
+    os._exit(9)
+
+
+signal.signal(signal.SIGTERM, stop)
+if FAULT == "dies":
+    threading.Thread(target=die, daemon=True).start()
+if FAULT:
+    print("this release is ill:", FAULT, flush=True)
+
+
+def page():
+    lines = ["# TYPE http_requests_total counter"]
+    with lock:
+        for (method, path, code), number in counts.items():
+            labels = f'method="{method}",path="{path}",status_code="{code}"'
+            lines.append(f"http_requests_total{{{labels}}} {number}")
+        lines.append("# TYPE http_request_duration_seconds histogram")
+        total = 0
+        for bound, number in zip((*BOUNDS, "+Inf"), buckets):
+            total += number
+            lines.append(f'http_request_duration_seconds_bucket{{le="{bound}"}} {total}')
+        lines.append(f"http_request_duration_seconds_count {total}")
+        lines.append("http_request_duration_seconds_sum 0")
+    lines.append("# TYPE app_uptime_seconds gauge")
+    lines.append(f"app_uptime_seconds {time.monotonic() - BEGAN}")
+    return "\n".join(lines) + "\n"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 75
+
+    def do_GET(self):
+        began = time.monotonic()
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        code, text = self.answer(body)
+        if self.path not in ("/healthz", "/metrics"):
+            used.set()
+            with lock:
+                key = (self.command, "/", code)
+                counts[key] = counts.get(key, 0) + 1
+                took = time.monotonic() - began
+                buckets[next((i for i, b in enumerate(BOUNDS) if took <= b), len(BOUNDS))] += 1
+        data = text.encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("X-Version", os.environ["APP_VERSION"])
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_GET
+
+    def answer(self, body):
+        if self.path == "/healthz":
+            ill = FAULT == "turns unhealthy" and used.is_set()
+            return (503, "ill") if ill else (200, "well")
+        if self.path == "/metrics":
+            if FAULT == "metrics hang":
+                time.sleep(60)
+            if FAULT == "metrics fail":
+                return 500, "no figures"
+            return 200, "<html>{{{ not a figure" if FAULT == "metrics garbage" else page()
+        if self.path == "/slow":
+            time.sleep(3)
+        if FAULT == "errors":
+            print("the table orders is missing", flush=True)
+            return 500, "broken"
+        return 200, json.dumps({"version": os.environ["APP_VERSION"], "mode": os.environ["MODE"]})
+
+    def log_message(self, *words):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+Server((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()
+'''
