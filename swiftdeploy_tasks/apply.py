@@ -141,9 +141,8 @@ def _wait_healthy(job: Job, step: Step) -> None:
             time.sleep(limits.interval if passes else min(limits.interval, 0.1))
 
 
-def _confirm(job: Job, step: Step) -> None:
+def confirm(job: Job, slot: Slot, release: Release) -> None:
     """Look again, as a user would: the public port shall answer as the release, several times in a row."""
-    slot, release = _target(step)
     path = release.health.path
     hidden = any(path == p or path.startswith((f"{p}/", f"{p};")) for p in job.manifest.nginx.private)
     for _ in range(CONFIRMATIONS):
@@ -232,7 +231,7 @@ _DO: Mapping[str, Callable[[Job, Step], None]] = {
     "reload": lambda job, step: traffic.route(job, step.then),
     "route": lambda job, step: traffic.route(job, step.then),
     "health": _wait_healthy,
-    "confirm": _confirm,
+    "confirm": lambda job, step: confirm(job, *_target(step)),
     "hold": _hold,
     "drain": _drain,
     "remove": _remove,

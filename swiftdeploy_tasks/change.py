@@ -95,6 +95,8 @@ def carry_out(run: Run, job: Job, before: State, release: Release) -> None:
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
             apply.apply(job, steps)
             serving = apply.look(job.engine, run.settings).traffic.leader
+            if serving and not any(step.action == "confirm" for step in steps):
+                apply.confirm(job, serving, release)
             if not job.with_opa:
                 job.engine.stop_opa()
     except BaseException:

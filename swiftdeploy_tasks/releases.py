@@ -52,7 +52,7 @@ def present(folder: Path) -> str:
 def was_rolled_back(folder: Path, release: str) -> bool:
     """Return whether the last that happened to this release was a rollback that removed it."""
     mine = [row for row in confirmations(folder) if row.release == release]
-    return bool(mine) and mine[-1].rolled_back
+    return bool(mine) and mine[-1].rolled_back and release != present(folder)
 
 
 def confirm(folder: Path, release: Release) -> None:

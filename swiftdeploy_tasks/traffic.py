@@ -65,9 +65,10 @@ def route(job: Job, state: State) -> None:
     _write(job, state, folder / "next", generation)
     try:
         job.engine.test_candidate(folder)
-        before = {name: (folder / name).read_bytes() for name in ("nginx.conf", "upstream.conf")}
-        for name in before:
-            (folder / "next" / name).replace(folder / name)
+        paths = [folder / name for name in ("nginx.conf", "upstream.conf")]
+        before = {path: path.read_bytes() for path in paths if path.exists()}
+        for path in paths:
+            (folder / "next" / path.name).replace(path)
     finally:
         shutil.rmtree(folder / "next", ignore_errors=True)
     old = set(job.engine.workers())
@@ -80,7 +81,7 @@ def route(job: Job, state: State) -> None:
         return bool(serving) and not serving & old
 
     if not probe.until(loaded_by_all, seconds=IN_FORCE_SECONDS):
-        files.replace_all({folder / name: text for name, text in before.items()})
+        files.replace_all(before)
         job.engine.reload_proxy()
         raise ProxyError(
             f"nginx did not load the new files within {IN_FORCE_SECONDS:g} s; the old ones were put back",

@@ -85,8 +85,9 @@ class LocalEngine:
     def held_ports(self) -> frozenset[int]:
         """See `Engine.held_ports`."""
         master = local_nginx.master(self._nginx)
+        nginx = [master] if master else local_nginx.orphans(self._nginx)
         held = set()
-        for process in [*(one.process for one in self._of_part("opa")), *([master] if master else [])]:
+        for process in [*(one.process for one in self._of_part("opa")), *nginx]:
             with suppress(psutil.Error):
                 held |= {
                     c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN
@@ -198,8 +199,7 @@ class LocalEngine:
 
     def start_proxy(self, project: str, spec: str, operator_port: int) -> None:
         """See `Engine.start_proxy`."""
-        if master := local_nginx.master(self._nginx):
-            local_nginx.end(master)
+        local_nginx.end(self._nginx)
         local_nginx.start(self._nginx, self._logs / "nginx.log", spec=spec, operator_port=operator_port)
 
     def test_candidate(self, folder: Path) -> None:
@@ -337,9 +337,8 @@ class LocalEngine:
     def remove_all(self, say: Say) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed = []
-        if master := local_nginx.master(self._nginx):
-            say("stopping nginx")
-            local_nginx.end(master)
+        if local_nginx.end(self._nginx):
+            say("stopped nginx")
             removed.append("nginx")
         found = self._ours()
         for part in sorted({_part(one) for one in found}):

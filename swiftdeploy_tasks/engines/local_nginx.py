@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -122,6 +123,17 @@ def master(prefix: Path) -> psutil.Process | None:
     return None
 
 
+def orphans(prefix: Path) -> list[psutil.Process]:
+    """Return our workers; where no master is left they are orphans, which still hold its ports."""
+    found = []
+    for process in psutil.process_iter():
+        if _title(process).startswith("nginx: worker process"):
+            with suppress(psutil.Error):
+                if process.cwd().removesuffix(" (deleted)") == str(prefix):
+                    found.append(process)
+    return found
+
+
 def facts(process: psutil.Process) -> tuple[str, int]:
     """Return (spec, operator port) as the master's title carries them; ("", 0) where it does not."""
     title = _title(process)
@@ -144,13 +156,16 @@ def reload(process: psutil.Process) -> None:
     process.send_signal(signal.SIGHUP)
 
 
-def end(process: psutil.Process) -> None:
-    """End nginx at once with its workers, and wait until all are gone."""
-    family = [process, *process.children(recursive=True)]
-    _signal(process, signal.SIGTERM)
+def end(prefix: Path) -> bool:
+    """End nginx at once with its workers, and wait until all are gone; False when none was there."""
+    found = master(prefix)
+    family = [found, *found.children(recursive=True)] if found else orphans(prefix)
+    for process in [found] if found else family:
+        _signal(process, signal.SIGTERM)
     for left in still_alive(family, seconds=KILL_SECONDS):
         _signal(left, signal.SIGKILL)
     still_alive(family, seconds=KILL_SECONDS)
+    return bool(family)
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
