@@ -311,12 +311,17 @@ class DockerEngine:
                 removed.append(str(found[service].name))
                 self._remove(service)
         shared = {"network": docker_places.networks(self.home), "volume": docker_places.volumes(self.home)}
-        for kind, found_here in shared.items():
-            for left in found_here:
-                say(f"removing the {kind} {left.name}")
-                with translated(f"the {kind} {left.name} cannot be removed"):
+        problems: list[EngineError] = []
+        for kind, name, left in [(kind, left.name, left) for kind, all_ in shared.items() for left in all_]:
+            say(f"removing the {kind} {name}")
+            try:
+                with translated(f"the {kind} {name} cannot be removed", next="invoke teardown"):
                     left.remove()
-                removed.append(f"{kind} {left.name}")
+                removed.append(f"{kind} {name}")
+            except EngineError as error:
+                problems.append(error)
+        if problems:
+            raise problems[0]
         return tuple(dict.fromkeys(removed))
 
     def _part(self, service: str) -> Container | None:

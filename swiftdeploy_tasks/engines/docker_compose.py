@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,31 +51,41 @@ def up(name: str, file: Path, service: str, secrets: Mapping[str, str]) -> None:
         )
 
 
-def _run(
-    words: list[str], secrets: Mapping[str, str], text: str | None = None
-) -> subprocess.CompletedProcess[str]:
+def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:
     own = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    command = ["docker", "compose", "--env-file", os.devnull, *words]
     try:
-        with signals.deferred():
-            return subprocess.run(
-                ["docker", "compose", "--env-file", os.devnull, *words],
-                input=text,
-                stdin=subprocess.DEVNULL if text is None else None,
-                capture_output=True,
+        with (
+            signals.deferred(),
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
-                check=False,
-                timeout=SECONDS,
                 start_new_session=True,
                 env={**own, "DOCKER_HOST": docker_client.address(), **secrets},
-            )
+            ) as child,
+        ):
+            return _finished(child, command, text)
     except FileNotFoundError:
         raise PreflightError(
             "there is no docker command on PATH", "install the Docker CLI with Compose v2"
         ) from None
+
+
+def _finished(
+    child: subprocess.Popen[str], command: list[str], text: str
+) -> subprocess.CompletedProcess[str]:
+    """Return what the child said; one that takes too long is ended with its plugin."""
+    try:
+        out, err = child.communicate(text, timeout=SECONDS)
     except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
         raise EngineError(
-            f"docker compose {words[-1]} took longer than {SECONDS} s", "invoke validate"
+            f"docker compose {command[-1]} took longer than {SECONDS} s", "invoke validate"
         ) from None
+    return subprocess.CompletedProcess(command, child.returncode, out, err)
 
 
 def _last_line(text: str) -> str:
