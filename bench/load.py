@@ -35,7 +35,8 @@ class Plan:
 
     `rate` (requests/s) is shared by `kept` kept-alive connections and `fresh` lanes that open a connection
     for each request. Beside it, `idle` connections for each of `pauses` rest that many seconds after each
-    answer. `timeout` (s) bounds one request, connecting included.
+    answer. `timeout` (s) bounds one request, connecting included; what is due and was not sent as long
+    after `seconds` is left unsent.
     """
 
     port: int
@@ -58,11 +59,6 @@ class Plan:
     def connections(self) -> int:
         return self.kept + self.fresh + self.idle * len(self.pauses)
 
-    @property
-    def step(self) -> float:
-        """Seconds between two requests of one lane that keeps to the rate."""
-        return (self.kept + self.fresh) / self.rate
-
 
 class _FailedError(Exception):
     """What came instead of a good answer: one of tally.KINDS."""
@@ -80,18 +76,31 @@ class _Lane:
         self._chance = random.Random(number)
 
     async def run(self, stop: asyncio.Event) -> None:
-        end = self._tally.began + self._plan.seconds
-        due = self._tally.began + (self._pause or self._number / self._plan.rate)
         try:
-            while due < end and not stop.is_set():
-                if time.monotonic() >= end:
+            for due in self._dues():
+                if stop.is_set():
+                    break
+                if time.monotonic() > self._end + self._plan.timeout:
                     self._tally.unsent += 1
-                else:
-                    await self._rest(due)
-                    await self._ask("POST" if self._chance.random() < POSTS else "GET", due)
-                due = time.monotonic() + self._pause if self._pause else due + self._plan.step
+                    continue
+                await self._rest(due)
+                await self._ask("POST" if self._chance.random() < POSTS else "GET", due)
         finally:
             self._close()
+
+    def _dues(self) -> Iterator[float]:
+        """Yield when each request of this lane is due (monotonic s)."""
+        if self._pause:
+            while (due := time.monotonic() + self._pause) < self._end:
+                yield due
+            return
+        plan = self._plan
+        for number in range(self._number, round(plan.rate * plan.seconds), plan.kept + plan.fresh):
+            yield self._tally.began + number / plan.rate
+
+    @property
+    def _end(self) -> float:
+        return self._tally.began + self._plan.seconds
 
     async def _rest(self, due: float) -> None:
         self.rests = True

@@ -31,8 +31,6 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?")
-# What YAML calls printable, less NEL, which some readers take for the end of a line.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -114,6 +112,11 @@ def _printable(text: str) -> str:
     return plain if len(plain) <= 60 else plain[:57] + "..."
 
 
+def _unprintable(text: str) -> re.Match[str] | None:
+    """Find what YAML does not call printable, and NEL, which some readers take for the end of a line."""
+    return yaml.reader.Reader.NON_PRINTABLE.search(text) or re.search("\x85", text)
+
+
 def read(path: Path) -> Source:
     """Read the file at `path`; a file that cannot be read is a Source without data and with the problem."""
     try:
@@ -156,7 +159,7 @@ def _decode(data: bytes) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         value = f"byte 0x{data[error.start]:02x}"
         raise _Unreadable(Problem(line, "", value, "is not UTF-8", "save the file as UTF-8")) from None
-    if found := _UNPRINTABLE.search(text):
+    if found := _unprintable(text):
         line = text.count("\n", 0, found.start()) + 1
         value = f"U+{ord(found[0]):04X}"
         raise _Unreadable(Problem(line, "", value, "is a control character", "remove it from the line"))
@@ -275,7 +278,7 @@ class _Reading:
         return self._problem(_line(node), where, shown(text), f"does not fit the tag !!{kind}", "remove it")
 
     def _is_text(self, node: yaml.ScalarNode, where: Where) -> bool:
-        found = _UNPRINTABLE.search(node.value) or re.search("\r", node.value)
+        found = _unprintable(node.value) or re.search("\r", node.value)
         if found:
             value = f"U+{ord(found[0]):04X}"
             self._problem(_line(node), where, value, "is a control character", "remove it from the text")

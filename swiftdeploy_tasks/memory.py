@@ -18,7 +18,8 @@ def remembered(folder: Path, made_of: Iterable[str], judge: Callable[[], str]) -
     """Return what `judge` says of `made_of`, from `folder` where it said so before; it raises to refuse."""
     place = folder / hashlib.sha256("\0".join(made_of).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     with suppress(OSError):
-        return place.read_text(encoding="utf-8")
+        if said := place.read_text(encoding="utf-8"):
+            return said
     said = judge()
     if folder.parent.is_dir():
         with suppress(OSError):

@@ -5,12 +5,16 @@ Stands apart from `lifecycle` so that a project that mounts the collection does 
 
 from __future__ import annotations
 
+import gc
 from importlib.metadata import version
 
-from invoke import Program
+# A short life with many imports: the collector would look at the same living objects again and again.
+gc.set_threshold(100_000)
 
-from swiftdeploy_tasks.lifecycle import ns
-from swiftdeploy_tasks.manifest_edit import MODES
+from invoke import Program  # noqa: E402
+
+from swiftdeploy_tasks.lifecycle import ns  # noqa: E402
+from swiftdeploy_tasks.manifest_edit import MODES  # noqa: E402
 
 
 class SwiftDeploy(Program):

@@ -51,7 +51,7 @@ def write_mode(run: Run, mode: str) -> None:
     if read_manifest(run).services.mode != mode:
         manifest_edit.write_mode(run.settings.manifest, mode)
         forget_manifest(run)
-    verbs.render(run)
+    verbs.write_root(run)
 
 
 def _refuse_another(run: Run, job: Job, before: State, serving: Slot, running: Release) -> None:

@@ -10,6 +10,7 @@ import shutil
 from typing import Any
 
 from swiftdeploy_tasks import admission, apply, artifacts, checks
+from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import ManifestProblems
@@ -50,7 +51,12 @@ def _findings(run: Run) -> tuple[Finding, ...]:
 
 
 def render(run: Run) -> None:
-    """Write nginx.conf and docker-compose.yml at the root; what was edited by hand is kept aside."""
+    """Write nginx.conf and docker-compose.yml at the root."""
+    run.document["files"] = [change.document() for change in write_root(run)]
+
+
+def write_root(run: Run) -> tuple[FileChange, ...]:
+    """Write the two files at the root; what was edited by hand is shown, kept aside and replaced."""
     asked, engine = read_manifest(run), engine_of(run)
     rendered = artifacts.render_root(
         asked,
@@ -70,7 +76,7 @@ def render(run: Run) -> None:
     run.screen.changes(changes, diff=True)
     if any(change.state == "mended" for change in changes):
         run.say(f"what had been edited by hand was kept in {aside}")
-    run.document["files"] = [change.document() for change in changes]
+    return changes
 
 
 def build(run: Run) -> None:

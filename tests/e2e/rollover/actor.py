@@ -11,6 +11,7 @@ import json, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAULT = os.environ.get("FAULT", "")
+WHO = json.dumps({"version": os.environ["APP_VERSION"], "mode": os.environ["MODE"]})
 BEGAN = time.monotonic()
 BOUNDS = (0.005, 0.05, 0.5, 1.0, 2.5, 5.0)
 lock = threading.Lock()
@@ -82,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, body):
         if self.path == "/healthz":
             ill = FAULT == "turns unhealthy" and used.is_set()
-            return (503, "ill") if ill else (200, "well")
+            return (503, "ill") if ill else (200, WHO)
         if self.path == "/metrics":
             if FAULT == "metrics hang":
                 time.sleep(60)
@@ -90,11 +91,11 @@ class Handler(BaseHTTPRequestHandler):
                 return 500, "no figures"
             return 200, "<html>{{{ not a figure" if FAULT == "metrics garbage" else page()
         if self.path == "/slow":
-            time.sleep(3)
+            time.sleep(6)
         if FAULT == "errors":
             print("the table orders is missing", flush=True)
             return 500, "broken"
-        return 200, json.dumps({"version": os.environ["APP_VERSION"], "mode": os.environ["MODE"]})
+        return 200, WHO
 
     def log_message(self, *words):
         pass

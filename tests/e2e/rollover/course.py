@@ -69,9 +69,9 @@ def nginx_of(project: Project) -> str:
     return f"{found['Id']} {found['State']['Pid']} since {found['State']['StartedAt']}"
 
 
-def see(project: Project, path: str = "/healthz") -> Sight:
+def see(project: Project) -> Sight:
     return Sight(
-        tuple(_told(project.get(path)) for _ in range(LOOKS)),
+        tuple(_told(project.get("/healthz")) for _ in range(LOOKS)),
         (project.root / "manifest.yaml").read_bytes(),
         nginx_of(project),
         tuple(sorted(project.running().items())),
@@ -79,11 +79,11 @@ def see(project: Project, path: str = "/healthz") -> Sight:
 
 
 def under_load(
-    project: Project, *words: str, path: str = "/", fine: frozenset[int] = frozenset(), before: float = 0.3
+    project: Project, *words: str, fine: frozenset[int] = frozenset(), before: float = 0.3
 ) -> Course:
     """Run a verb in JSON while there is load, that began `before` seconds earlier."""
     first = see(project)
-    with Load(project.port, path, fine=fine) as load:
+    with Load(project.port, fine=fine) as load:
         time.sleep(before)
         ended = project.run(*words, "--json")
     return Course(ended, first, see(project), load)

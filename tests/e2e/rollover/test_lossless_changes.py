@@ -6,12 +6,13 @@ One project lives through it; each test looks at one part of what was seen on th
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.project import Project, docker, make, used
+from tests.e2e.project import SOURCE, Project, docker, make, used
 from tests.e2e.rollover.course import CANARY, ROLLOUT, Course, alone, under_load
 from tests.e2e.test_records import verified
 
@@ -23,7 +24,7 @@ BROKEN = "package swiftdeploy.canary\n\ndecision := {\n"
 
 def decorate(project: Project) -> None:
     """Give the manifest all that a rewriting of it could spoil, and keep the policies out of the image."""
-    (project.root / ".dockerignore").write_text("policies\n")
+    shutil.copy(SOURCE / ".dockerignore", project.root)
     path = project.root / "manifest.yaml"
     text = path.read_text().replace(
         "services:\n",
@@ -41,12 +42,17 @@ def chaos(project: Project, **order: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def course(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Course]]:
+def living(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     changes = {"policy__canary": CANARY, "rollout": ROLLOUT}
     for project in used(make(tmp_path_factory.mktemp("e2e"), engine, **changes)):
         decorate(project)
         project.deploy()
-        yield _course(project) | {"history": alone(project, "plan")}
+        yield project
+
+
+@pytest.fixture(scope="module")
+def course(living: Project) -> dict[str, Course]:
+    return _course(living)
 
 
 def _course(project: Project) -> dict[str, Course]:
@@ -219,3 +225,48 @@ def test_each_change_is_one_document_with_the_agreed_keys(course: dict[str, Cour
         assert {"start", "health", "switch", "drain"} <= set(spent)
         assert 0 < sum(spent.values()) <= document["duration_s"] + 0.1
         assert document["release"] != document["previous"]
+
+
+@pytest.fixture(scope="module")
+def runs(living: Project, course: dict[str, Course]) -> list[list[dict[str, Any]]]:
+    """The records of the verbs that changed what runs, one list a verb, in order."""
+    by_run: dict[str, list[dict[str, Any]]] = {}
+    for record in verified(living):
+        by_run.setdefault(record["run"], []).append(record)
+    return [records for records in by_run.values() if any(record["event"] == "step" for record in records)]
+
+
+def test_every_change_ends_by_recording_a_scrape(runs: list[list[dict[str, Any]]]) -> None:
+    assert len(runs) == 1 + len(CHANGES) + 1
+    for records in runs:
+        scrape, finished = records[-2:]
+        assert (scrape["event"], scrape["outcome"], finished["event"]) == ("scrape", "done", "finished")
+        assert scrape["counters"]["uptime"] > 0
+        assert next(r["release"] for r in records if r["event"] == "target") == scrape["release"]
+
+
+def test_every_verdict_on_a_slot_is_kept_with_its_window(runs: list[list[dict[str, Any]]]) -> None:
+    verdicts = [
+        [r for r in records if r["event"] == "verdict" and r.get("input", {}).get("window")]
+        for records in runs[1:]
+    ]
+    phases = [[verdict["input"]["phase"] for verdict in one] for one in verdicts]
+    for index, change in enumerate(CHANGES):
+        watched = change in ("deploy", "to canary", "to stable")
+        assert ("step_end" in phases[index]) is watched, change
+    assert phases[CHANGES.index("to canary")][0] == "before"
+    for verdict in (verdict for one in verdicts for verdict in one):
+        assert verdict["input"]["window"]["seconds"] > 0
+        assert verdict["input"]["window"]["requests"] >= 0
+        assert verdict["limits"]["max_error_rate"] == 0.01
+    assert any(verdict["input"]["window"]["requests"] > 20 for one in verdicts for verdict in one)
+
+
+def test_a_question_that_nobody_answered_is_kept_too(runs: list[list[dict[str, Any]]]) -> None:
+    asked = [r for r in runs[1 + CHANGES.index("to the first")] if r["event"] == "verdict"]
+    assert [(r["domain"], r["outcome"]) for r in asked] == [("canary", "unanswered")]
+
+
+def test_a_change_of_mode_is_kept(runs: list[list[dict[str, Any]]]) -> None:
+    (mode,) = [r for r in runs[2] if r["event"] == "mode"]
+    assert (mode["before"], mode["after"], mode["outcome"]) == ("stable", "canary", "done")
