@@ -1,5 +1,6 @@
 # Is what would be deployed shut off as it should be?
-# input.compose and input.nginx are what would be applied; what to compare with is data.limits.isolation.
+# input.compose and input.nginx are what would be applied, input.home is the absolute path of the project's state
+# folder; what to compare with is data.limits.isolation.
 package swiftdeploy.isolation
 
 # Each rule's limit is of this type. A figure must not exceed its limit, a text must equal it, a list must
@@ -7,6 +8,7 @@ package swiftdeploy.isolation
 limit_types := {
 	"app_published_ports": "number",
 	"cap_drop_all": "boolean",
+	"known_keys": "array",
 	"local_bind": "string",
 	"memory_limit": "boolean",
 	"no_added_capabilities": "boolean",
@@ -21,6 +23,7 @@ limit_types := {
 	"operator_bind": "string",
 	"operator_hosts": "array",
 	"operator_sources": "number",
+	"own_mounts": "boolean",
 	"pids_limit": "boolean",
 	"read_only": "boolean",
 }
@@ -134,55 +137,76 @@ container_rules := {
 	"read_only": "root filesystem read-only",
 }
 
-finding[rule] := {"observed": count(breaking) == 0, "message": concat(": ", [where(breaking), text])} if {
+finding[rule] := {"observed": count(names) == 0, "message": concat(": ", [where(names), text])} if {
 	composed
 	some rule, text in container_rules
-	breaking := [name | some name in object.keys(services); not sound(rule, services[name])]
+	names := breaking[rule]
 }
+
+# A function for each rule: the embedded engine tries every clause of one, whatever its first argument.
+breaking["cap_drop_all"] := [name | some name, service in services; not cap_drop_all(service)]
+
+breaking["memory_limit"] := [name | some name, service in services; not memory_limit(service)]
+
+breaking["no_added_capabilities"] := [name | some name, service in services; not no_added_capabilities(service)]
+
+breaking["no_docker_socket"] := [name | some name, service in services; not no_docker_socket(service)]
+
+breaking["no_new_privileges"] := [name | some name, service in services; not no_new_privileges(service)]
+
+breaking["no_privileged"] := [name | some name, service in services; not no_privileged(service)]
+
+breaking["no_shared_namespaces"] := [name | some name, service in services; not no_shared_namespaces(service)]
+
+breaking["non_root"] := [name | some name, service in services; not non_root(service)]
+
+breaking["pids_limit"] := [name | some name, service in services; not pids_limit(service)]
+
+breaking["read_only"] := [name | some name, service in services; not read_only(service)]
 
 where(breaking) := "in every service" if count(breaking) == 0
 
 where(breaking) := concat(" ", ["not in", concat(", ", sort(breaking))]) if count(breaking) > 0
 
-sound("cap_drop_all", service) if "ALL" in service.cap_drop
+cap_drop_all(service) if "ALL" in service.cap_drop
 
-sound("memory_limit", service) if amount(service.mem_limit)
+memory_limit(service) if amount(service.mem_limit)
 
-sound("no_added_capabilities", service) if object.get(service, "cap_add", []) == []
+no_added_capabilities(service) if object.get(service, "cap_add", []) == []
 
-sound("no_docker_socket", service) if {
+no_docker_socket(service) if {
 	mounts := object.get(service, "volumes", [])
 	is_array(mounts)
 	count([mount | some mount in mounts; not harmless_mount(mount)]) == 0
 }
 
-sound("no_new_privileges", service) if {
+no_new_privileges(service) if {
 	is_array(service.security_opt)
 	count(service.security_opt) > 0
 	allowed := ["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"]
 	count([option | some option in service.security_opt; not option in allowed]) == 0
 }
 
-sound("no_privileged", service) if {
+no_privileged(service) if {
 	object.get(service, "privileged", false) == false
 	object.get(service, "devices", []) == []
 }
 
-sound("no_shared_namespaces", service) if {
+no_shared_namespaces(service) if {
 	keys := ["cgroup", "ipc", "network_mode", "pid", "userns_mode", "uts"]
 	count([key | some key in keys; not object.get(service, key, null) == null]) == 0
 	not "host" in networks(service)
 }
 
-sound("non_root", service) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(service.user))
+non_root(service) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(service.user))
 
 user_text(user) := user if is_string(user)
 
 user_text(user) := json.marshal(user) if is_number(user)
 
-sound("pids_limit", service) if amount(service.pids_limit)
+pids_limit(service) if amount(service.pids_limit)
 
-sound("read_only", service) if service.read_only == true
+read_only(service) if service.read_only == true
 
 amount(figure) if {
 	is_number(figure)
@@ -207,6 +231,97 @@ harmless(source) if {
 	not endswith(source, ".sock")
 	count([part | some part in ["..", "//", "/./", ".sock/"]; contains(source, part)]) == 0
 	not trim_right(source, "/.") in ["", "/run", "/var", "/var/run"]
+}
+
+# ---- what a service may say at all
+
+finding["known_keys"] := {"observed": strange, "message": concat(": ", [beyond(strange), "keys of the compose file"])} if {
+	composed
+	top := [key | some key in (object.keys(input.compose) - known)]
+	names := [concat(".", ["services", name]) | some name in object.keys(services)]
+	keys := [concat(".", [name, key]) |
+		some name, service in services
+		some key in (object.keys(service) - known_of_a_service)
+	]
+	options := [concat(".", [name, "networks", network, key]) |
+		some name, service in services
+		is_object(service.networks)
+		some network, joining in service.networks
+		is_object(joining)
+		some key in object.keys(joining)
+	]
+	strange := sort(array.concat(array.concat(top, [name | some name in names; not name in known]), array.concat(keys, options)))
+}
+
+known := {key | some key in limits.known_keys}
+
+# "*.init" stands for the key init in any service.
+known_of_a_service := {trim_prefix(key, "*.") | some key in limits.known_keys; startswith(key, "*.")}
+
+beyond(keys) := "no other than the known" if count(keys) == 0
+
+beyond(keys) := concat(" ", ["not known", concat(", ", keys)]) if count(keys) > 0
+
+# ---- what is mounted and joined
+
+finding["own_mounts"] := {"observed": count(strange) == 0, "message": message} if {
+	composed
+	at_home
+	strange := array.concat(
+		[name | some name, service in services; not own_mounts(service)],
+		[concat(".", [kind, key]) |
+			some kind in ["networks", "volumes"]
+			some key, definition in object.get(input.compose, kind, {})
+			not own_object(key, definition)
+		],
+	)
+	message := concat(": ", [where(strange), "mounts are read-only binds from below home, or volumes made beforehand"])
+}
+
+at_home if {
+	is_string(input.home)
+	regex.match(`^/.*[^/]$`, input.home)
+}
+
+own_mounts(service) if {
+	mounts := object.get(service, "volumes", [])
+	is_array(mounts)
+	count([mount | some mount in mounts; not own_mount(mount)]) == 0
+}
+
+own_mount(mount) if {
+	plain_mount(mount)
+	mount.type == "bind"
+	mount.read_only == true
+	below_home(mount.source)
+}
+
+own_mount(mount) if {
+	plain_mount(mount)
+	mount.type == "volume"
+	mount.source in object.keys(input.compose.volumes)
+}
+
+plain_mount(mount) if {
+	is_object(mount)
+	object.keys(mount) - {"read_only", "source", "target", "type"} == set()
+}
+
+# In the file a dollar of home's own is written twice; any other would be filled in after this was asked.
+below_home(source) if {
+	prefix := concat("", [replace(input.home, "$", "$$"), "/"])
+	is_string(source)
+	startswith(source, prefix)
+	regex.match(`^[\w-][\w.-]*(/[\w-][\w.-]*)*$`, trim_prefix(source, prefix))
+}
+
+own_object(key, definition) if {
+	is_object(definition)
+	object.keys(definition) - {"external", "name"} == set()
+	definition.external == true
+	name := object.get(definition, "name", key)
+	is_string(name)
+	regex.match(`^[\w.-]+$`, name)
 }
 
 # ---- ports
@@ -349,6 +464,7 @@ wanted := object.union(
 	{rule: services_wanted | some rule in object.keys(container_rules)},
 	{
 		"app_published_ports": "each app's ports in input.compose must be a list",
+		"known_keys": services_wanted,
 		"local_bind": "input.nginx.listen must list address, port and role (public or operator) of each listener",
 		"opa_bind": "input.compose must publish OPA's port in the long form, with target and host_ip",
 		"opa_network_members": "each service's networks in input.compose must be a list of names or a mapping",
@@ -356,5 +472,6 @@ wanted := object.union(
 		"operator_bind": "the operator port must be in input.nginx.listen, and published in the long form on docker",
 		"operator_hosts": "input.nginx.operator_hosts must list the host names that it answers to",
 		"operator_sources": "input.nginx.operator_allow must list single addresses",
+		"own_mounts": concat("", ["input.home must be an absolute path, ", services_wanted]),
 	},
 )

@@ -45,11 +45,19 @@ class Handler(socketserver.StreamRequestHandler):
         server = self.server
         assert isinstance(server, Server)
         server.connections += 1
-        while head := b"".join(iter(self.rfile.readline, b"\r\n")):
+        while head := self._head():
             body = self.rfile.read(24) if head.startswith(b"POST") else b""
             server.requests.append(head + body)
             if not server.answer(self.connection):
                 return
+
+    def _head(self) -> bytes:
+        head = b""
+        while line := self.rfile.readline():
+            if line == b"\r\n":
+                return head
+            head += line
+        return b""
 
 
 @contextmanager
@@ -83,7 +91,7 @@ def waits(connection: socket.socket) -> bool:
 
 
 def load(port: int, **changes: Any) -> Tally:
-    return Load(replace(Plan(port, rate=100, kept=4, seconds=0.5, timeout=3), **changes)).run()
+    return Load(replace(Plan(port, rate=100, kept=4, seconds=0.5, timeout=30), **changes)).run()
 
 
 def failed(tally: Tally) -> dict[str, int]:
@@ -157,7 +165,7 @@ def test_what_is_no_good_answer_is_counted_by_its_kind(
     answer: Callable[[socket.socket], bool], kind: str
 ) -> None:
     with serving(answer) as server:
-        tally = load(server.port, rate=20, timeout=0.4 if kind == "timeout" else 3)
+        tally = load(server.port, rate=20, kept=10, timeout=1 if kind == "timeout" else 30)
     assert failed(tally) == {kind: 10}
     assert tally.good == 0
     assert len(server.requests) == 10, "a request was asked twice"
@@ -173,9 +181,9 @@ def test_a_close_while_idle_is_no_failure_and_a_new_connection_is_made() -> None
         return says(ANSWER, keeps=False)(connection)
 
     with serving(leaves) as server:
-        tally = load(server.port, kept=0, idle=2, pauses=(0.1, 0.2), seconds=1)
+        tally = load(server.port, kept=0, idle=2, pauses=(0.2, 0.3), seconds=3)
     assert failed(tally) == {}
-    assert tally.good == server.connections > 4
+    assert tally.good == server.connections > 2
     assert tally.closed_idle == tally.good - 4
 
 
@@ -195,15 +203,16 @@ def test_idle_connections_rest_after_each_answer() -> None:
 
 def test_the_longest_outage_lasts_from_the_last_good_answer_to_the_next() -> None:
     def sick_for_a_while(connection: socket.socket) -> bool:
-        sick = 0.3 < time.monotonic() - began < 0.7
-        return says(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n" if sick else ANSWER)(connection)
+        if not 20 < len(server.requests) <= 30:
+            return says(ANSWER)(connection)
+        time.sleep(0.05)
+        return says(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")(connection)
 
-    began = time.monotonic()
     with serving(sick_for_a_while) as server:
-        tally = load(server.port, seconds=1)
-    assert tally.outage > 0.39
-    assert tally.outage < tally.seconds - 0.39
-    assert set(failed(tally)) == {"5xx"}
+        tally = load(server.port, kept=1)
+    assert (tally.good, failed(tally)) == (40, {"5xx": 10})
+    first, last = tally.failures[0].at, tally.failures[-1].at
+    assert last - first + 0.05 < tally.outage < tally.seconds
 
 
 def test_without_a_failure_there_was_no_outage() -> None:
@@ -223,7 +232,7 @@ def test_what_came_due_and_could_not_be_sent_in_time_is_counted() -> None:
     with serving(waits) as server:
         tally = load(server.port, kept=1, timeout=0.3)
     assert tally.requests + tally.unsent == 50
-    assert tally.requests == tally.count("timeout") == len(server.requests) <= 3
+    assert 1 <= tally.requests == tally.count("timeout") <= 3
 
 
 def test_a_load_ends_with_its_block_and_awaits_what_is_on_its_way() -> None:

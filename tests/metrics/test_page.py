@@ -221,3 +221,15 @@ def test_record_that_lacks_a_value_is_no_scrape() -> None:
     for name in document:
         with pytest.raises(UnreadableMetrics, match=name):
             Scrape.from_document({key: value for key, value in document.items() if key != name})
+
+
+def test_an_unlabelled_count_of_nothing_is_nothing() -> None:
+    page = (
+        "# TYPE http_requests_total counter\n"
+        "# TYPE http_request_duration_seconds histogram\n"
+        'http_request_duration_seconds_bucket{le="+Inf"} 0\n'
+        "http_request_duration_seconds_count 0\n"
+        "http_request_duration_seconds_sum 0\n"
+    )
+    scrape = parse(page, at=100.0)
+    assert (scrape.ok, scrape.errors, scrape.left_out) == (0, 0, 0)

@@ -6,7 +6,7 @@ is in the header X-Version of every answer.
 
 from __future__ import annotations
 
-PROGRAM = r'''
+PROGRAM = r"""
 import json, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,7 +15,7 @@ WHO = json.dumps({"version": os.environ["APP_VERSION"], "mode": os.environ["MODE
 BEGAN = time.monotonic()
 BOUNDS = (0.005, 0.05, 0.5, 1.0, 2.5, 5.0)
 lock = threading.Lock()
-counts, buckets, used = {}, [0] * (len(BOUNDS) + 1), threading.Event()
+counts, buckets, used = {} if FAULT == "counts nothing yet" else {("GET", "/", 200): 0}, [0] * (len(BOUNDS) + 1), threading.Event()
 
 
 def stop(*_):
@@ -107,4 +107,4 @@ class Server(ThreadingHTTPServer):
 
 
 Server((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()
-'''
+"""

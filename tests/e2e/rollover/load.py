@@ -63,9 +63,7 @@ class Load:
         began = time.monotonic()
         body = b'{"n": 1}' if method == "POST" else None
         try:
-            connection.request(
-                method, self._path, body=body, headers={} if kept else {"Connection": "close"}
-            )
+            connection.request(method, self._path, body=body, headers={} if kept else {"Connection": "close"})
             reply = connection.getresponse()
             reply.read()
         except (OSError, http.client.HTTPException) as error:

@@ -67,7 +67,9 @@ def test_slow_requests_mark_no_slot_down_and_an_interrupted_split_goes_back(serv
     serving.set(rollout={**SPLIT, "steps": [10, 100], "interval": 60}, services__version="2.0.0")
     started = serving.start("deploy")
     try:
-        until(lambda: b"=90,green=10" in generation(serving) or b"=10,green=90" in generation(serving), "split")
+        until(
+            lambda: b"=90,green=10" in generation(serving) or b"=10,green=90" in generation(serving), "split"
+        )
         # Of two in a row at 90/10 at least one goes to the slot that has the 90.
         with ThreadPoolExecutor(4) as pool:
             slow = list(pool.map(lambda _: serving.get("/slow", method="POST", body=b"x").status, range(4)))
@@ -76,7 +78,6 @@ def test_slow_requests_mark_no_slot_down_and_an_interrupted_split_goes_back(serv
         started.process.send_signal(signal.SIGINT)
         ended = started.end()
         serving.set(rollout=SPLIT, services__version="1.0.0")
-    print(ended.said)
     assert slow == [504] * 4
     assert Counter(answer.status for answer in answers) == {200: 100}
     shares = Counter(answer.all("X-Version")[0] for answer in answers)
@@ -85,11 +86,25 @@ def test_slow_requests_mark_no_slot_down_and_an_interrupted_split_goes_back(serv
     assert see(serving) == before
 
 
+def test_an_app_that_has_counted_nothing_yet_is_not_ill(serving: Project) -> None:
+    if serving.engine == "docker":
+        pytest.skip("nothing in it differs by engine: held on local")
+    serving.set(
+        rollout={"steps": [50, 100], "interval": 2.5, "min_requests": 0},
+        services__env={"FAULT": "counts nothing yet"},
+    )
+    try:
+        serving.deploy()
+    finally:
+        serving.set(rollout={"steps": [100]}, services__env={})
+        serving.deploy()
+        serving.set(rollout=SPLIT)
+
+
 def test_without_metrics_health_alone_decides_and_is_said_to(serving: Project) -> None:
     serving.set(
         rollout={"steps": [50, 100], "interval": 1, "min_requests": 5},
         services__version="2.0.0",
-        services__metrics=None,
     )
     serving.manifest["services"]["metrics"] = None
     serving.write()
