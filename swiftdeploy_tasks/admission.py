@@ -43,8 +43,11 @@ def about_host(engine: str, host: Mapping[str, Any]) -> Question:
     return Question("infrastructure", {"engine": engine, "host": dict(host)})
 
 
-def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str) -> Question:
-    """Ask whether what would be applied keeps its parts apart; read from the rendered text itself."""
+def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str, home: str = "") -> Question:
+    """Ask whether what would be applied keeps its parts apart; read from the rendered text itself.
+
+    `home` is where mounts may come from; with none, no mount is allowed.
+    """
     listens = [_listen(words, manifest.nginx.operator_port) for words in re.findall(_LISTEN, nginx)]
     names = re.search(_NAMES, nginx)
     allowed = re.search(_ALLOWED, nginx)
@@ -53,9 +56,8 @@ def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str
         "operator_hosts": names[1].split() if names else [],
         "operator_allow": re.findall(r"(\S+) 1;", allowed[1]) if allowed else ["unknown"],
     }
-    return Question(
-        "isolation", {"engine": engine, "compose": artifacts.parse_compose(compose), "nginx": facts}
-    )
+    composed = artifacts.parse_compose(compose)
+    return Question("isolation", {"engine": engine, "home": home, "compose": composed, "nginx": facts})
 
 
 def _listen(words: str, operator_port: int) -> tuple[str, int, str]:

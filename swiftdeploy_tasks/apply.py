@@ -62,7 +62,8 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     config = artifacts.content_digest(render(job, alone)["nginx.conf"])
     proxy = Proxy(job.engine.proxy_spec(job.manifest, text), config)
     wanted = Placement(release, job.engine.slot_spec("blue", text))
-    return Goal(proxy, wanted, job.manifest.rollout.steps, confirmed)
+    shares = (100,) if job.at_once else job.manifest.rollout.steps
+    return Goal(proxy, wanted, shares, confirmed)
 
 
 def apply(job: Job, steps: Iterable[Step]) -> None:

@@ -77,7 +77,7 @@ def _before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question,
     )["nginx.conf"]
     return (
         admission.about_host(engine.name, host.measure(engine.disks())),
-        admission.about_isolation(engine.name, asked, compose=compose, nginx=nginx),
+        admission.about_isolation(engine.name, asked, compose=compose, nginx=nginx, home=home),
     )
 
 

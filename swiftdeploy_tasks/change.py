@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from swiftdeploy_tasks import admission, apply, files, releases, signals
+from swiftdeploy_tasks import admission, apply, files, releases, settling, signals
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
@@ -84,9 +84,13 @@ def tell_target(run: Run, before: State, release: Release, asked: Manifest) -> N
     run.note("target", **{name: run.document[name] for name in names})
 
 
-def carry_out(run: Run, job: Job, before: State, release: Release) -> None:
-    """Make the release what runs, or go back to what ran before and raise what went wrong."""
+def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) -> None:
+    """Make the release what runs, or go back to what ran before and raise what went wrong.
+
+    `text` is the manifest that it will run under.
+    """
     began = time.monotonic()
+    settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     choice.record(run.settings, job.engine.name)
     try:
         job.engine.prepare(job.manifest)
@@ -111,9 +115,10 @@ def carry_out(run: Run, job: Job, before: State, release: Release) -> None:
 
 
 def keep_applied(run: Run, text: bytes) -> None:
-    """Keep the manifest that is in force: what promote compares with, and what a rollback runs under."""
+    """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
     run.invocation.carried["confirmed"] = True
     files.replace(run.settings.applied, text, mode=0o600)
+    settling.forget(run.settings)
 
 
 def _go_back(run: Run, job: Job, before: State) -> None:
@@ -123,6 +128,7 @@ def _go_back(run: Run, job: Job, before: State) -> None:
             apply.undo(job, before)
             if before.proxy is None and not before.slots:
                 choice.forget(run.settings)
+            settling.forget(run.settings)
             run.note("undone", "done")
     except (SwiftDeployError, OSError) as error:
         run.note("undone", "failed", error=str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, artifacts, asking, checks, releases
+from swiftdeploy_tasks import apply, artifacts, asking, checks, releases, settling
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import (
     carry_out,
@@ -36,6 +36,7 @@ def deploy(run: Run, *, again: bool) -> None:
             "change manifest.yaml, or: invoke deploy --again",
         )
     job.secrets = secrets_of(release, {})
+    settling.settle(run, job)
     before = with_changed_secrets(apply.look(engine, run.settings), engine, release)
     tell_target(run, before, release, asked)
     running = before.release_of(before.traffic.leader)
@@ -43,7 +44,7 @@ def deploy(run: Run, *, again: bool) -> None:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     if running:
         job.watch = asking.slot_watch(run, asked, engine, Change("deploy", running, release))
-    carry_out(run, job, before, release)
+    carry_out(run, job, before, release, text)
     releases.confirm(run.settings.releases, release)
     keep_applied(run, text)
     asking.record_scrape(run, asked, engine)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, asking, manifest, manifest_edit, promoting, releases
+import dataclasses
+
+from swiftdeploy_tasks import apply, asking, manifest, manifest_edit, promoting, releases, settling
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
 from swiftdeploy_tasks.engines import choice
@@ -32,18 +34,27 @@ def rollback(run: Run, to: str) -> None:
     name = choice.recorded(run.settings)
     engine = choice.make(name, run.settings) if name else choice.choose(run.settings, asked)
     run.document["engine"] = engine.name
+    job = dataclasses.replace(job_of(run, asked, engine), at_once=True)
+    cut_off = settling.settle(run, job)
+    before = apply.look(engine, run.settings)
+    if cut_off and cut_off.verb == "rollback" and not to:
+        to = cut_off.release
+        running = before.release_of(before.traffic.leader)
+        if running and running.id == to:
+            tell_target(run, before, running, asked)
+            run.say(f"version {running.version} ({running.mode}) serves: the rollback is done")
+            _write_mode(run, running)
+            return
     row = _target(run, to)
     release = _kept(run, engine, row)
-    before = apply.look(engine, run.settings)
     serving = before.traffic.leader
     running = before.release_of(serving)
-    job = job_of(run, asked, engine)
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
     tell_target(run, before, release, asked)
     asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
-    carry_out(run, job, before, release)
+    carry_out(run, job, before, release, _text_in_force(run))
     releases.roll_back(run.settings.releases, row)
-    run.invocation.carried["confirmed"] = True
+    keep_applied(run, manifest_edit.set_mode(_text_in_force(run), release.mode))
     _write_mode(run, release)
     _say_difference(run, engine, release)
     asking.record_scrape(run, asked, engine)
@@ -54,6 +65,11 @@ def _in_force(run: Run) -> Manifest:
     if run.settings.applied.is_file():
         return manifest.load(run.settings.applied, schema=run.settings.schema)
     return read_manifest(run)
+
+
+def _text_in_force(run: Run) -> bytes:
+    path = run.settings.applied if run.settings.applied.is_file() else run.settings.manifest
+    return path.read_bytes()
 
 
 def _target(run: Run, to: str) -> Confirmation:
@@ -87,16 +103,9 @@ def _write_mode(run: Run, release: Release) -> None:
     """Rewrite services.mode; a rollback goes on when that cannot be done, and says so."""
     try:
         promoting.write_mode(run, release.mode)
-        mode_in_force(run, release)
     except (SwiftDeployError, OSError) as error:
         run.note("mode", "failed", error=str(error))
         run.screen.line(f"  services.mode could not be rewritten to {release.mode}: {error}", "warn")
-
-
-def mode_in_force(run: Run, release: Release) -> None:
-    """Rewrite the mode in the kept copy of the manifest that is in force."""
-    if run.settings.applied.is_file():
-        keep_applied(run, manifest_edit.set_mode(run.settings.applied.read_bytes(), release.mode))
 
 
 def _say_difference(run: Run, engine: Engine, release: Release) -> None:

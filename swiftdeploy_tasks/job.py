@@ -57,6 +57,7 @@ class Job:
     spent: dict[str, float] = field(default_factory=dict)
     former: FormerProxy | None = None
     watch: Watch | None = None
+    at_once: bool = False
 
 
 def render(job: Job, state: State, generation: str = "") -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks import apply, asking, manifest_edit, releases, verbs
+from swiftdeploy_tasks import apply, asking, manifest_edit, releases, settling, verbs
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
 from swiftdeploy_tasks.errors import PreflightError, UsageError
@@ -20,12 +20,15 @@ def promote(run: Run, mode: str) -> None:
     asked, engine = read_manifest(run), engine_of(run)
     if mode and mode not in MODES:
         raise UsageError(f"the mode is {mode!r}, and can be stable or canary", "invoke promote --mode canary")
+    job = job_of(run, asked, engine)
+    cut_off = settling.settle(run, job)
+    if cut_off and cut_off.verb == "promote" and not mode:
+        mode = cut_off.mode
     before = apply.look(engine, run.settings)
     serving = before.traffic.leader
     running = before.release_of(serving)
     if serving is None or running is None:
         raise PreflightError("nothing runs that could be promoted", "invoke deploy")
-    job = job_of(run, asked, engine)
     _refuse_another(run, job, before, serving, running)
     target = dataclasses.replace(running, mode=mode or MODES[1 - MODES.index(running.mode)])
     tell_target(run, before, target, asked)
@@ -38,7 +41,7 @@ def promote(run: Run, mode: str) -> None:
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)
     job.watch = asking.slot_watch(run, asked, engine, change)
-    carry_out(run, job, before, target)
+    carry_out(run, job, before, target, run.settings.manifest.read_bytes())
     releases.confirm(run.settings.releases, target)
     run.note("mode", "done", before=running.mode, after=target.mode)
     write_mode(run, target.mode)

@@ -31,6 +31,7 @@ GENERATED = (
     "policies",
     "releases",
     "run",
+    "target.json",
 )
 
 
@@ -98,6 +99,11 @@ class Settings:
     def checked(self) -> Path:
         """The verdicts that need not be asked for again."""
         return self.state / "checked"
+
+    @property
+    def target(self) -> Path:
+        """What a verb that is under way has set out for."""
+        return self.state / "target.json"
 
     @property
     def applied(self) -> Path:
