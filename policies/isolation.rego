@@ -144,25 +144,25 @@ finding[rule] := {"observed": count(names) == 0, "message": concat(": ", [where(
 }
 
 # A function for each rule: the embedded engine tries every clause of one, whatever its first argument.
-breaking["cap_drop_all"] := [name | some name, service in services; not cap_drop_all(service)]
+breaking["cap_drop_all"] := [name | some name in object.keys(services); not cap_drop_all(services[name])]
 
-breaking["memory_limit"] := [name | some name, service in services; not memory_limit(service)]
+breaking["memory_limit"] := [name | some name in object.keys(services); not memory_limit(services[name])]
 
-breaking["no_added_capabilities"] := [name | some name, service in services; not no_added_capabilities(service)]
+breaking["no_added_capabilities"] := [name | some name in object.keys(services); not no_added_capabilities(services[name])]
 
-breaking["no_docker_socket"] := [name | some name, service in services; not no_docker_socket(service)]
+breaking["no_docker_socket"] := [name | some name in object.keys(services); not no_docker_socket(services[name])]
 
-breaking["no_new_privileges"] := [name | some name, service in services; not no_new_privileges(service)]
+breaking["no_new_privileges"] := [name | some name in object.keys(services); not no_new_privileges(services[name])]
 
-breaking["no_privileged"] := [name | some name, service in services; not no_privileged(service)]
+breaking["no_privileged"] := [name | some name in object.keys(services); not no_privileged(services[name])]
 
-breaking["no_shared_namespaces"] := [name | some name, service in services; not no_shared_namespaces(service)]
+breaking["no_shared_namespaces"] := [name | some name in object.keys(services); not no_shared_namespaces(services[name])]
 
-breaking["non_root"] := [name | some name, service in services; not non_root(service)]
+breaking["non_root"] := [name | some name in object.keys(services); not non_root(services[name])]
 
-breaking["pids_limit"] := [name | some name, service in services; not pids_limit(service)]
+breaking["pids_limit"] := [name | some name in object.keys(services); not pids_limit(services[name])]
 
-breaking["read_only"] := [name | some name, service in services; not read_only(service)]
+breaking["read_only"] := [name | some name in object.keys(services); not read_only(services[name])]
 
 where(breaking) := "in every service" if count(breaking) == 0
 
@@ -233,54 +233,67 @@ harmless(source) if {
 	not trim_right(source, "/.") in ["", "/run", "/var", "/var/run"]
 }
 
-# ---- what a service may say at all
+# ---- what the file may say at all
 
-finding["known_keys"] := {"observed": strange, "message": concat(": ", [beyond(strange), "keys of the compose file"])} if {
+finding["known_keys"] := {"observed": strange, "message": told(strange)} if {
 	composed
-	top := [key | some key in (object.keys(input.compose) - known)]
-	names := [concat(".", ["services", name]) | some name in object.keys(services)]
+	top := [key | beyond := object.keys(input.compose) - known; some key in beyond]
+	names := [path | some name in object.keys(services); path := concat(".", ["services", name]); not path in known]
 	keys := [concat(".", [name, key]) |
-		some name, service in services
-		some key in (object.keys(service) - known_of_a_service)
+		some name in object.keys(services)
+		beyond := object.keys(services[name]) - known_of_any
+		some key in beyond
 	]
-	options := [concat(".", [name, "networks", network, key]) |
-		some name, service in services
-		is_object(service.networks)
-		some network, joining in service.networks
-		is_object(joining)
-		some key in object.keys(joining)
-	]
-	strange := sort(array.concat(array.concat(top, [name | some name in names; not name in known]), array.concat(keys, options)))
+	strange := sort(array.concat(array.concat(top, names), array.concat(keys, joining_options)))
 }
+
+# A network that is joined with options: they can set what the keys may not.
+joining_options := [concat(".", [name, "networks", network, option]) |
+	some name in object.keys(services)
+	joined := services[name].networks
+	is_object(joined)
+	some network in object.keys(joined)
+	is_object(joined[network])
+	some option in object.keys(joined[network])
+]
 
 known := {key | some key in limits.known_keys}
 
-# "*.init" stands for the key init in any service.
-known_of_a_service := {trim_prefix(key, "*.") | some key in limits.known_keys; startswith(key, "*.")}
+# "*.init" stands for the key init of any service.
+known_of_any := {trim_prefix(key, "*.") | some key in known; startswith(key, "*.")}
 
-beyond(keys) := "no other than the known" if count(keys) == 0
+told(keys) := "nothing unknown in the compose file" if count(keys) == 0
 
-beyond(keys) := concat(" ", ["not known", concat(", ", keys)]) if count(keys) > 0
+told(keys) := concat("", ["unknown in the compose file: ", concat(", ", keys)]) if count(keys) > 0
 
 # ---- what is mounted and joined
 
 finding["own_mounts"] := {"observed": count(strange) == 0, "message": message} if {
 	composed
 	at_home
-	strange := array.concat(
-		[name | some name, service in services; not own_mounts(service)],
-		[concat(".", [kind, key]) |
-			some kind in ["networks", "volumes"]
-			some key, definition in object.get(input.compose, kind, {})
-			not own_object(key, definition)
-		],
-	)
-	message := concat(": ", [where(strange), "mounts are read-only binds from below home, or volumes made beforehand"])
+	is_object(defined("networks"))
+	is_object(defined("volumes"))
+	using := [name | some name in object.keys(services); not own_parts(services[name])]
+	strange := array.concat(using, array.concat(made_here("networks"), made_here("volumes")))
+	message := concat(": ", [where(strange), "read-only binds from below home, volumes and networks made beforehand"])
 }
+
+made_here(kind) := [concat(".", [kind, key]) |
+	definitions := defined(kind)
+	some key in object.keys(definitions)
+	not made_beforehand(key, definitions[key])
+]
+
+defined(kind) := object.get(input.compose, kind, {})
 
 at_home if {
 	is_string(input.home)
 	regex.match(`^/.*[^/]$`, input.home)
+}
+
+own_parts(service) if {
+	own_mounts(service)
+	count([key | some key in network_keys(service); not key in object.keys(defined("networks"))]) == 0
 }
 
 own_mounts(service) if {
@@ -299,7 +312,7 @@ own_mount(mount) if {
 own_mount(mount) if {
 	plain_mount(mount)
 	mount.type == "volume"
-	mount.source in object.keys(input.compose.volumes)
+	mount.source in object.keys(defined("volumes"))
 }
 
 plain_mount(mount) if {
@@ -307,7 +320,7 @@ plain_mount(mount) if {
 	object.keys(mount) - {"read_only", "source", "target", "type"} == set()
 }
 
-# In the file a dollar of home's own is written twice; any other would be filled in after this was asked.
+# A dollar of home's own is written twice in the file; any other would be filled in after this was asked.
 below_home(source) if {
 	prefix := concat("", [replace(input.home, "$", "$$"), "/"])
 	is_string(source)
@@ -315,11 +328,15 @@ below_home(source) if {
 	regex.match(`^[\w-][\w.-]*(/[\w-][\w.-]*)*$`, trim_prefix(source, prefix))
 }
 
-own_object(key, definition) if {
+made_beforehand(key, definition) if {
 	is_object(definition)
 	object.keys(definition) - {"external", "name"} == set()
 	definition.external == true
-	name := object.get(definition, "name", key)
+	plain_name(key)
+	plain_name(object.get(definition, "name", key))
+}
+
+plain_name(name) if {
 	is_string(name)
 	regex.match(`^[\w.-]+$`, name)
 }
@@ -472,6 +489,6 @@ wanted := object.union(
 		"operator_bind": "the operator port must be in input.nginx.listen, and published in the long form on docker",
 		"operator_hosts": "input.nginx.operator_hosts must list the host names that it answers to",
 		"operator_sources": "input.nginx.operator_allow must list single addresses",
-		"own_mounts": concat("", ["input.home must be an absolute path, ", services_wanted]),
+		"own_mounts": "input.home must be an absolute path, and services, networks and volumes in input.compose mappings",
 	},
 )

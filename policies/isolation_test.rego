@@ -5,6 +5,23 @@ import data.swiftdeploy.isolation
 limits := {
 	"app_published_ports": 0,
 	"cap_drop_all": true,
+	"known_keys": [
+		"networks",
+		"services",
+		"services.app-blue",
+		"services.nginx",
+		"services.opa",
+		"volumes",
+		"*.cap_drop",
+		"*.mem_limit",
+		"*.networks",
+		"*.pids_limit",
+		"*.ports",
+		"*.read_only",
+		"*.security_opt",
+		"*.user",
+		"*.volumes",
+	],
 	"local_bind": "127.0.0.1",
 	"memory_limit": true,
 	"no_added_capabilities": true,
@@ -19,6 +36,7 @@ limits := {
 	"operator_bind": "127.0.0.1",
 	"operator_hosts": ["127.0.0.1", "localhost"],
 	"operator_sources": 1,
+	"own_mounts": true,
 	"pids_limit": true,
 	"read_only": true,
 }
@@ -47,7 +65,12 @@ services := {
 
 stack := {
 	"engine": "docker",
-	"compose": {"services": services},
+	"home": "/home/of/state",
+	"compose": {
+		"services": services,
+		"networks": {"app": {"name": "a", "external": true}, "opa": {"name": "o", "external": true}},
+		"volumes": {"logs": {"name": "l", "external": true}},
+	},
 	"nginx": {
 		"listen": [
 			{"address": "*", "port": 8080, "role": "public"},
@@ -87,14 +110,30 @@ test_each_service_must_be_hardened if {
 		failed_with(service, {"user": "0"}) == {"non_root"}
 		failed_with(service, {"read_only": false}) == {"read_only"}
 		failed_with(service, {"cap_drop": []}) == {"cap_drop_all"}
-		failed_with(service, {"cap_add": ["CHOWN"]}) == {"no_added_capabilities"}
+		failed_with(service, {"cap_add": ["CHOWN"]}) == {"known_keys", "no_added_capabilities"}
 		failed_with(service, {"security_opt": []}) == {"no_new_privileges"}
-		failed_with(service, {"privileged": true}) == {"no_privileged"}
-		failed_with(service, {"pid": "host"}) == {"no_shared_namespaces"}
-		failed_with(service, {"volumes": ["/var/run/docker.sock:/s"]}) == {"no_docker_socket"}
+		failed_with(service, {"privileged": true}) == {"known_keys", "no_privileged"}
+		failed_with(service, {"pid": "host"}) == {"known_keys", "no_shared_namespaces"}
+		failed_with(service, {"volumes": ["/var/run/docker.sock:/s"]}) == {"no_docker_socket", "own_mounts"}
 		failed_with(service, {"pids_limit": 0}) == {"pids_limit"}
 		failed_with(service, {"mem_limit": null}) == {"memory_limit"}
 	}
+}
+
+test_only_known_keys_may_be_said if {
+	failed_with("app-blue", {"extends": {"file": "other.yml", "service": "x"}}) == {"known_keys"}
+	failed(object.union(stack, {"compose": {"include": ["other.yml"]}})) == {"known_keys"}
+	failed_with("stranger", hardened) == {"known_keys"}
+}
+
+test_only_own_things_are_mounted_and_joined if {
+	bind := {"type": "bind", "source": "/home/of/state/nginx", "target": "/n", "read_only": true}
+	failed_with("nginx", {"volumes": [bind]}) == set()
+	failed_with("nginx", {"volumes": [object.union(bind, {"source": "/etc"})]}) == {"own_mounts"}
+	failed_with("nginx", {"volumes": [object.union(bind, {"read_only": false})]}) == {"own_mounts"}
+	failed_with("app-blue", {"volumes": [{"type": "volume", "source": "other", "target": "/v"}]}) == {"own_mounts"}
+	driven := {"logs": {"driver_opts": {"device": "/"}}}
+	failed(object.union(stack, {"compose": {"volumes": driven}})) == {"own_mounts"}
 }
 
 test_the_app_publishes_nothing if {

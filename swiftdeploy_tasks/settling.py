@@ -51,9 +51,7 @@ def settle(run: Run, job: Job) -> Target | None:
     release = seen.release_of(leader)
     alone = leader is not None and seen.traffic.of(leader) == 100 and seen.slots[leader].healthy is True
     if alone and release and release.id == cut_off.release:
-        run.say(
-            f"{cut_off.verb} was cut off after version {release.version} ({release.mode}) took over: confirming it"
-        )
+        run.say(f"{cut_off.verb} was cut off after version {release.version} took over: confirming it")
         _confirm(run, cut_off, release)
     else:
         run.say(f"{cut_off.verb} was cut off before its release was confirmed: what it left behind goes")

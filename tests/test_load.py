@@ -91,7 +91,7 @@ def waits(connection: socket.socket) -> bool:
 
 
 def load(port: int, **changes: Any) -> Tally:
-    return Load(replace(Plan(port, rate=100, kept=4, seconds=0.5, timeout=30), **changes)).run()
+    return Load(replace(Plan(port, rate=200, kept=4, seconds=0.25, timeout=30), **changes)).run()
 
 
 def failed(tally: Tally) -> dict[str, int]:
@@ -100,7 +100,7 @@ def failed(tally: Tally) -> dict[str, int]:
 
 def test_the_rate_is_kept_on_as_many_connections_as_were_asked_for() -> None:
     with serving(says(ANSWER)) as server:
-        tally = load(server.port, seconds=1)
+        tally = load(server.port, rate=100, seconds=1)
     assert (tally.requests, tally.good, failed(tally)) == (100, 100, {})
     assert server.connections == 4
     assert tally.modes == {"canary": 100}
@@ -109,7 +109,7 @@ def test_the_rate_is_kept_on_as_many_connections_as_were_asked_for() -> None:
 
 def test_three_in_ten_requests_are_posts_with_a_body() -> None:
     with serving(says(ANSWER)) as server:
-        tally = load(server.port, rate=1000)
+        tally = load(server.port, rate=1000, seconds=0.5)
     posts = [request for request in server.requests if request.startswith(b"POST / HTTP/1.1\r\n")]
     assert all(request.endswith(b'{"note": "a small body"}') for request in posts)
     assert tally.methods == {"POST": len(posts), "GET": len(server.requests) - len(posts)}
@@ -165,7 +165,7 @@ def test_what_is_no_good_answer_is_counted_by_its_kind(
     answer: Callable[[socket.socket], bool], kind: str
 ) -> None:
     with serving(answer) as server:
-        tally = load(server.port, rate=20, kept=10, timeout=1 if kind == "timeout" else 30)
+        tally = load(server.port, rate=40, kept=10, timeout=0.5 if kind == "timeout" else 30)
     assert failed(tally) == {kind: 10}
     assert tally.good == 0
     assert len(server.requests) == 10, "a request was asked twice"
@@ -242,7 +242,9 @@ def test_a_load_ends_with_its_block_and_awaits_what_is_on_its_way() -> None:
 
     with (
         serving(slowly) as server,
-        under_load(Plan(server.port, rate=20, kept=20, idle=1, seconds=60, timeout=5)) as running,
+        under_load(
+            Plan(server.port, rate=20, kept=20, idle=1, pauses=(40,), seconds=60, timeout=5)
+        ) as running,
     ):
         while len(server.requests) < 10:
             time.sleep(0.01)

@@ -124,8 +124,11 @@ _PARTS = st.sampled_from(
         )
     ]
     + [("compose", "services", "opa", key) for key in ("ports", "networks", "privileged", "network_mode")]
+    + [("compose", "services", "app-blue", key) for key in ("volumes", "networks", "extends", "tmpfs")]
     + [("compose", "services", key) for key in ("nginx", "opa", "app-blue", "redis")]
-    + [("compose", "networks"), ("compose", "services"), ("compose",), ("nginx",), ("engine",)]
+    + [("compose", "networks", "app"), ("compose", "volumes", "logs"), ("compose", "volumes"), ("home",)]
+    + [("compose", "networks"), ("compose", "services"), ("compose", "include")]
+    + [("compose",), ("nginx",), ("engine",)]
     + [("nginx", key) for key in ("listen", "operator_hosts", "operator_allow")]
 )
 _VALUES = st.sampled_from(
@@ -142,6 +145,12 @@ _VALUES = st.sampled_from(
         [{"target": 8081}],
         {"opa": None},
         {"opa": {"name": "x"}},
+    ]
+    + [{"external": True}, {"external": True, "name": "$x"}, {"app": {"aliases": []}}, {"app": "x"}]
+    + [
+        [{"type": "volume", "source": "logs"}],
+        [{"type": "bind", "source": "/srv/x", "read_only": True}],
+        "/srv",
     ]
     + [["no-new-privileges:true", "seccomp:unconfined"], [{"source": "/var/run/docker.sock"}], ["10.0.0.0/8"]]
 )

@@ -15,7 +15,8 @@ WHO = json.dumps({"version": os.environ["APP_VERSION"], "mode": os.environ["MODE
 BEGAN = time.monotonic()
 BOUNDS = (0.005, 0.05, 0.5, 1.0, 2.5, 5.0)
 lock = threading.Lock()
-counts, buckets, used = {} if FAULT == "counts nothing yet" else {("GET", "/", 200): 0}, [0] * (len(BOUNDS) + 1), threading.Event()
+counts = {} if FAULT == "counts nothing yet" else {("GET", "/", 200): 0}
+buckets, used = [0] * (len(BOUNDS) + 1), threading.Event()
 
 
 def stop(*_):

@@ -58,7 +58,7 @@ def test_an_ill_release_goes_back_by_itself(serving: Project, fault: str) -> Non
     assert course.load.failed == []
     assert course.after == course.before
     assert ended.document()["error"]["kind"] == ("AppUnhealthy" if code == 6 else "PolicyRefused")
-    assert [step["action"] for step in plan["steps"]][0] == "start"
+    assert plan["steps"][0]["action"] == "start"
     assert [r["outcome"] for r in serving.history() if r["event"] == "undone"][-1] == "done"
 
 

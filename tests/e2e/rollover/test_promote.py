@@ -101,7 +101,7 @@ def test_an_aliased_mode_is_refused_before_anything_moves(stable: Project) -> No
 def read_only(stable: Project) -> Iterator[Path]:
     """The manifest as a mount that not even root can write."""
     path = stable.root / "manifest.yaml"
-    mounts = [["mount", "--bind", path, path], ["mount", "-o", "remount,bind,ro", path]]
+    mounts = [["mount", "--bind", str(path), str(path)], ["mount", "-o", "remount,bind,ro", str(path)]]
     if any(subprocess.run(words, capture_output=True).returncode for words in mounts):
         subprocess.run(["umount", path], capture_output=True)
         pytest.skip("this user may not mount")
