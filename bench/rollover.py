@@ -24,6 +24,7 @@ from bench.stack import Stack, stack
 from bench.table import Row, holds, machine, show
 from bench.tally import KINDS, Failure, Tally
 from swiftdeploy_tasks import probe
+from swiftdeploy_tasks.release import Slot
 
 ENGINES = ("docker", "local")
 SHARES = (10, 50, 90)
@@ -58,12 +59,19 @@ class Extent:
     promotes: int = 5
 
 
-SHORT = Extent(rate=200.0, rolls=1, canaries=1, requests=800, promotes=2)
-FULL = Extent(runs=5, canaries=20)
+SIZES = {
+    "short": Extent(rate=200.0, rolls=1, canaries=1, requests=800, promotes=2),
+    "usual": Extent(),
+    "full": Extent(runs=5, canaries=20),
+}
 
 
-def main(engines: Iterable[str] = ENGINES, extent: Extent = Extent()) -> None:
-    """Measure each engine in turn, and print a table for each thing that is promised."""
+def main(engines: Iterable[str] = ENGINES, *, size: str = "usual", rate: float = 0.0) -> None:
+    """Measure each engine in turn, and print a table for each thing that is promised.
+
+    `size` is one of SIZES, and `rate` (requests/s), where it is given, replaces the rate of that size.
+    """
+    extent = replace(SIZES[size], rate=rate or SIZES[size].rate)
     print(machine())
     for engine in engines:
         health = {"passes": PASSES, "interval": INTERVAL}
@@ -140,7 +148,7 @@ def _load_row(name: str, tally: Tally, *, is_bounded: bool) -> Row:
     return (name, str(tally.requests), str(failed), *counts, *figures, *bound)
 
 
-def _be_stable(made: Stack, *, steps: Iterable[int], interval: float) -> str:
+def _be_stable(made: Stack, *, steps: Iterable[int], interval: float) -> Slot:
     """Have a stable release serve, and the next promote take these steps; return its slot."""
     made.set(services__mode="stable", rollout={"steps": [100]})
     made.run("deploy", "--again").ok()
@@ -228,15 +236,10 @@ def _killed(made: Stack, extent: Extent) -> None:
     show(("kill -9 of the canary at 50 %", "sent", "failed", "as", "bound", ""), rows)
 
 
-def _read() -> tuple[list[str], Extent]:
-    reader = argparse.ArgumentParser(prog="python -m bench.rollover")
-    reader.add_argument("--engine", choices=ENGINES, action="append", help="one of the two; both without it")
-    size = reader.add_mutually_exclusive_group()
-    size.add_argument("--short", dest="extent", action="store_const", const=SHORT)
-    size.add_argument("--full", dest="extent", action="store_const", const=FULL)
-    asked = reader.parse_args()
-    return asked.engine or list(ENGINES), asked.extent or Extent()
-
-
 if __name__ == "__main__":
-    main(*_read())
+    reader = argparse.ArgumentParser(prog="python -m bench.rollover")
+    reader.add_argument("--engine", choices=ENGINES, help="one of the two; both without it")
+    reader.add_argument("--size", choices=SIZES, default="usual")
+    reader.add_argument("--rate", type=float, default=0.0, help="requests/s, instead of the size's own")
+    asked = reader.parse_args()
+    main([asked.engine] if asked.engine else ENGINES, size=asked.size, rate=asked.rate)

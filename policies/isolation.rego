@@ -286,10 +286,7 @@ made_here(kind) := [concat(".", [kind, key]) |
 
 defined(kind) := object.get(input.compose, kind, {})
 
-at_home if {
-	is_string(input.home)
-	regex.match(`^/.*[^/]$`, input.home)
-}
+at_home if regex.match(`^/.*[^/]$`, input.home)
 
 own_parts(service) if {
 	own_mounts(service)
@@ -323,7 +320,6 @@ plain_mount(mount) if {
 # A dollar of home's own is written twice in the file; any other would be filled in after this was asked.
 below_home(source) if {
 	prefix := concat("", [replace(input.home, "$", "$$"), "/"])
-	is_string(source)
 	startswith(source, prefix)
 	regex.match(`^[\w-][\w.-]*(/[\w-][\w.-]*)*$`, trim_prefix(source, prefix))
 }
@@ -336,10 +332,7 @@ made_beforehand(key, definition) if {
 	plain_name(object.get(definition, "name", key))
 }
 
-plain_name(name) if {
-	is_string(name)
-	regex.match(`^[\w.-]+$`, name)
-}
+plain_name(name) if regex.match(`^[\w.-]+$`, name)
 
 # ---- ports
 

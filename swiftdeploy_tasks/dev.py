@@ -30,4 +30,18 @@ def bench(c: Context, rounds: int = 15, questions: int = 1000) -> None:
     main(rounds=rounds, questions=questions)
 
 
-ns = Collection("dev", lint, bench)
+@task(
+    help={
+        "engine": "docker or local; both without it.",
+        "size": "short, usual or full.",
+        "rate": "Requests a second; without it, those of the size.",
+    }
+)
+def bench_rollover(c: Context, engine: str = "", size: str = "usual", rate: int = 0) -> None:
+    """Change what runs under load: requests that failed, shares, sick canaries, and what a promote takes."""
+    from bench.rollover import ENGINES, main
+
+    main([engine] if engine else ENGINES, size=size, rate=rate)
+
+
+ns = Collection("dev", lint, bench, bench_rollover)

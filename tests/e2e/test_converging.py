@@ -76,23 +76,16 @@ def test_a_changed_version_takes_over_without_a_failed_request(deployed: Project
     assert "nothing would change" in deployed.run("plan").ok().out
 
 
-def test_a_changed_port_moves_and_the_app_stays(deployed: Project) -> None:
-    app, old = _app(deployed), deployed.port
-    deployed.set(nginx__port=free_ports(1)[0])
+def test_changed_ports_move_and_the_app_stays(deployed: Project) -> None:
+    app, old = _app(deployed), (deployed.port, deployed.operator_port)
+    public, operator = free_ports(2)
+    deployed.set(nginx__port=public, nginx__operator_port=operator)
     deployed.deploy()
     assert deployed.get("/").status == 200
-    assert status(old, "/") is None
+    assert deployed.operator("/generation").status == 200
+    assert [status(port, "/") for port in old] == [None, None]
     assert _app(deployed) == app
     assert "nothing would change" in deployed.run("plan").ok().out
-
-
-def test_a_changed_operator_port_moves_and_the_app_stays(deployed: Project) -> None:
-    app, old = _app(deployed), deployed.operator_port
-    deployed.set(nginx__operator_port=free_ports(1)[0])
-    deployed.deploy()
-    assert deployed.operator("/generation").status == 200
-    assert status(old, "/generation") is None
-    assert _app(deployed) == app
 
 
 def test_an_app_that_died_is_brought_back(deployed: Project) -> None:

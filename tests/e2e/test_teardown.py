@@ -15,10 +15,6 @@ from swiftdeploy_tasks.history import History
 from tests.e2e.project import COMMAND, SECONDS, Project, docker, until
 
 
-def _damage_nothing(project: Project) -> None:
-    pass
-
-
 def _invalid_manifest(project: Project) -> None:
     (project.root / "manifest.yaml").write_text("services: [\n")
 
@@ -36,9 +32,9 @@ def _no_state(project: Project) -> None:
     shutil.rmtree(project.state)
 
 
-DAMAGES = [_damage_nothing, _invalid_manifest, _no_manifest, _empty_state, _no_state]
+DAMAGES = [_invalid_manifest, _no_manifest, _empty_state, _no_state]
 CASES = [("local", damage) for damage in DAMAGES]
-CASES += [("docker", damage) for damage in (_invalid_manifest, _empty_state, _no_state)]
+CASES += [("docker", damage) for damage in (_empty_state, _no_state)]
 
 
 @pytest.mark.parametrize(("engine", "damage"), CASES)
@@ -60,8 +56,10 @@ def test_teardown_where_nothing_was_deployed_is_done(project: Project) -> None:
     assert document["removed"] == []
 
 
-def test_clean_removes_what_was_generated_and_keeps_the_history(project: Project) -> None:
-    project.run("render").ok()
+def test_clean_removes_what_was_generated_and_keeps_the_history(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("local")
     project.deploy()
     records = len(project.history())
     project.run("teardown", "--clean").ok()

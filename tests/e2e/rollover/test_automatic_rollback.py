@@ -2,64 +2,89 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.project import Project, make, until, used
+from tests.e2e.project import SOURCE, Project, make, until, used
 from tests.e2e.rollover import actor
-from tests.e2e.rollover.course import see, under_load
+from tests.e2e.rollover.course import CANARY, alone, see, under_load
 
 SPLIT = {"steps": [50, 100], "interval": 8, "min_requests": 5}
-POLICY = {"window": 1, "max_p99_ms": 5000}
 
 
-@pytest.fixture(scope="module")
-def serving(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def acting(folder: Path, engine: str) -> Iterator[Project]:
     """The actor, well and serving; each test leaves it so."""
-    changes = {"policy__canary": POLICY, "rollout": SPLIT, "nginx__proxy_timeout": 3}
-    for project in used(make(tmp_path_factory.mktemp("e2e"), engine, **changes)):
+    changes = {"policy__canary": CANARY, "rollout": SPLIT, "nginx__proxy_timeout": 3}
+    for project in used(make(folder, engine, **changes)):
         project.use_app(actor.PROGRAM)
         project.deploy()
         yield project
 
 
-ILL = {
-    "errors": (3, ("error rate", "at most 0.01", "requests over"), "the table orders is missing"),
-    "dies": (6, ("died",), "no memory left"),
-    "turns unhealthy": (6, ("turned unhealthy", "503"), "this release is ill"),
-    "metrics hang": (3, ("could not be read", "no answer in time"), "this release is ill"),
-    "metrics fail": (3, ("could not be read", "answers 500"), "this release is ill"),
-    "metrics garbage": (3, ("could not be read",), "this release is ill"),
-}
-ON_DOCKER = ("errors", "dies", "metrics hang")
+@pytest.fixture(scope="module")
+def serving(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    yield from acting(tmp_path_factory.mktemp("e2e"), engine)
 
 
-@pytest.mark.parametrize("fault", ILL)
-def test_an_ill_release_goes_back_by_itself(serving: Project, fault: str) -> None:
-    if serving.engine == "docker" and fault not in ON_DOCKER:
-        pytest.skip("nothing in it differs by engine: held on local")
-    code, words, last_words = ILL[fault]
-    serving.set(services__env={"FAULT": fault}, services__version="2.0.0")
-    fine = frozenset({500}) if fault == "errors" else frozenset({502}) if fault == "dies" else frozenset()
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """For faults that come and are seen over HTTP alone, the same on every engine."""
+    yield from acting(tmp_path_factory.mktemp("e2e"), "local")
+
+
+def goes_back(project: Project, fault: str, code: int, *words: str, fine: frozenset[int]) -> None:
+    project.set(services__env={"FAULT": fault}, services__version="2.0.0")
     try:
-        course = under_load(serving, "deploy", fine=fine)
-        plan = serving.run("plan", "--json").ok().document()
+        course = under_load(project, "deploy", fine=fine)
+        plan = project.run("plan", "--json").ok().document()
     finally:
-        serving.set(services__env={}, services__version="1.0.0")
+        project.set(services__env={}, services__version="1.0.0")
     ended = course.ended
     assert ended.code == code, ended.said
     assert [word for word in words if word not in ended.err] == [], ended.said
-    assert last_words in ended.err
     assert "\nnext: " in ended.err
     assert course.load.failed == []
     assert course.after == course.before
     assert ended.document()["error"]["kind"] == ("AppUnhealthy" if code == 6 else "PolicyRefused")
     assert plan["steps"][0]["action"] == "start"
-    assert [r["outcome"] for r in serving.history() if r["event"] == "undone"][-1] == "done"
+    assert [r["outcome"] for r in project.history() if r["event"] == "undone"][-1] == "done"
+
+
+def test_a_release_that_answers_500_to_all_but_health_goes_back_by_itself(serving: Project) -> None:
+    words = ("error rate", "at most 0.01", "requests over", "the table orders is missing")
+    goes_back(serving, "errors", 3, *words, fine=frozenset({500}))
+
+
+def test_a_release_that_dies_while_it_is_watched_goes_back_by_itself(serving: Project) -> None:
+    goes_back(serving, "dies", 6, "died", "no memory left", fine=frozenset({502}))
+
+
+NO_MORE = {
+    "turns unhealthy": (6, ("turned unhealthy", "503")),
+    "metrics hang": (3, ("could not be read", "no answer in time")),
+    "metrics fail": (3, ("could not be read", "answers 500")),
+    "metrics garbage": (3, ("could not be read",)),
+}
+
+
+@pytest.mark.parametrize("fault", NO_MORE)
+def test_a_release_that_cannot_be_watched_any_more_goes_back_by_itself(here: Project, fault: str) -> None:
+    code, words = NO_MORE[fault]
+    goes_back(here, fault, code, *words, f"this release is ill: {fault}", fine=frozenset())
+
+
+def test_an_app_that_has_counted_nothing_yet_is_not_ill(here: Project) -> None:
+    here.set(
+        rollout={"steps": [50, 100], "interval": 2.5, "min_requests": 0},
+        services__env={"FAULT": "counts nothing yet"},
+    )
+    here.deploy()
 
 
 def test_slow_requests_mark_no_slot_down_and_an_interrupted_split_goes_back(serving: Project) -> None:
@@ -86,36 +111,53 @@ def test_slow_requests_mark_no_slot_down_and_an_interrupted_split_goes_back(serv
     assert see(serving) == before
 
 
-def test_an_app_that_has_counted_nothing_yet_is_not_ill(serving: Project) -> None:
-    if serving.engine == "docker":
-        pytest.skip("nothing in it differs by engine: held on local")
-    serving.set(
-        rollout={"steps": [50, 100], "interval": 2.5, "min_requests": 0},
-        services__env={"FAULT": "counts nothing yet"},
-    )
+def test_a_configuration_that_nginx_refuses_only_when_applied_changes_nothing(serving: Project) -> None:
+    """The candidate of the checks has no slot yet, so that only the applied file is wrong."""
+    free = "green" if b"blue=100" in generation(serving) else "blue"
+    folder = serving.root / "templates"
+    template = (SOURCE / "templates" / "upstream.conf.j2").read_text()
+    bad = f"{{% if traffic.of('{free}') %}}\nno_such_directive on;\n{{% endif %}}\n"
+    folder.mkdir()
+    serving.set(services__version="2.0.0", rollout={"steps": [100]})
     try:
-        serving.deploy()
+        (folder / "upstream.conf.j2").write_text(template + bad)
+        applied = under_load(serving, "deploy")
+        (folder / "upstream.conf.j2").write_text(template + "no_such_directive on;\n")
+        checked = alone(serving, "deploy")
     finally:
-        serving.set(rollout={"steps": [100]}, services__env={})
-        serving.deploy()
-        serving.set(rollout=SPLIT)
+        shutil.rmtree(folder)
+        serving.set(services__version="1.0.0", rollout=SPLIT)
+    assert (applied.ended.code, checked.ended.code) == (5, 2), applied.ended.said + checked.ended.said
+    assert "no_such_directive" in applied.ended.err
+    assert "no_such_directive" in checked.ended.err
+    assert applied.load.failed == []
+    assert applied.after == applied.before == checked.after
+
+
+def test_a_split_that_was_cut_off_is_finished_by_the_next_deploy(serving: Project) -> None:
+    """From here on another release serves."""
+    before = see(serving)
+    serving.set(rollout={**SPLIT, "steps": [90, 100], "interval": 60}, services__version="2.0.0")
+    started = serving.start("deploy")
+    until(lambda: b"=90" in generation(serving), "split", seconds=40)
+    started.process.kill()
+    started.end()
+    serving.set(rollout={**SPLIT, "interval": 1}, services__version="3.0.0")
+    course = under_load(serving, "deploy").went()
+    assert course.after.answer[0] == "3.0.0"
+    assert course.after.nginx == before.nginx
+    assert len(course.after.running) == len(before.running)
+    assert serving.run("plan", "--json").ok().document()["in_sync"]
 
 
 def test_without_metrics_health_alone_decides_and_is_said_to(serving: Project) -> None:
-    serving.set(
-        rollout={"steps": [50, 100], "interval": 1, "min_requests": 5},
-        services__version="2.0.0",
-    )
+    serving.set(rollout={**SPLIT, "interval": 1}, services__version="4.0.0")
     serving.manifest["services"]["metrics"] = None
     serving.write()
-    try:
-        course = under_load(serving, "deploy").went()
-        assert "judged by health alone (services.metrics is null)" in course.ended.err
-        refused = [v for v in course.document["verdicts"] if not v["allow"]]
-        assert refused == []
-        assert course.after.answer[0] == "2.0.0"
-    finally:
-        serving.set(rollout=SPLIT, services__metrics={"path": "/metrics"})
+    course = under_load(serving, "deploy").went()
+    assert "judged by health alone (services.metrics is null)" in course.ended.err
+    assert [v for v in course.document["verdicts"] if not v["allow"]] == []
+    assert course.after.answer[0] == "4.0.0"
 
 
 def generation(project: Project) -> bytes:

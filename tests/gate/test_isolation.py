@@ -1,0 +1,55 @@
+"""The isolation policy beside the template that ships: what it lists as good is what is rendered, no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swiftdeploy_tasks import admission, artifacts
+from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded
+from swiftdeploy_tasks.release import Traffic
+from tests.gate.conftest import Ask
+from tests.render import FOLDERS, accepted
+from tests.render.test_compose_properties import HOME, applied
+
+MANIFEST = {
+    "services": {"image": "shop:1", "port": 3000, "env": {"A": "$b", "SECRET": {"from_env": "OTHER"}}},
+    "nginx": {"image": "nginx:1", "port": 8080},
+    "network": {"name": "shop-net", "driver_type": "bridge"},
+}
+
+
+def _question(*, with_opa: bool = True, home: str = HOME) -> Question:
+    asked = accepted(MANIFEST)
+    compose = applied(asked, {"blue", "green"}, with_opa=with_opa, home=home)
+    site = artifacts.CONTAINER_SITE
+    nginx = artifacts.render_nginx(
+        asked, site, folders=FOLDERS, addresses={}, traffic=Traffic(), generation="asked"
+    )["nginx.conf"]
+    return admission.about_isolation("docker", asked, compose=compose, nginx=nginx, home=home)
+
+
+@pytest.mark.parametrize("with_opa", [True, False])
+@pytest.mark.parametrize("home", [HOME, "/srv/größe $$x/.swiftdeploy", "/s"])
+def test_what_the_shipped_template_renders_is_allowed(
+    home: str, with_opa: bool, ask: Ask, bundle: Bundle
+) -> None:
+    verdict = ask(_question(with_opa=with_opa, home=home), bundle)
+    assert [check.message for check in verdict.failed] == []
+    assert verdict.allow
+
+
+def test_what_is_mounted_from_another_home_is_refused(bundle: Bundle) -> None:
+    question = _question()
+    elsewhere = Question("isolation", {**question.input, "home": str(Path(HOME).parent / "other")})
+    assert [check.rule for check in ask_embedded(elsewhere, bundle).failed] == ["own_mounts"]
+
+
+def test_known_keys_are_those_of_the_shipped_template_and_no_other(bundle: Bundle) -> None:
+    compose: dict[str, Any] = _question().input["compose"]
+    services = compose["services"]
+    used = {*compose, *(f"services.{name}" for name in services)}
+    used |= {f"*.{key}" for service in services.values() for key in service}
+    assert sorted(bundle.limits("isolation")["known_keys"]) == sorted(used)
