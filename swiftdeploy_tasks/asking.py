@@ -20,7 +20,7 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import Release, State, Traffic, from_manifest
+from swiftdeploy_tasks.release import SLOTS, Release, State, Traffic, from_manifest
 from swiftdeploy_tasks.watch import Figures
 
 ROLLBACK_WINDOW = 1.0
@@ -58,14 +58,15 @@ def ready(run: Run, asked: Manifest, engine: Engine) -> Bundle:
 def _before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, ...]:
     home = run.settings.home
     with_opa = admission.is_server(asked, engine.gate)
-    images = {"nginx": asked.nginx.image, "opa": asked.opa.image, "app-blue": asked.services.image}
+    images = {"nginx": asked.nginx.image, "opa": asked.opa.image}
     compose = artifacts.render_compose(
         asked,
         folders=run.settings.template_folders,
-        placed={"blue": from_manifest(asked, artifact="", process=())},
+        placed=dict.fromkeys(SLOTS, from_manifest(asked, artifact="", process=())),
         with_opa=with_opa,
         images=images,
         home=home,
+        mount="asked",
     )
     nginx = artifacts.render_nginx(
         asked,
