@@ -28,12 +28,15 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        code, kind, body = answer(self.path)
+        code, kind, body, *times = answer(self.path)
+        times = times[0] if times else 1
         self.send_response(code)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) * times))
+        self.send_header("X-Deployed-By", "the app itself")
         self.end_headers()
-        self.wfile.write(body)
+        for _ in range(times):
+            self.wfile.write(body)
 
     def log_message(self, *words):
         print("answered", self.path, flush=True)
@@ -72,7 +75,7 @@ def answer(path):
     if path == "/environment":
         return 200, "application/json", json.dumps(dict(os.environ)).encode()
     if path == "/large":
-        return 200, "application/octet-stream", PATTERN * 20
+        return 200, "application/octet-stream", PATTERN, 96
     return 404, "text/plain", b"nothing here"
 """
 )
