@@ -50,7 +50,7 @@ def new_project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try an end-to-end test again, twice at most: a machine with other work can be too late for a health check.
+    """Try an end-to-end test again, twice at most: a busy machine can be too late for a health check.
 
     Each further try is shown in the summary, and what fails three times fails.
     """
