@@ -145,7 +145,8 @@ def _load_row(name: str, tally: Tally, *, is_bounded: bool) -> Row:
     bound = ("0", holds(failed == 0)) if is_bounded else ("", "")
     counts = (str(tally.count(kind)) for kind in KINDS)
     figures = (f"{tally.outage:.2f}", str(tally.closed_idle), f"{tally.wait_ms(99):.0f}")
-    return (name, str(tally.requests), str(failed), *counts, *figures, *bound)
+    sent = (str(tally.requests), f"{tally.requests / tally.seconds:.0f}")
+    return (name, *sent, str(failed), *counts, *figures, *bound)
 
 
 def _be_stable(made: Stack, *, steps: Iterable[int], interval: float) -> Slot:
