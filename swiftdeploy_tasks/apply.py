@@ -164,9 +164,11 @@ def _hold(job: Job, step: Step) -> None:
     slot, release = _target(step)
     job.watch.begin(slot, release)
     for last in (False, True):
-        ends = time.monotonic() + job.manifest.rollout.interval
+        due = time.monotonic()
+        ends = due + job.manifest.rollout.interval
         while (left := ends - time.monotonic()) > 0:
-            time.sleep(min(traffic.TICK, left))
+            due += traffic.TICK
+            time.sleep(max(0.0, min(due - time.monotonic(), left)))
             job.watch.tick()
         if job.watch.end_step(last=last):
             return

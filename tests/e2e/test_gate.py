@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 
@@ -69,7 +70,7 @@ def test_a_port_of_opa_that_a_stranger_holds_starts_nothing(gated: Project) -> N
 @pytest.fixture
 def image_that_exits() -> Iterator[str]:
     require("docker")
-    name = "e2e-opa-that-exits:latest"
+    name = f"e2e-opa-that-exits-{secrets.token_hex(4)}:latest"
     docker("build", "-q", "-t", name, "-", input=_DOCKERFILE)
     yield name
     docker("rmi", name, check=False)
