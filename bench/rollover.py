@@ -14,7 +14,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -37,6 +37,7 @@ HOLD = 60
 LOAD_HEAD = (
     "requests that failed",
     "sent",
+    "/s",
     "failed",
     *KINDS,
     "outage s",
@@ -66,10 +67,11 @@ SIZES = {
 }
 
 
-def main(engines: Iterable[str] = ENGINES, *, size: str = "usual", rate: float = 0.0) -> None:
+def main(engines: Iterable[str] = ENGINES, *, size: str = "usual", rate: float = 0.0, part: str = "") -> None:
     """Measure each engine in turn, and print a table for each thing that is promised.
 
     `size` is one of SIZES, and `rate` (requests/s), where it is given, replaces the rate of that size.
+    `part` is one of PARTS, or "" for all of them.
     """
     extent = replace(SIZES[size], rate=rate or SIZES[size].rate)
     print(machine())
@@ -77,11 +79,8 @@ def main(engines: Iterable[str] = ENGINES, *, size: str = "usual", rate: float =
         health = {"passes": PASSES, "interval": INTERVAL}
         with stack(engine, services__health=health, policy__canary=CANARY) as made:
             print(f"\n{engine}, {extent.rate:g} requests/s")
-            _promotes(made, extent)
-            _rollovers(made, extent)
-            _split(made, extent)
-            _sick(made, extent)
-            _killed(made, extent)
+            for measure in [PARTS[part]] if part else PARTS.values():
+                measure(made, extent)
     print(f"\n{machine()}, when it ended")
 
 
@@ -237,10 +236,20 @@ def _killed(made: Stack, extent: Extent) -> None:
     show(("kill -9 of the canary at 50 %", "sent", "failed", "as", "bound", ""), rows)
 
 
+PARTS: dict[str, Callable[[Stack, Extent], None]] = {
+    "promotes": _promotes,
+    "rollovers": _rollovers,
+    "split": _split,
+    "sick": _sick,
+    "killed": _killed,
+}
+
+
 if __name__ == "__main__":
     reader = argparse.ArgumentParser(prog="python -m bench.rollover")
     reader.add_argument("--engine", choices=ENGINES, help="one of the two; both without it")
     reader.add_argument("--size", choices=SIZES, default="usual")
     reader.add_argument("--rate", type=float, default=0.0, help="requests/s, instead of the size's own")
+    reader.add_argument("--part", choices=PARTS, default="", help="one of them; all without it")
     asked = reader.parse_args()
-    main([asked.engine] if asked.engine else ENGINES, size=asked.size, rate=asked.rate)
+    main([asked.engine] if asked.engine else ENGINES, size=asked.size, rate=asked.rate, part=asked.part)
