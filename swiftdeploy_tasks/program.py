@@ -11,8 +11,9 @@ from importlib.metadata import version
 # A short life with many imports: the collector would look at the same living objects again and again.
 gc.set_threshold(100_000)
 
-from invoke import Program  # noqa: E402
+from invoke import ParseError, Program  # noqa: E402
 
+from swiftdeploy_tasks import recording  # noqa: E402
 from swiftdeploy_tasks.lifecycle import ns  # noqa: E402
 from swiftdeploy_tasks.manifest_edit import MODES  # noqa: E402
 
@@ -27,7 +28,12 @@ class SwiftDeploy(Program):
             if word == "promote" and words[index + 1] in MODES:
                 words[index + 1] = f"--mode={words[index + 1]}"
         self.core.unparsed[:] = words
-        super().parse_tasks()
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            if "--json" in words:
+                recording.tell_misuse(words[0], str(error))
+            raise
 
 
 main = SwiftDeploy(

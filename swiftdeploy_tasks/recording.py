@@ -205,16 +205,27 @@ class RecordedTask(Task[Any]):
             screen.error(self.verb if own else asked, problem)
         if not INVOCATION.json or (problem is None and asked != self.verb):
             return
-        error = {"kind": problem.kind, "message": problem.message, "next": problem.next} if problem else None
         fields = document if own else {"engine": document["engine"], **_DOCUMENTS.get(asked, {})}
-        whole = {
-            "task": self.verb if own else asked,
-            "ok": problem is None,
-            "exit_code": problem.exit_code if problem else 0,
-            "error": error,
-            **fields,
-        }
-        screen.put(sys.stdout, json.dumps(whole, ensure_ascii=False, default=str))
+        _put_document(self.verb if own else asked, fields, problem)
+
+
+def tell_misuse(verb: str, message: str) -> None:
+    """Print the document of a verb whose words Invoke could not read, and which therefore never began."""
+    fields = {"engine": None, **_DOCUMENTS.get(verb, {})}
+    _put_document(verb, fields, UsageError(message, f"invoke --help {verb}"))
+
+
+def _put_document(task: str, fields: dict[str, Any], problem: SwiftDeployError | None) -> None:
+    whole = {
+        "task": task,
+        "ok": problem is None,
+        "exit_code": problem.exit_code if problem else 0,
+        "error": {"kind": problem.kind, "message": problem.message, "next": problem.next}
+        if problem
+        else None,
+        **fields,
+    }
+    screen.put(sys.stdout, json.dumps(whole, ensure_ascii=False, default=str))
 
 
 def _end_now() -> None:

@@ -25,6 +25,7 @@ from swiftdeploy_tasks.engines.docker_client import client, ours, translated
 from swiftdeploy_tasks.engines.protocol import Facts, Say
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
     SLOTS,
@@ -71,7 +72,7 @@ class DockerEngine:
         except EngineError as error:
             return (Finding("engine", False, error.message, error.next, unreachable=True),)
         found = Finding("engine", True, f"docker: Engine {engine}, Compose {compose}")
-        return (found, self._check_image(manifest), self._check_compose(manifest))
+        return (found, self._check_image(manifest), self._check_compose(manifest, compose))
 
     def _refuse_strangers(self, manifest: Manifest) -> None:
         parts = ("nginx", "opa", *(f"app-{slot}" for slot in SLOTS))
@@ -103,18 +104,21 @@ class DockerEngine:
             "image", True, f"{image} is here ({found[7:19]})" if found else f"{image} will be pulled"
         )
 
-    def _check_compose(self, manifest: Manifest) -> Finding:
+    def _check_compose(self, manifest: Manifest, version: str) -> Finding:
+        """Let compose read the file, unless this version of it accepted the same bytes before."""
         folders = (self.root / "templates", DEFAULTS / "templates")
         try:
             rendered = artifacts.render_root(
                 manifest, folders=folders, review=self.review(manifest), with_opa=manifest.gate != "embedded"
             )
+            text = rendered["docker-compose.yml"]
+            remembered(
+                self.folder / "checked",
+                ["compose", version, text],
+                lambda: docker_compose.check(manifest.name, text, self.root),
+            )
         except PreflightError as error:
             return Finding("compose", False, error.message, error.next)
-        complaint = docker_compose.check(manifest.name, rendered["docker-compose.yml"], self.root)
-        if complaint:
-            next = "correct manifest.yaml or templates/docker-compose.yml.j2"
-            return Finding("compose", False, f"docker compose refuses the file: {complaint}", next)
         return Finding("compose", True, "docker compose accepts the file")
 
     def held_ports(self) -> frozenset[int]:

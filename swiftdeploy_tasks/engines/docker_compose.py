@@ -35,9 +35,14 @@ def version() -> str:
 
 
 def check(name: str, text: str, folder: Path) -> str:
-    """Return what compose has against the file, "" when it accepts it."""
+    """Let compose read the file; raises PreflightError with what it has against it."""
     said = _run(["-p", name, "--project-directory", str(folder), "-f", "-", "config", "-q"], {}, text)
-    return "" if said.returncode == 0 else _last_line(said.stderr)
+    if said.returncode:
+        raise PreflightError(
+            f"docker compose refuses the file: {_last_line(said.stderr)}",
+            "correct manifest.yaml or templates/docker-compose.yml.j2",
+        )
+    return "accepted"
 
 
 def up(name: str, file: Path, service: str, secrets: Mapping[str, str]) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from math import ceil
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.errors import GateUnavailable
@@ -53,22 +55,29 @@ def decide(load: Load, bundle: Bundle, domain: str, text: str) -> object:
 def _cell(load: Load, bundle: Bundle) -> tuple[Connection, multiprocessing.process.BaseProcess]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    child = context.Process(target=_serve, args=(load, bundle, ours, theirs), daemon=True)
+    child = context.Process(target=_serve, args=(load, bundle, theirs), daemon=True)
     child.start()
     theirs.close()
     return ours, child
 
 
-def _serve(load: Load, bundle: Bundle, parents: Connection, pipe: Connection) -> None:
-    """Answer until the parent is gone; a request to end is the parent's to hear."""
-    parents.close()
+def _serve(load: Load, bundle: Bundle, pipe: Connection) -> None:
+    """Answer until the parent is gone; a request to end is the parent's to hear.
+
+    What the parent had open is closed, its lock above all, and an evaluation that never ends is ended by the
+    kernel: the parent may have been killed, and the child is then alone.
+    """
+    os.closerange(3, pipe.fileno())
+    os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
     judge = None
     with suppress(EOFError, OSError):
         while True:
             domain, text = pipe.recv()
+            signal.alarm(ceil(SECONDS))
             try:
                 judge = judge or load(bundle)
                 pipe.send((True, judge(domain, text)))
@@ -76,3 +85,4 @@ def _serve(load: Load, bundle: Bundle, parents: Connection, pipe: Connection) ->
                 pipe.send((False, (error.message, error.next)))
             except Exception as error:
                 pipe.send((False, (f"the policy of {domain} cannot be evaluated: {error!r:.200}", NEXT)))
+            signal.alarm(0)

@@ -153,3 +153,9 @@ def test_no_project_at_all_is_one_document_too(new_project: Callable[..., Projec
     empty.mkdir()
     checked(new_project("local").run("deploy", "--json", folder=empty), "validate", code=2)
     assert list(empty.iterdir()) == []
+
+
+def test_words_that_cannot_be_read_are_one_document_too(new_project: Callable[..., Project]) -> None:
+    document = checked(new_project("local").run("deploy", "--json", "--soon"), "deploy", code=1)
+    assert document["error"]["kind"] == "UsageError"
+    assert "--soon" in document["error"]["message"]
