@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks import artifacts
+from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.bundle import Bundle, read_bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.manifest import Manifest
@@ -21,6 +22,7 @@ from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.watch import Figures
 
 DOMAINS = ("infrastructure", "isolation", "canary")
+LOOK_SECONDS = 1.0
 
 
 _LISTEN = re.compile(r"^\s*listen (\S+?)[ ;]", re.MULTILINE)
@@ -119,6 +121,30 @@ def publish(settings: Settings, rules: Bundle) -> None:
 
     put(rules, settings.bundle)
     keep(rules, _kept(settings))
+
+
+def unpublished(settings: Settings, rules: Bundle) -> str:
+    """Return in what the bundle that OPA reads is not this one, "" when it is."""
+    for name, content in rules.files().items():
+        path = settings.bundle / name
+        try:
+            there = path.read_bytes()
+        except OSError:
+            return f"{settings.bundle.name}/{name} is not there"
+        if there != content:
+            return f"{settings.bundle.name}/{name} is not what policies/ and manifest.yaml give"
+    return ""
+
+
+def other_revision(rules: Bundle, port: int) -> str:
+    """Return what an OPA server on `port` says instead of this revision, "" when it has it in force."""
+    from swiftdeploy_tasks.gate.opa import wait_ready
+
+    try:
+        wait_ready(f"http://127.0.0.1:{port}", rules.revision, deadline=LOOK_SECONDS)
+    except GateUnavailable as error:
+        return error.message
+    return ""
 
 
 def _kept(settings: Settings) -> Path:

@@ -7,6 +7,7 @@ whether it may be: the plan and the gate did.
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy
 from swiftdeploy_tasks.job import Job, compose, render, write_compose
 from swiftdeploy_tasks.plan import Goal, Step
-from swiftdeploy_tasks.release import Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.release import Difference, Placement, Proxy, Release, Slot, State, Traffic
 from swiftdeploy_tasks.settings import Settings
 
 CONFIRMATIONS = 5
@@ -55,6 +56,46 @@ def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
     return all(map(artifacts.is_intact, paths)) and loaded.id in paths[1].read_text(encoding="utf-8")
 
 
+def compared(job: Job, seen: State, wanted: Release) -> State:
+    """Return what stands, with what was changed about it since it was started.
+
+    A definition that is not the one it was started by is no such change: that is for the plan to see. A
+    secret is compared where `wanted` runs and the variable that it comes from is set here.
+    """
+    text = compose(job, seen)
+    proxy = seen.proxy
+    if proxy and proxy.config and not _is_as_rendered(job, seen):
+        proxy = dataclasses.replace(proxy, config="")
+    if proxy and proxy.spec == job.engine.proxy_spec(job.manifest, text):
+        proxy = dataclasses.replace(proxy, differences=job.engine.differences("nginx", text))
+    slots = {}
+    for slot, there in seen.slots.items():
+        found = _secrets_changed(job, slot, there) if there.release == wanted else ()
+        if there.release and there.spec == job.engine.slot_spec(slot, text):
+            found += job.engine.differences(f"app-{slot}", text)
+        slots[slot] = dataclasses.replace(there, differences=found)
+    return State(proxy, slots, seen.traffic)
+
+
+def _is_as_rendered(job: Job, seen: State) -> bool:
+    loaded = probe.generation(job.engine.operator_port())
+    if loaded is None:
+        return False
+    changes = artifacts.compare(job.settings.nginx_folder, render(job, seen, loaded.text))
+    return all(change.state == "unchanged" for change in changes if change.path.name == "upstream.conf")
+
+
+def _secrets_changed(job: Job, slot: Slot, there: Placement) -> tuple[Difference, ...]:
+    if there.release is None or not there.release.secrets:
+        return ()
+    has = job.engine.environment(slot)
+    return tuple(
+        Difference(f"the variable {name}", f"the value of {source}", "another")
+        for name, source in there.release.secrets
+        if source in os.environ and os.environ[source] != has.get(name)
+    )
+
+
 def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     """Return the goal that this release runs alone, as the manifest and the place have it."""
     alone = State(None, {"blue": Placement(release, "")}, Traffic())
@@ -69,7 +110,7 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
 def apply(job: Job, steps: Iterable[Step]) -> None:
     """Run the steps in order; each is told, recorded and seen in force before the next."""
     for step in steps:
-        job.say(f"{step.action} {step.target}: {step.reason}")
+        job.say(str(step))
         job.record(
             "step",
             action=step.action,
@@ -98,14 +139,14 @@ def undo(job: Job, before: State) -> None:
     serving = before.traffic.leader
     kept = {slot: there for slot, there in now.slots.items() if slot in before.slots}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving in kept else {}))
-    if now.proxy and serving in kept and traffic.in_force(job) != whole.traffic:
+    added = [slot for slot in now.slots if slot not in before.slots]
+    if now.proxy and serving in kept and (added or traffic.in_force(job) != whole.traffic):
         job.say(f"going back: app-{serving} takes all traffic")
         traffic.route(job, whole)
-    for slot in now.slots:
-        if slot not in before.slots:
-            traffic.drain(job, _nothing)
-            job.say(f"removing app-{slot}")
-            job.engine.stop_slot(slot)
+    for slot in added:
+        traffic.drain(job, _nothing)
+        job.say(f"removing app-{slot}")
+        job.engine.stop_slot(slot)
     write_compose(job, whole)
 
 

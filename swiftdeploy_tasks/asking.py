@@ -92,6 +92,8 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
     state = engine.observe()
     write_compose(job, state)
     spec = engine.opa_spec(asked, compose(job, state))
+    if engine.has_opa() and (fault := engine.opa_fault(spec, compose(job, state))):
+        run.note("drift", "found", target="opa", what="the state", found=fault)
     run.invocation.at_end.callback(_end_opa, run, engine)
     run.invocation.carried["opa_started"] = True
     started = engine.start_opa(asked, spec, run.say)

@@ -6,7 +6,6 @@ common stands here: the job, the course of the change, its undoing, and what is 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Mapping
@@ -15,11 +14,11 @@ from swiftdeploy_tasks import admission, apply, files, releases, settling, signa
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
-from swiftdeploy_tasks.job import Job
+from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import Placement, Release, Slot, State
+from swiftdeploy_tasks.release import Placement, Proxy, Release, State
 
 
 def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
@@ -50,25 +49,6 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def with_changed_secrets(before: State, engine: Engine, release: Release) -> State:
-    """Return what stands, a slot that runs the release with another secret than ours marked as another form.
-
-    A secret that is not set here is not compared.
-    """
-    slots = {slot: _marked(there, slot, engine, release) for slot, there in before.slots.items()}
-    return dataclasses.replace(before, slots=slots)
-
-
-def _marked(there: Placement, slot: Slot, engine: Engine, release: Release) -> Placement:
-    if there.release != release or not release.secrets:
-        return there
-    has = engine.environment(slot)
-    changed = [
-        n for n, source in release.secrets if source in os.environ and os.environ[source] != has.get(n)
-    ]
-    return dataclasses.replace(there, spec=f"{there.spec}, with another {changed[0]}") if changed else there
-
-
 def tell_target(run: Run, before: State, release: Release, asked: Manifest) -> None:
     """Say in the document and on record what is wanted, before anything moves."""
     previous = before.release_of(before.traffic.leader)
@@ -90,6 +70,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
     `text` is the manifest that it will run under.
     """
     began = time.monotonic()
+    drifted = _note_drift(run, before)
     settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     choice.record(run.settings, job.engine.name)
     try:
@@ -101,6 +82,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
             serving = apply.look(job.engine, run.settings).traffic.leader
             if serving and not any(step.action == "confirm" for step in steps):
                 apply.confirm(job, serving, release)
+            write_compose(job, apply.look(job.engine, run.settings))
             if not job.with_opa:
                 job.engine.stop_opa()
     except BaseException:
@@ -108,10 +90,28 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
         raise
     finally:
         run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
+    if drifted:
+        run.note("drift", "mended", targets=drifted)
     run.document["slot"] = serving
     done = "serves" if steps else "serves already, nothing to do"
     told = f"version {release.version} ({release.mode}) {done}, at {run.document['url']} from app-{serving}"
     run.screen.line(f"  {told}", "pass")
+
+
+def _note_drift(run: Run, before: State) -> list[str]:
+    """Record what is not as it was applied; return the parts that have drifted."""
+    parts: dict[str, Placement | Proxy] = {f"app-{slot}": there for slot, there in before.slots.items()}
+    if before.proxy:
+        parts["nginx"] = before.proxy
+    drifted = []
+    for target, there in parts.items():
+        found = [vars(difference) for difference in there.differences]
+        if not there.live:
+            found += [{"what": "the state", "expected": "running", "found": there.trouble or "no answer"}]
+        for fields in found:
+            run.note("drift", "found", target=target, **fields)
+        drifted += [target] if found else []
+    return drifted
 
 
 def keep_applied(run: Run, text: bytes) -> None:

@@ -1,8 +1,8 @@
-"""Deploy, and what it would do: make what runs be what manifest.yaml says."""
+"""Deploy: make what runs be what manifest.yaml says."""
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, artifacts, asking, checks, releases, settling
+from swiftdeploy_tasks import apply, asking, checks, releases, settling
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import (
     carry_out,
@@ -10,10 +10,8 @@ from swiftdeploy_tasks.change import (
     keep_applied,
     secrets_of,
     tell_target,
-    with_changed_secrets,
 )
 from swiftdeploy_tasks.errors import PreflightError
-from swiftdeploy_tasks.plan import plan
 from swiftdeploy_tasks.preflight import failure
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
@@ -37,7 +35,7 @@ def deploy(run: Run, *, again: bool) -> None:
         )
     job.secrets = secrets_of(release, {})
     settling.settle(run, job)
-    before = with_changed_secrets(apply.look(engine, run.settings), engine, release)
+    before = apply.compared(job, apply.look(engine, run.settings), release)
     tell_target(run, before, release, asked)
     running = before.release_of(before.traffic.leader)
     if running and running.mode != release.mode:
@@ -48,29 +46,3 @@ def deploy(run: Run, *, again: bool) -> None:
     releases.confirm(run.settings.releases, release)
     keep_applied(run, text)
     asking.record_scrape(run, asked, engine)
-
-
-def make_plan(run: Run) -> None:
-    """Print the steps that deploy would take, with no effect."""
-    asked, engine = read_manifest(run), engine_of(run)
-    job = job_of(run, asked, engine)
-    release = engine.release(asked)
-    before = with_changed_secrets(apply.look(engine, run.settings), engine, release)
-    wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
-    steps = plan(before, wanted)
-    for step in steps:
-        run.say(f"{step.action} {step.target}: {step.reason}")
-    if not steps:
-        run.say("nothing would change")
-    if steps and releases.was_rolled_back(run.settings.releases, release.id):
-        run.say("deploy refuses this release until --again is given: it was last removed by a rollback")
-    rendered = artifacts.render_root(
-        asked, folders=run.settings.template_folders, review=engine.review(asked), with_opa=job.with_opa
-    )
-    changes = artifacts.compare(run.settings.root, rendered)
-    run.screen.changes((change for change in changes if change.state != "unchanged"), diff=True)
-    run.document |= {
-        "files": [change.document() for change in changes],
-        "in_sync": not steps and all(change.state == "unchanged" for change in changes),
-        "steps": [{"action": s.action, "target": s.target, "reason": s.reason} for s in steps],
-    }

@@ -60,14 +60,18 @@ class Job:
     at_once: bool = False
 
 
-def render(job: Job, state: State, generation: str = "") -> dict[str, str]:
-    """Return the nginx files as they are applied for this state."""
+def render(job: Job, state: State, generation: str = "", *, foreseen: bool = False) -> dict[str, str]:
+    """Return the nginx files as they are applied for this state.
+
+    With `foreseen`, a slot that nothing runs in yet stands at the address that it would get.
+    """
     facts = job.engine.facts(job.manifest)
+    future = {s: job.engine.address(s, p.release) for s, p in state.slots.items() if foreseen and p.release}
     return artifacts.render_nginx(
         job.manifest,
         facts.site,
         folders=job.settings.template_folders,
-        addresses={slot: address for slot, address in facts.addresses.items() if slot in state.slots},
+        addresses=future | {s: address for s, address in facts.addresses.items() if s in state.slots},
         traffic=state.traffic,
         generation=generation,
     )

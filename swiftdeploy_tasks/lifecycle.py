@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke import Collection, Context, task
 
-from swiftdeploy_tasks import asking, deploying, going_back, promoting, verbs
+from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
@@ -55,10 +55,15 @@ def policy_check(c: Context, json: bool = False, wait: int = 0) -> None:
     asking.policy_check(current())
 
 
-@task(klass=RecordedTask, help=JSON, document={"in_sync": None, "steps": [], "files": []})
-def plan(c: Context, json: bool = False) -> None:
-    """Print what deploy would do, with no effect."""
-    deploying.make_plan(current())
+@task(
+    klass=RecordedTask,
+    has_no_effect=True,
+    help={"check": "Exit 9 when anything would change, 0 when nothing would."} | JSON,
+    document={"in_sync": None, "steps": [], "files": []},
+)
+def plan(c: Context, check: bool = False, json: bool = False) -> None:
+    """Print what deploy would do and why, with no effect."""
+    planning.show(current(), check=check)
 
 
 @task(

@@ -14,14 +14,17 @@ from pathlib import Path
 from swiftdeploy_tasks import files
 
 
-def remembered(folder: Path, made_of: Iterable[str], judge: Callable[[], str]) -> str:
-    """Return what `judge` says of `made_of`, from `folder` where it said so before; it raises to refuse."""
+def remembered(folder: Path, made_of: Iterable[str], judge: Callable[[], str], *, keep: bool = True) -> str:
+    """Return what `judge` says of `made_of`, from `folder` where it said so before; it raises to refuse.
+
+    Without `keep` nothing is written.
+    """
     place = folder / hashlib.sha256("\0".join(made_of).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     with suppress(OSError):
         if said := place.read_text(encoding="utf-8"):
             return said
     said = judge()
-    if folder.parent.is_dir():
+    if keep and folder.parent.is_dir():
         with suppress(OSError):
             files.make_folder(folder)
             beside = place.with_suffix(".new")

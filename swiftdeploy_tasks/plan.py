@@ -7,10 +7,20 @@ by planning again from what is seen, and an undo is nothing but a plan back. It 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
-from swiftdeploy_tasks.release import SLOTS, Placement, Proxy, Slot, State, Traffic, other
+from swiftdeploy_tasks.release import (
+    SLOTS,
+    Difference,
+    Placement,
+    Proxy,
+    Release,
+    Slot,
+    State,
+    Traffic,
+    other,
+)
 
 
 @dataclass(frozen=True)
@@ -37,13 +47,27 @@ class Step:
     then: State
     slot: Slot | None = None
 
+    def __str__(self) -> str:
+        return f"{self.target}: {DEEDS[self.action]}, because {self.reason}"
+
+
+DEEDS = {
+    "start": "starts",
+    "recreate": "is made anew",
+    "reload": "reloads",
+    "health": "is waited for",
+    "route": "changes the traffic",
+    "confirm": "is asked",
+    "hold": "is watched",
+    "drain": "drains",
+    "remove": "is removed",
+}
+
 
 def plan(observed: State, goal: Goal) -> tuple[Step, ...]:
     """Return the steps from `observed` to `goal`, in order; empty when there is nothing to do."""
     states = path(observed, goal)
-    return tuple(
-        step for now, then in pairwise(states) for step in _between(now, then, first=now is observed)
-    )
+    return tuple(step for now, then in pairwise(states) for step in _between(now, then, observed))
 
 
 def path(observed: State, goal: Goal) -> tuple[State, ...]:
@@ -67,10 +91,10 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
     shares = goal.shares if serving else (100,)
     backup = serving if serving and observed.slots[serving].healthy is not False else None
     for share in shares:
-        weights: dict[Slot, int] = {free: share}
         if serving and share < 100:
-            weights[serving] = 100 - share
-        states.append(State(goal.proxy, both, Traffic(weights, backup if share == 100 else None)))
+            states.append(State(goal.proxy, both, Traffic({free: share, serving: 100 - share})))
+        elif backup:
+            states.append(State(goal.proxy, both, Traffic({free: share}, backup)))
     states.append(State(goal.proxy, {free: candidate}, Traffic({free: 100})))
     return tuple(states)
 
@@ -99,17 +123,19 @@ def _serving(observed: State, confirmed: str) -> Slot | None:
 
 
 def _fits(there: Placement, wanted: Placement) -> bool:
-    same = there.release == wanted.release and there.spec == wanted.spec
+    same = there.release == wanted.release and there.spec == wanted.spec and not there.differences
     return same and there.live and there.healthy is not False
 
 
-def _between(now: State, then: State, *, first: bool) -> Iterator[Step]:
-    """Yield the steps between two neighbouring states of a path; `first` when `now` is what was observed."""
+def _between(now: State, then: State, observed: State) -> Iterator[Step]:
+    """Yield the steps between two neighbouring states of a path that begins with what was observed."""
+    first = now is observed
     for slot in _outdated(now, then):
         left = {s: p for s, p in now.slots.items() if s != slot}
         yield _drain(now, slot)
         now = replace(now, slots=left)
-        yield Step("remove", f"app-{slot}", "it has no traffic and is not wanted as it is", now, slot)
+        why = _fault(slot, observed) or "it has no traffic and is not wanted as it is"
+        yield Step("remove", f"app-{slot}", why, now, slot)
     if then.proxy and now.proxy != then.proxy:
         action, reason = _proxy_change(now.proxy, then.proxy)
         reachable = all(slot in now.slots for slot in then.traffic.weights)
@@ -118,37 +144,40 @@ def _between(now: State, then: State, *, first: bool) -> Iterator[Step]:
     for slot, placement in then.slots.items():
         if slot not in now.slots:
             now = replace(now, slots={**now.slots, slot: placement})
-            yield Step("start", f"app-{slot}", _start_reason(placement, then), now, slot)
+            yield Step("start", f"app-{slot}", _start_reason(placement, observed), now, slot)
+    leaving = [slot for slot in now.slots if slot not in then.slots]
     if now.traffic != then.traffic:
         yield from _reroute(now, then)
-    for slot in now.slots:
-        if slot not in then.slots:
-            if first and not now.traffic.of(slot):
-                yield _drain(then, slot)
-            yield Step("remove", f"app-{slot}", "another release serves in its place", then, slot)
+    elif leaving and then.proxy:
+        names = " and ".join(f"app-{slot}" for slot in leaving)
+        yield Step("route", "nginx", f"it is to forget {names}", State(then.proxy, then.slots, then.traffic))
+    for slot in leaving:
+        if first and not now.traffic.of(slot):
+            yield _drain(then, slot)
+        yield Step("remove", f"app-{slot}", "another release serves in its place", then, slot)
 
 
 def _reroute(now: State, then: State) -> Iterator[Step]:
     """Yield the switch of the traffic, and what is seen to before the next state."""
     for slot in then.traffic.weights:
         if not now.traffic.of(slot) and now.slots[slot].healthy is None:
-            yield Step("health", f"app-{slot}", "no traffic before it was healthy", now, slot)
+            yield Step("health", f"app-{slot}", "no slot gets traffic before it was healthy", now, slot)
     staying = {slot: there for slot, there in now.slots.items() if slot in then.slots}
     routed = State(then.proxy, staying, then.traffic)
-    yield Step("route", "nginx", f"traffic: {then.traffic}", routed)
+    yield Step("route", "nginx", f"it goes to {now.traffic}, and is to go to {then.traffic}", routed)
     for slot, share in then.traffic.weights.items():
         if share > now.traffic.of(slot):
             if share == 100:
-                yield Step("confirm", "public port", f"what answers there shall be app-{slot}", routed, slot)
+                yield Step("confirm", "public port", f"what answers there is to be app-{slot}", routed, slot)
             else:
-                yield Step("hold", f"app-{slot}", f"watched with {share} % of the traffic", routed, slot)
+                yield Step("hold", f"app-{slot}", f"it takes {share} % of the traffic", routed, slot)
     for slot in now.traffic.weights:
         if not then.traffic.of(slot):
             yield _drain(routed, slot)
 
 
 def _drain(state: State, slot: Slot) -> Step:
-    return Step("drain", f"app-{slot}", "requests on their way are answered", state, slot)
+    return Step("drain", f"app-{slot}", "requests on their way are answered first", state, slot)
 
 
 def _outdated(now: State, then: State) -> list[Slot]:
@@ -159,21 +188,58 @@ def _outdated(now: State, then: State) -> list[Slot]:
 def _proxy_change(there: Proxy | None, wanted: Proxy) -> tuple[str, str]:
     if there is None:
         return "start", "nginx does not run"
-    if not there.live:
-        return "recreate", "nginx is there and does not answer"
-    if there.spec != wanted.spec:
-        return "recreate", "its ports, image or container definition changed: open connections are cut"
+    if why := _unusable(there, wanted):
+        return "recreate", f"{why}; open connections are cut"
+    if not there.config:
+        return "reload", "the applied files are not those that it loaded"
     return "reload", "its configuration changed"
 
 
-def _start_reason(placement: Placement, then: State) -> str:
+def _unusable(there: Proxy, wanted: Proxy) -> str:
+    """Return why no reload can make the nginx that is there the wanted one, "" when it can."""
+    if there.trouble:
+        return f"it {there.trouble}"
+    if there.differences:
+        return f"it was changed: {_told(there.differences)}"
+    if not there.live:
+        return "it does not answer"
+    return "" if there.spec == wanted.spec else "its ports, image or container definition changed"
+
+
+def _start_reason(placement: Placement, observed: State) -> str:
     wanted = placement.release
     if wanted is None:
         return "it is wanted"
-    running = then.release_of(then.traffic.leader)
+    told = f"version {wanted.version} ({wanted.mode}) is wanted"
+    leader = observed.traffic.leader
+    same = [slot for slot in SLOTS if observed.release_of(slot) == wanted]
+    for slot in sorted(same, key=observed.traffic.of, reverse=True):
+        return f"{told}, and {_fault(slot, observed) or f'app-{slot} runs it in another form'}"
+    running = observed.release_of(leader)
     if running is None:
-        return f"version {wanted.version} ({wanted.mode}) is wanted and nothing runs"
-    if running.id == wanted.id:
-        return f"version {wanted.version} ({wanted.mode}) runs in another form, or is not healthy"
-    there = f"version {running.version} ({running.mode})"
-    return f"version {wanted.version} ({wanted.mode}) is wanted and {there} runs"
+        return f"{told} and " + (f"app-{leader}, which served, is gone" if leader else "nothing runs")
+    if (running.version, running.mode) != (wanted.version, wanted.mode):
+        return f"{told} and version {running.version} ({running.mode}) runs"
+    return f"{told}, and what runs under it has another {_changed(running, wanted)}"
+
+
+def _changed(running: Release, wanted: Release) -> str:
+    names = [field.name for field in fields(Release)]
+    changed = [name for name in names if getattr(running, name) != getattr(wanted, name)]
+    return ", ".join(name.replace("_", " ") for name in changed)
+
+
+def _fault(slot: Slot, observed: State) -> str:
+    """Return what is wrong with what stands in a slot, "" when nothing is."""
+    there = observed.slots[slot]
+    if there.trouble:
+        return f"app-{slot} {there.trouble}"
+    if there.differences:
+        return f"app-{slot} was changed: {_told(there.differences)}"
+    if not there.live:
+        return f"app-{slot} does not run"
+    return f"app-{slot} is not healthy" if there.healthy is False else ""
+
+
+def _told(differences: tuple[Difference, ...]) -> str:
+    return "; ".join(map(str, differences))

@@ -22,12 +22,12 @@ def read_manifest(run: Run) -> Manifest:
     """Return the manifest as this invocation read it first; raises ManifestError."""
     carried = run.invocation.carried
     if "manifest" not in carried:
-        carried["manifest"] = _read(run.settings)
+        carried["manifest"] = _read(run.settings, keep=not run.has_no_effect)
     found: Manifest = carried["manifest"]
     return found
 
 
-def _read(settings: Settings) -> Manifest:
+def _read(settings: Settings, *, keep: bool) -> Manifest:
     """Return the manifest; the same bytes under the same schema are not checked twice."""
     source, rules = manifest.read(settings.manifest), manifest.rules(settings.schema)
 
@@ -45,7 +45,8 @@ def _read(settings: Settings) -> Manifest:
     if source.problems:
         judge()
     versions = [version("swiftdeploy-tasks"), version("jsonschema")]
-    remembered(settings.checked, ["manifest", source.digest, json.dumps(rules), *versions], judge)
+    made_of = ["manifest", source.digest, json.dumps(rules), *versions]
+    remembered(settings.checked, made_of, judge, keep=keep)
     return manifest.build(source, rules)
 
 

@@ -51,8 +51,11 @@ _DOCUMENTS: dict[str, dict[str, Any]] = {}
 class Run:
     """One task's run: where it is, what it says, what it records, and the fields of its document."""
 
-    def __init__(self, task: str, places: Settings, document: dict[str, Any]) -> None:
+    def __init__(
+        self, task: str, places: Settings, document: dict[str, Any], *, has_no_effect: bool = False
+    ) -> None:
         self.task = task
+        self.has_no_effect = has_no_effect
         self.settings = places
         self.invocation = INVOCATION
         self.screen = screen.Screen(to_stderr=INVOCATION.json)
@@ -122,7 +125,8 @@ class RecordedTask(Task[Any]):
     """A task whose every run is recorded.
 
     `writes` takes the project's lock; `needs_history` stops before anything moves where the history cannot
-    be written; `document` gives the fields of `--json` that are there even when the task fails.
+    be written; `has_no_effect` leaves nothing but records behind; `document` gives the fields of `--json`
+    that are there even when the task fails.
     """
 
     def __init__(
@@ -131,6 +135,7 @@ class RecordedTask(Task[Any]):
         *args: Any,
         writes: bool = False,
         needs_history: bool = False,
+        has_no_effect: bool = False,
         document: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -138,6 +143,7 @@ class RecordedTask(Task[Any]):
         super().__init__(body, *args, **kwargs)
         self.writes = writes
         self.needs_history = needs_history
+        self.has_no_effect = has_no_effect
         self.document = document or {}
         _DOCUMENTS[self.verb] = self.document
 
@@ -161,7 +167,7 @@ class RecordedTask(Task[Any]):
         except SwiftDeployError as error:
             self._tell({"engine": None, **self.document}, error)
             raise Exit(code=error.exit_code) from None
-        run = Run(self.verb, places, dict(self.document))
+        run = Run(self.verb, places, dict(self.document), has_no_effect=self.has_no_effect)
         _RUNS.append(run)
         try:
             self._start(run, dry=bool(context.config.run.dry))

@@ -114,8 +114,23 @@ class Traffic:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """Something about what runs that is not as it was started."""
+
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.found} instead of {self.expected}"
+
+
+@dataclass(frozen=True)
 class Placement:
-    """A release in a slot. `spec` digests how it is run; `address` is host:port as nginx reaches it."""
+    """A release in a slot. `spec` digests how it is run; `address` is host:port as nginx reaches it.
+
+    `trouble` says why it is not `live`, and `differences` what was changed about it since it was started.
+    """
 
     release: Release | None
     spec: str
@@ -123,15 +138,22 @@ class Placement:
     healthy: bool | None = None
     address: str = ""
     since: float | None = None
+    trouble: str = ""
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """The running nginx: `spec` digests how it is run, `config` what it has loaded ("" when not known)."""
+    """The running nginx: `spec` digests how it is run, `config` what it has loaded ("" when not known).
+
+    `trouble` and `differences` are as those of a Placement.
+    """
 
     spec: str
     config: str
     live: bool = True
+    trouble: str = ""
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _LONGEST = 400
 _MOST_ROWS = 8
 _COLOURS = {"pass": "green", "fail": "bold red", "warn": "yellow", "head": "bold", "dim": "dim", "": ""}
+_WRITTEN = {
+    "created": "written, because there is none",
+    "updated": "written anew, because what it is made from changed",
+    "mended": "written anew, because it was edited by hand",
+}
 _MARKS = {True: ("pass", "pass"), False: ("FAIL", "fail"), None: ("----", "dim")}
 
 
@@ -94,6 +99,13 @@ class Screen:
             if diff and change.state == "mended":
                 for line in change.diff.splitlines():
                     _print(self.stream, f"    {line}", "dim")
+
+    def diffs(self, changes: Iterable[FileChange]) -> None:
+        """Print how each file would change, line by line."""
+        for change in changes:
+            _print(self.stream, f"  {change.path.name}: is {_WRITTEN[change.state]}", "head")
+            for line in change.diff.splitlines():
+                _print(self.stream, f"    {line}", {"+": "pass", "-": "fail"}.get(line[:1], "dim"))
 
 
 def error(verb: str, problem: SwiftDeployError) -> None:

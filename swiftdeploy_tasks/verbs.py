@@ -74,7 +74,10 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
             "make the folder writable",
         ) from None
     run.screen.changes(changes, diff=True)
-    if any(change.state == "mended" for change in changes):
+    mended = [change.path.name for change in changes if change.state == "mended"]
+    for name in mended:
+        run.note("drift", "mended", target=name, what="the content", found="edited by hand")
+    if mended:
         run.say(f"what had been edited by hand was kept in {aside}")
     return changes
 

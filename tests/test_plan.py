@@ -124,7 +124,7 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
     "a leftover beside what is wanted is removed": (
         standing(occupied(OLD), occupied(THIRD), shares=(100, 0)),
         wanted(OLD),
-        ["remove app-green"],
+        ["route: blue 100", "remove app-green"],
     ),
     "a slot that was not made by us makes room": (
         standing(occupied(OLD), Placement(None, ""), shares=(100, 0)),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.plan import Goal, Step, plan
-from swiftdeploy_tasks.release import SLOTS, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.release import SLOTS, Difference, Placement, Proxy, Release, Slot, State, Traffic
 from tests.plan_states import (
     HUNG,
     NEW,
@@ -26,16 +26,26 @@ from tests.plan_states import (
     wanted,
 )
 
+CHANGED = Difference("the memory", "256 MiB", "512 MiB")
+
 
 @dataclass
 class World:
+    """What there is; `known` are the slots that nginx was told of last."""
+
     proxy: Proxy | None
     slots: dict[Slot, Placement] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
+    known: frozenset[Slot] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.known = frozenset(self.slots)
 
     def seen(self) -> State:
         if self.proxy and self.proxy.live:
-            return State(self.proxy, dict(self.slots), self.traffic)
+            up_to_date = self.known == self.slots.keys()
+            proxy = self.proxy if up_to_date else replace(self.proxy, config="")
+            return State(proxy, dict(self.slots), self.traffic)
         unknown = {slot: replace(there, healthy=None) for slot, there in self.slots.items()}
         return State(self.proxy, unknown, Traffic())
 
@@ -52,6 +62,7 @@ class World:
             )
             assert (step.action == "start") == (self.proxy is None), "start is for an nginx that is not there"
             self.proxy, self.traffic = then.proxy, then.traffic
+            self.known = frozenset(then.slots)
         elif step.action == "start":
             assert slot and slot not in self.slots, "the slot is taken"
             self.slots[slot] = replace(then.slots[slot], live=True, healthy=False)
@@ -111,7 +122,8 @@ def converge(world: World, goal: Goal) -> None:
     told_by_nginx = world.proxy is not None and world.proxy.live
     follow(world, goal)
     if not told_by_nginx:
-        converge(world, goal)
+        follow(world, goal)
+    assert_reached(world, goal)
 
 
 def damage(world: World, kind: str) -> None:
@@ -119,22 +131,27 @@ def damage(world: World, kind: str) -> None:
         world.proxy, world.traffic = None, Traffic()
     if kind == "nginx does not answer" and world.proxy:
         world.proxy, world.traffic = replace(world.proxy, config="", live=False), Traffic()
+    if kind == "nginx was changed" and world.proxy:
+        world.proxy = replace(world.proxy, differences=(CHANGED,))
     for slot in SLOTS:
         if slot in world.slots and kind == f"{slot} died":
             world.slots[slot] = replace(world.slots[slot], live=False, healthy=False)
+        if slot in world.slots and kind == f"{slot} was changed":
+            world.slots[slot] = replace(world.slots[slot], differences=(CHANGED,))
         if slot in world.slots and kind == f"{slot} is sick":
             world.slots[slot] = replace(world.slots[slot], healthy=False)
         if kind == f"{slot} is gone":
             world.slots.pop(slot, None)
 
 
-DAMAGES = ["none", "nginx is gone", "nginx does not answer"] + [
-    f"{slot} {what}" for slot in SLOTS for what in ("died", "is sick", "is gone")
+DAMAGES = ["none", "nginx is gone", "nginx does not answer", "nginx was changed"] + [
+    f"{slot} {what}" for slot in SLOTS for what in ("died", "is sick", "was changed", "is gone")
 ]
 
 
 def assert_reached(world: World, goal: Goal) -> None:
     (slot,) = world.slots
+    assert world.known == {slot}, "nginx still knows a slot that is gone"
     there = world.slots[slot]
     assert (there.release, there.spec, there.live) == (goal.placement.release, goal.placement.spec, True)
     assert (world.proxy, world.traffic) == (goal.proxy, Traffic({slot: 100}))

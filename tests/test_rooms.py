@@ -21,10 +21,10 @@ ORDER = """
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local
     engines.docker_client engines.docker_compose engines.docker_places engines.docker_images
-    engines.docker_nginx engines.docker engines.choice
+    engines.docker_form engines.docker_nginx engines.docker engines.choice
     host chain history
     releases watch admission checks job traffic apply
-    lock screen recording project asking settling change verbs deploying promoting going_back
+    lock screen recording project asking settling change verbs planning deploying promoting going_back
     lifecycle program dev __init__
 """
 ROOMS = ORDER.split()
@@ -35,7 +35,13 @@ APART = {"gate", "engines", "host", "history"}
 # Where each outside library comes in.
 DOORS = {
     "invoke": {"recording", "lifecycle", "program", "dev"},
-    "docker": {"engines.docker_client", "engines.docker_places", "engines.docker_images", "engines.docker"},
+    "docker": {
+        "engines.docker_client",
+        "engines.docker_places",
+        "engines.docker_images",
+        "engines.docker_form",
+        "engines.docker",
+    },
     "requests": {"probe", "gate.opa", "engines.docker_client"},
     "regopy": {"gate.embedded"},
     "jsonschema": {"manifest_check"},

@@ -17,6 +17,7 @@ from swiftdeploy_tasks import artifacts, files
 from swiftdeploy_tasks.engines import (
     docker_client,
     docker_compose,
+    docker_form,
     docker_images,
     docker_nginx,
     docker_places,
@@ -29,6 +30,7 @@ from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
     SLOTS,
+    Difference,
     Placement,
     Proxy,
     Release,
@@ -144,6 +146,14 @@ class DockerEngine:
         site = dataclasses.replace(artifacts.CONTAINER_SITE, inline=True)
         return site, f"app-blue:{manifest.services.port}"
 
+    def to_obtain(self, manifest: Manifest) -> Mapping[str, str]:
+        """See `Engine.to_obtain`."""
+        image = manifest.services.image
+        built = docker_images.is_stale(manifest, self.root)
+        due = {image: "its context changed, or it is not here"} if built else {}
+        pulled = (name for name in (image, manifest.nginx.image) if not docker_images.identity(name))
+        return dict.fromkeys(pulled, "it is not here") | due
+
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.obtain`."""
         if manifest.services.build:
@@ -189,11 +199,36 @@ class DockerEngine:
                     release=release,
                     spec=one.labels.get("swiftdeploy.spec", ""),
                     live=_runs(one),
-                    address=f"app-{slot}:{release.port}" if release else "",
+                    trouble=_trouble(one),
+                    address=self.address(slot, release) if release else "",
                     since=_since(one),
                 )
         nginx = found.get("nginx")
-        return State(Proxy(_form(nginx.labels), "") if nginx else None, slots)
+        proxy = Proxy(_form(nginx.labels), "", trouble=_trouble(nginx)) if nginx else None
+        return State(proxy, slots)
+
+    def address(self, slot: Slot, release: Release) -> str:
+        """See `Engine.address`."""
+        return f"app-{slot}:{release.port}"
+
+    def differences(self, part: str, compose: str) -> tuple[Difference, ...]:
+        """See `Engine.differences`."""
+        one = self._part(part)
+        document = artifacts.parse_compose(compose)
+        if one is None or part not in document["services"]:
+            return ()
+        image = docker_images.description(document["services"][part]["image"])
+        if image is None:
+            return (
+                Difference("the image", document["services"][part]["image"], "not on this host any more"),
+            )
+        return docker_form.differences(document, part, one.attrs, image)
+
+    def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[str, ...]:
+        """See `Engine.missing`."""
+        networks = [manifest.network.name, *([f"{manifest.name}-opa"] if with_opa else [])]
+        wanted = [*(("network", name) for name in networks), ("volume", manifest.services.log_volume)]
+        return tuple(f"{kind} {name}" for kind, name in wanted if not docker_places.is_there(kind, name))
 
     def operator_port(self) -> int:
         """See `Engine.operator_port`."""
@@ -279,10 +314,25 @@ class DockerEngine:
         """See `Engine.opa_spec`."""
         return artifacts.spec_of(compose, "opa")
 
+    def has_opa(self) -> bool:
+        """See `Engine.has_opa`."""
+        return self._part("opa") is not None
+
+    def opa_fault(self, spec: str, compose: str) -> str:
+        """See `Engine.opa_fault`."""
+        there = self._part("opa")
+        if there is None:
+            return "OPA does not run"
+        if not _runs(there):
+            return f"it {_trouble(there)}"
+        if there.labels.get("swiftdeploy.spec") != spec:
+            return "its port, image or container definition changed"
+        return "; ".join(map(str, self.differences("opa", compose)))
+
     def start_opa(self, manifest: Manifest, spec: str, say: Say) -> bool:
         """See `Engine.start_opa`."""
         there = self._part("opa")
-        if there and _runs(there) and there.labels.get("swiftdeploy.spec") == spec:
+        if there and not self.opa_fault(spec, self._compose_file.read_text(encoding="utf-8")):
             return False
         self._remove("opa")
         say("starting OPA")
@@ -370,6 +420,19 @@ def _form(labels: Mapping[str, str]) -> str:
 def _runs(one: Container) -> bool:
     state = one.attrs["State"]
     return bool(state["Running"]) and not state["Paused"] and not state["Restarting"]
+
+
+def _trouble(one: Container) -> str:
+    state = one.attrs["State"]
+    if _runs(one):
+        return ""
+    if state["Paused"]:
+        return "is paused"
+    if state["Restarting"]:
+        return f"is started again and again (it ended with {state['ExitCode']})"
+    if state["Status"] == "created":
+        return "was never started"
+    return f"has stopped (it ended with {state['ExitCode']})"
 
 
 def _since(one: Container) -> float | None:

@@ -31,6 +31,12 @@ def identity(name: str) -> str:
     return str(found.id) if found else ""
 
 
+def description(name: str) -> Mapping[str, Any] | None:
+    """Return what the engine knows of the image, None when it is not here."""
+    found = _find(name)
+    return None if found is None else dict(found.attrs)
+
+
 def pull(name: str, say: Say) -> None:
     """Pull the image unless it is here; raises ImageError with the registry's words."""
     if _find(name):

@@ -68,6 +68,18 @@ def refuse_strangers(wanted: list[tuple[str, str]], home: str) -> None:
         docker_client.refuse_stranger(kind, name, labels_of(found), home)
 
 
+def is_there(kind: str, name: str) -> bool:
+    """Return whether there is a `network` or a `volume` of this name."""
+    from docker.errors import NotFound
+
+    with translated(f"the {kind} {name} cannot be looked up"):
+        try:
+            getattr(client(), f"{kind}s").get(name)
+        except NotFound:
+            return False
+    return True
+
+
 def gateways(network: str) -> tuple[str, ...]:
     """Return the IPv4 gateways of the network: where a request from this host arrives from."""
     from docker.errors import NotFound

@@ -26,6 +26,7 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
     SLOTS,
+    Difference,
     Placement,
     Proxy,
     Release,
@@ -172,11 +173,32 @@ class LocalEngine:
                     release=from_label(one.environment.get(local_processes.RELEASE, "")),
                     spec=_form(one.environment.get(local_processes.PROJECT, "")),
                     live=one.runs,
+                    trouble="" if one.runs else "was stopped by a signal",
                     address=f"{HOST}:{port}" if port else "",
                     since=one.process.create_time(),
                 )
         master = local_nginx.master(self._nginx)
         return State(Proxy(local_nginx.facts(master)[0], "") if master else None, slots)
+
+    def address(self, slot: Slot, release: Release) -> str:
+        """See `Engine.address`: the port is a free one, found when the process starts."""
+        return f"{HOST}:PORT"
+
+    def differences(self, part: str, compose: str) -> tuple[Difference, ...]:
+        """See `Engine.differences`: what can change about a process is the copy that it runs from."""
+        placed = {f"app-{slot}": there.release for slot, there in self.observe().slots.items()}
+        release = placed.get(part)
+        if release is None or self.has(release):
+            return ()
+        return (Difference("the copy of the source", "as it was made", "changed or gone"),)
+
+    def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[str, ...]:
+        """See `Engine.missing`: nothing is shared between processes."""
+        return ()
+
+    def to_obtain(self, manifest: Manifest) -> Mapping[str, str]:
+        """See `Engine.to_obtain`."""
+        return {}
 
     def operator_port(self) -> int:
         """See `Engine.operator_port`."""
@@ -268,7 +290,7 @@ class LocalEngine:
 
     def has(self, release: Release) -> bool:
         """See `Engine.has`."""
-        return self._copy(release).is_dir()
+        return local_source.is_intact(self._copy(release))
 
     def is_alive(self, slot: Slot) -> bool:
         """See `Engine.is_alive`."""
@@ -294,12 +316,24 @@ class LocalEngine:
         """See `Engine.opa_spec`."""
         return f"port-{manifest.opa.port}"
 
+    def has_opa(self) -> bool:
+        """See `Engine.has_opa`."""
+        return bool(self._of_part("opa"))
+
+    def opa_fault(self, spec: str, compose: str) -> str:
+        """See `Engine.opa_fault`."""
+        there = self._of_part("opa")
+        if not any(one.runs for one in there):
+            return "it was stopped by a signal" if there else "OPA does not run"
+        if not any(one.environment.get(local_processes.SPEC) == spec for one in there):
+            return "its port changed"
+        return ""
+
     def start_opa(self, manifest: Manifest, spec: str, say: Say) -> bool:
         """See `Engine.start_opa`."""
-        there = self._of_part("opa")
-        if any(one.runs and one.environment.get(local_processes.SPEC) == spec for one in there):
+        if not self.opa_fault(spec, ""):
             return False
-        local_processes.end(there)
+        local_processes.end(self._of_part("opa"))
         address = f"{HOST}:{manifest.opa.port}"
         say(f"starting opa on {address}")
         local_processes.start(

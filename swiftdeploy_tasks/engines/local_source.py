@@ -6,12 +6,14 @@ A local release keeps a copy, so that going back runs what ran before and not wh
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from swiftdeploy_tasks import files
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest import Manifest
 
@@ -61,22 +63,29 @@ def digest(path: Path | None) -> str:
 
 def _digest(path: Path | None) -> str:
     total = hashlib.sha256()
-    for name, file in sorted(_content(path)) if path else ():
-        total.update(f"{name}\0".encode("utf-8", "surrogateescape"))
-        if file.is_symlink():
-            total.update(b"link " + os.fsencode(file.readlink()))
-        else:
-            total.update(b"x " if os.access(file, os.X_OK) else b"- ")
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+    for name, kind in sorted(_digests(path).items()) if path else ():
+        total.update(f"{name}\0{kind}\0".encode("utf-8", "surrogateescape"))
     return f"sha256:{total.hexdigest()}"
 
 
-def copy(path: Path | None, folder: Path, *, expected: str, name: str) -> None:
-    """Copy the source to `folder`/`name`, whole or not at all; `expected` is its digest.
+def _digests(path: Path) -> dict[str, str]:
+    """Return what each file is, by its name: a link and where to, or executable or not and its digest."""
+    return {name: _kind(file) for name, file in _content(path)}
 
-    Raises PreflightError when it changes meanwhile.
+
+def _kind(file: Path) -> str:
+    if file.is_symlink():
+        return f"link {file.readlink()}"
+    mode = "x" if os.access(file, os.X_OK) else "-"
+    return f"{mode} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+
+
+def copy(path: Path | None, folder: Path, *, expected: str, name: str) -> None:
+    """Have a copy of the source at `folder`/`name`, whole or not at all; `expected` is its digest.
+
+    A copy that was changed since is made anew. Raises PreflightError when the source changes meanwhile.
     """
-    if folder.is_dir():
+    if is_intact(folder):
         return
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copy-"))
@@ -89,10 +98,28 @@ def copy(path: Path | None, folder: Path, *, expected: str, name: str) -> None:
             shutil.copy2(path, target)
         if digest(target if path else None) != expected:
             raise PreflightError("the source changed while it was copied", "invoke deploy")
-        beside.rename(folder)
+        files.replace(_seal(folder), json.dumps(_digests(beside)), mode=0o600)
+        if not folder.is_dir():
+            beside.rename(folder)
+            return
+        shutil.copytree(beside, folder, symlinks=True, dirs_exist_ok=True)
+        shutil.rmtree(beside)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def is_intact(folder: Path) -> bool:
+    """Return whether every file of a copy is as it was made; what its process wrote beside them may stay."""
+    try:
+        made: dict[str, str] = json.loads(_seal(folder).read_bytes())
+        return folder.is_dir() and made.items() <= _digests(folder).items()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _seal(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.digest")
 
 
 def _content(path: Path) -> Iterator[tuple[str, Path]]:

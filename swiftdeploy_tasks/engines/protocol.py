@@ -13,7 +13,7 @@ from typing import Protocol
 
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
-from swiftdeploy_tasks.release import Release, Site, Slot, State
+from swiftdeploy_tasks.release import Difference, Release, Site, Slot, State
 
 Say = Callable[[str], None]
 
@@ -72,6 +72,10 @@ class Engine(Protocol):
         """Return the site of the files for review, and how nginx there reaches the app."""
         ...
 
+    def to_obtain(self, manifest: Manifest) -> Mapping[str, str]:
+        """Return what `obtain` would build or pull, by image, and why."""
+        ...
+
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """Build and pull what is missing; raises ImageError."""
         ...
@@ -94,6 +98,21 @@ class Engine(Protocol):
 
     def observe(self) -> State:
         """Return nginx and the slots as the engine sees them: no traffic and no health in it."""
+        ...
+
+    def address(self, slot: Slot, release: Release) -> str:
+        """Return how nginx will reach the release in a slot that it does not run in yet."""
+        ...
+
+    def differences(self, part: str, compose: str) -> tuple[Difference, ...]:
+        """Return what was changed about `nginx`, `opa` or `app-<slot>` since it was started.
+
+        `compose` is the applied compose file as it should be, with that part in it.
+        """
+        ...
+
+    def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[str, ...]:
+        """Return what `prepare` and `prepare_opa` would make, each as its kind and name."""
         ...
 
     def operator_port(self) -> int:
@@ -159,6 +178,14 @@ class Engine(Protocol):
 
     def opa_spec(self, manifest: Manifest, compose: str) -> str:
         """Return the digest of how OPA is to be run."""
+        ...
+
+    def has_opa(self) -> bool:
+        """Return whether an OPA of ours is there, running or not."""
+        ...
+
+    def opa_fault(self, spec: str, compose: str) -> str:
+        """Return why OPA has to be started anew, "" when it runs in this form."""
         ...
 
     def start_opa(self, manifest: Manifest, spec: str, say: Say) -> bool:

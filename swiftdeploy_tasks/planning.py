@@ -1,0 +1,154 @@
+"""What would deploy do, and why? Looks at everything, and has no effect.
+
+Stands apart from `plan`, which is pure and knows nginx and the slots alone: here is what stands around them
+(images, networks, OPA and its policies, the files on disk), in the order in which deploy sees to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from swiftdeploy_tasks import admission, apply, artifacts, releases
+from swiftdeploy_tasks.artifacts import FileChange
+from swiftdeploy_tasks.change import job_of
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import GateUnavailable, WouldChange
+from swiftdeploy_tasks.job import Job, compose, render
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.plan import DEEDS, Goal, Step, plan
+from swiftdeploy_tasks.probe import Generation, generation
+from swiftdeploy_tasks.project import engine_of, read_manifest
+from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.release import State
+
+MENDS = {"build": "is built", "pull": "is pulled", "make": "is made", "publish": "are published"}
+
+
+@dataclass(frozen=True)
+class Mend:
+    """One thing around nginx and the slots that deploy sees to, and why."""
+
+    action: str
+    target: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: {(DEEDS | MENDS)[self.action]}, because {self.reason}"
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What deploy would do: files at the root, what is around, the steps, the applied files."""
+
+    root: tuple[FileChange, ...]
+    mends: tuple[Mend, ...]
+    steps: tuple[Step, ...]
+    applied: tuple[FileChange, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """How many things would change."""
+        return sum(len(part) for part in (self.root, self.mends, self.steps, self.applied))
+
+    def document(self) -> list[dict[str, str]]:
+        """The form of CONTRACTS' `steps`."""
+        rows: tuple[Mend | Step, ...] = (*self.mends, *self.steps)
+        return [{"action": row.action, "target": row.target, "reason": row.reason} for row in rows]
+
+
+def show(run: Run, *, check: bool) -> None:
+    """Print what deploy would do; with `check`, raises WouldChange when that is anything."""
+    found = prospect(run)
+    run.screen.diffs(found.root)
+    for row in (*found.mends, *found.steps):
+        run.say(str(row))
+    run.screen.diffs(found.applied)
+    for note in found.notes:
+        run.screen.line(f"  {note}", "warn")
+    run.document |= {
+        "in_sync": found.changes == 0,
+        "steps": found.document(),
+        "files": [change.document() for change in (*found.root, *found.applied)],
+    }
+    if found.changes == 0:
+        run.say("nothing would change")
+    elif check:
+        things = "thing" if found.changes == 1 else "things"
+        raise WouldChange(f"{found.changes} {things} would change", "invoke deploy")
+
+
+def prospect(run: Run) -> Prospect:
+    """Return what deploy would do now."""
+    asked, engine = read_manifest(run), engine_of(run)
+    job = job_of(run, asked, engine)
+    release = engine.release(asked)
+    before = apply.compared(job, apply.look(engine, run.settings), release)
+    wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
+    steps = plan(before, wanted)
+    notes = []
+    if steps and releases.was_rolled_back(run.settings.releases, release.id):
+        notes.append("deploy refuses this release until --again is given: it was last removed by a rollback")
+    policies: tuple[Mend, ...] = ()
+    try:
+        policies = tuple(_policies(job, before))
+    except GateUnavailable as error:
+        notes.append(f"deploy would be refused: {error.message}")
+    mends = (*_images(engine, asked), *_places(job), *policies)
+    applied = _applied_files(job, before, wanted, steps)
+    return Prospect(_root_files(run, job), mends, steps, applied, tuple(notes))
+
+
+def _images(engine: Engine, asked: Manifest) -> Iterator[Mend]:
+    for image, reason in engine.to_obtain(asked).items():
+        is_built = image == asked.services.image and asked.services.build is not None
+        yield Mend("build" if is_built else "pull", image, reason)
+
+
+def _places(job: Job) -> Iterator[Mend]:
+    for name in job.engine.missing(job.manifest, with_opa=job.with_opa):
+        yield Mend("make", name, "there is none")
+
+
+def _policies(job: Job, seen: State) -> Iterator[Mend]:
+    rules = admission.bundle(job.settings, job.manifest)
+    if stale := admission.unpublished(job.settings, rules):
+        yield Mend("publish", "the policies", stale)
+    there = job.engine.has_opa()
+    if not job.with_opa:
+        if there:
+            yield Mend("remove", "opa", "the embedded engine is asked instead")
+        return
+    text = compose(job, seen)
+    fault = job.engine.opa_fault(job.engine.opa_spec(job.manifest, text), text)
+    if fault:
+        yield Mend("recreate" if there else "start", "opa", fault)
+    elif not stale and (other := admission.other_revision(rules, job.manifest.opa.port)):
+        yield Mend("recreate", "opa", other)
+
+
+def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
+    rendered = artifacts.render_root(
+        job.manifest,
+        folders=run.settings.template_folders,
+        review=job.engine.review(job.manifest),
+        with_opa=job.with_opa,
+    )
+    return _changed(artifacts.compare(run.settings.root, rendered))
+
+
+def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
+    """Return how the applied files would differ once the steps are done."""
+    last = steps[-1].then if steps else before
+    loaded = generation(job.engine.operator_port())
+    asked = Generation(last.traffic, wanted.proxy.config, "next")
+    if loaded and replace(loaded, id="next") == asked:
+        asked = loaded
+    rendered: Mapping[str, str] = render(job, last, asked.text, foreseen=True)
+    files = artifacts.compare(job.settings.nginx_folder, rendered)
+    return _changed((*files, *artifacts.compare(job.settings.state, {"compose.yml": compose(job, last)})))
+
+
+def _changed(changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+    return tuple(change for change in changes if change.state != "unchanged")

@@ -1,0 +1,113 @@
+"""Drift on a real stack: each case is a folder whose `case.yaml` damages it and says what has to be told.
+
+`damage` is run by a shell with NAME, ROOT, STATE, SLOT (which serves), OTHER and PID (of the app, on local)
+set; `found` are the targets that `plan` has to name, each with what it says about them; `environment` is what
+the verbs get. After one `deploy` nothing is left to change.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import PARTS
+from tests.e2e.project import Project, free_ports, make, used
+from tests.lab import require
+
+CASES = Path(__file__).parent
+NAMES = sorted(path.parent.name for path in CASES.glob("*/case.yaml"))
+READ = {name: yaml.safe_load((CASES / name / "case.yaml").read_text()) for name in NAMES}
+TABLE = [(engine, name) for engine in PARTS for name in NAMES if engine in READ[name]["engines"]]
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Project]]:
+    """One project an engine that serves, which every case damages and mends."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def on(engine: str) -> Project:
+            require(PARTS[engine])
+            env = {"TOKEN": {"from_env": "DRIFT_TOKEN"}}
+            project = make(tmp_path_factory.mktemp("drift"), engine, services__env=env)
+            project.environment["DRIFT_TOKEN"] = "the first"
+            stack.enter_context(contextmanager(used)(project)).deploy()
+            return project
+
+        yield on
+
+
+def serving(project: Project) -> str:
+    slots = project.run("status", "--json").ok().document()["slots"]
+    found: str = next(slot for slot, there in slots.items() if there and there["weight"] == 100)
+    return found
+
+
+def damage(project: Project, script: str) -> None:
+    slot = serving(project)
+    variables = {
+        "NAME": project.name,
+        "ROOT": str(project.root),
+        "STATE": str(project.state),
+        "SLOT": slot,
+        "OTHER": "green" if slot == "blue" else "blue",
+        "PID": str(project.processes().get(f"app-{slot}", "")),
+        "NGINX": str(project.processes().get("nginx", "")),
+        "OPERATOR": str(project.operator_port),
+        "OPEN": str(free_ports(1)[0]),
+        "IMAGE": str(project.manifest["nginx"]["image"]),
+    }
+    environment = {**os.environ, **project.environment, **variables}
+    words = ["sh", "-euc", script]
+    done = subprocess.run(
+        words, env=environment, cwd=project.root, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def told(document: dict[str, Any]) -> dict[str, str]:
+    """What plan says about each target, a file by its name."""
+    about: dict[str, str] = {}
+    rows = [(step["target"], step["reason"]) for step in document["steps"]]
+    rows += [(Path(file["path"]).name, f"{file['state']} {file['diff']}") for file in document["files"]]
+    for target, words in rows:
+        about[target] = f"{about.get(target, '')} {words}"
+    return about
+
+
+@pytest.mark.parametrize(("engine", "name"), TABLE)
+def test_it_is_found_named_and_mended(stacks: Callable[[str], Project], engine: str, name: str) -> None:
+    stack, case = stacks(engine), READ[name]
+    slot = serving(stack)
+    damage(stack, case["damage"])
+    given: dict[str, Any] = case.get("environment", {})
+
+    planned = stack.run("plan", "--check", "--json", **given)
+    assert planned.code == 9, planned.said
+    about = told(planned.document())
+    names = {"SLOT": slot, "OTHER": "green" if slot == "blue" else "blue", "NAME": stack.name}
+    for target, words in case["found"].items():
+        wanted = Template(words).substitute(names)
+        assert wanted in about.get(Template(target).substitute(names), ""), json.dumps(about, indent=1)
+
+    stack.deploy(**given)
+    stack.run("plan", "--check", **given).ok()
+    assert stack.get().status == 200
+    assert len([part for part in stack.running() if part.startswith("app-")]) == 1
+    stack.environment.update(given)
+
+
+@pytest.mark.parametrize("engine", PARTS)
+def test_nothing_is_found_where_nothing_was_touched(stacks: Callable[[str], Project], engine: str) -> None:
+    for _ in range(5):
+        stacks(engine).run("plan", "--check").ok()
