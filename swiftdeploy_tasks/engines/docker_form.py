@@ -45,8 +45,8 @@ def _wanted(compose: Form, service: str, image: Form) -> dict[str, Any]:
         "the command": _words(own.get("command") or (None if entrypoint else defaults.get("Cmd"))),
         "the user": str(own.get("user") or defaults.get("User") or ""),
         "privileged": bool(own.get("privileged")),
-        "the added capabilities": sorted(own.get("cap_add") or ()),
-        "the dropped capabilities": sorted(own.get("cap_drop") or ()),
+        "the added capabilities": _capabilities(own.get("cap_add")),
+        "the dropped capabilities": _capabilities(own.get("cap_drop")),
         "the security options": sorted(own.get("security_opt") or ()),
         "the read-only root": bool(own.get("read_only")),
         "the limit of processes": int(own.get("pids_limit") or 0),
@@ -73,8 +73,8 @@ def _found(container: Form, image: Form) -> dict[str, Any]:
         "the command": _words(config.get("Cmd")),
         "the user": config.get("User") or "",
         "privileged": bool(host.get("Privileged")),
-        "the added capabilities": sorted(host.get("CapAdd") or ()),
-        "the dropped capabilities": sorted(host.get("CapDrop") or ()),
+        "the added capabilities": _capabilities(host.get("CapAdd")),
+        "the dropped capabilities": _capabilities(host.get("CapDrop")),
         "the security options": sorted(host.get("SecurityOpt") or ()),
         "the read-only root": bool(host.get("ReadonlyRootfs")),
         "the limit of processes": int(host.get("PidsLimit") or 0),
@@ -126,6 +126,10 @@ def _words(command: Any) -> Any:
         if isinstance(command, str)
         else [str(word).replace("$$", "$") for word in command or ()]
     )
+
+
+def _capabilities(names: Any) -> list[str]:
+    return sorted(str(name).upper().removeprefix("CAP_") for name in names or ())
 
 
 def _ports(ports: Any) -> Any:
