@@ -30,6 +30,14 @@ def bench(c: Context, rounds: int = 15, questions: int = 1000) -> None:
     main(rounds=rounds, questions=questions)
 
 
+@task(help={"engine": "docker or local; both without it.", "rounds": "How often each process is run."})
+def bench_plan(c: Context, engine: str = "", rounds: int = 15) -> None:
+    """Measure plan on a stack that runs, and what asking the engine takes of it."""
+    from bench.planning import ENGINES, main
+
+    main([engine] if engine else ENGINES, rounds=rounds)
+
+
 @task(
     help={
         "engine": "docker or local; both without it.",
@@ -44,4 +52,4 @@ def bench_rollover(c: Context, engine: str = "", size: str = "usual", rate: int 
     main([engine] if engine else ENGINES, size=size, rate=rate)
 
 
-ns = Collection("dev", lint, bench, bench_rollover)
+ns = Collection("dev", lint, bench, bench_plan, bench_rollover)

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from bench import planning
 from bench.foundation import main
 from tests.lab import require
 
@@ -35,6 +36,17 @@ def test_the_benchmark_prints_a_row_for_everything_it_measures(capsys: pytest.Ca
         measured = [row for row in printed[name] if re.search(r"  \d+", row)]
         assert [_name(row) for row in measured] == rows
         assert all(re.search("<.*hold", row, re.IGNORECASE) for row in measured if _is_bounded(row))
+
+
+def test_the_cost_of_a_plan_is_printed_for_the_engine_that_was_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    require("nginx")
+    planning.main(["local"], rounds=1)
+    _, table = capsys.readouterr().out.split("\n\n")
+    head, *rows = table.splitlines()
+    assert (_name(head), [_name(row) for row in rows]) == ("local", ["floor", "plan, nothing to change"])
+    assert re.search(r"<= 2.5 floors .*hold", rows[1], re.IGNORECASE)
 
 
 def test_without_opa_the_server_is_left_out_with_the_reason(
