@@ -66,8 +66,8 @@ def _show(made: Stack, rounds: int) -> None:
     ]
     if made.engine == "docker":
         asked, times = _asked(made, rounds)
-        words = f"  of it, asking the engine {times} times"
-        rows.append((words, f"{asked:.0f}", "", f"<= {ASKED_MS:g} ms", holds(asked <= ASKED_MS)))
+        name = f"  of it, asking the engine {times} times"
+        rows.append((name, f"{asked:.0f}", "", f"<= {ASKED_MS:g} ms", holds(asked <= ASKED_MS)))
     show((made.engine, "median ms", "floors", "bound", ""), rows)
 
 
