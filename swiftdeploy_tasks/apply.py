@@ -31,6 +31,10 @@ _PHASES = {
 }
 
 
+def boundary(name: str) -> None:
+    """Stand between two effects, by name: tests put a function here that kills the process."""
+
+
 def look(engine: Engine, settings: Settings) -> State:
     """Return what stands on the engine, with the traffic that nginx has loaded and each slot's health.
 
@@ -110,6 +114,7 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
 def apply(job: Job, steps: Iterable[Step]) -> None:
     """Run the steps in order; each is told, recorded and seen in force before the next."""
     for step in steps:
+        boundary(f"{step.action} {step.target}")
         job.say(str(step))
         job.record(
             "step",
@@ -122,6 +127,7 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
         _DO[step.action](job, step)
         phase = _PHASES.get(step.action, "switch")
         job.spent[phase] = round(job.spent.get(phase, 0.0) + time.monotonic() - began, 3)
+    boundary("applied")
 
 
 def undo(job: Job, before: State) -> None:

@@ -75,6 +75,8 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
     choice.record(run.settings, job.engine.name)
     try:
         job.engine.prepare(job.manifest)
+        drifted += job.engine.strangers()
+        job.engine.remove_strangers()
         wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
         steps = plan(before, wanted)
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):

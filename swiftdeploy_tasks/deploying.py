@@ -43,6 +43,8 @@ def deploy(run: Run, *, again: bool) -> None:
     if running:
         job.watch = asking.slot_watch(run, asked, engine, Change("deploy", running, release))
     carry_out(run, job, before, release, text)
+    apply.boundary("confirm the release")
     releases.confirm(run.settings.releases, release)
+    apply.boundary("keep the manifest")
     keep_applied(run, text)
     asking.record_scrape(run, asked, engine)

@@ -7,10 +7,11 @@ same promise. It knows nothing of what is in them.
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+_BESIDE = ".swiftdeploy-new"
 
 
 def replace(
@@ -50,7 +51,9 @@ def replace_all(
 
 
 def _written(target: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> Path:
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    beside = target.with_name(f".{target.name}{_BESIDE}")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             if owner:
@@ -60,9 +63,16 @@ def _written(target: Path, data: bytes, mode: int, owner: tuple[int, int] | None
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
-    return Path(name)
+    return beside
+
+
+def sweep(folder: Path, names: Iterable[str] = ("*",)) -> None:
+    """Remove what a writer that was killed left beside the files of these names (patterns)."""
+    for name in names:
+        for left in folder.glob(f".{name}{_BESIDE}"):
+            left.unlink(missing_ok=True)
 
 
 def _target(path: Path) -> Path:

@@ -11,7 +11,7 @@ from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import Manifest, ManifestProblems
-from swiftdeploy_tasks.project import read_manifest
+from swiftdeploy_tasks.project import quiet, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release
 from swiftdeploy_tasks.releases import Confirmation
@@ -33,7 +33,7 @@ def rollback(run: Run, to: str) -> None:
     asked = _in_force(run)
     name = choice.recorded(run.settings)
     engine = choice.make(name, run.settings) if name else choice.choose(run.settings, asked)
-    run.document["engine"] = engine.name
+    quiet(run, engine)
     job = dataclasses.replace(job_of(run, asked, engine), at_once=True)
     cut_off = settling.settle(run, job)
     before = apply.look(engine, run.settings)
@@ -53,8 +53,11 @@ def rollback(run: Run, to: str) -> None:
     tell_target(run, before, release, asked)
     asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
     carry_out(run, job, before, release, _text_in_force(run))
+    apply.boundary("confirm the release")
     releases.roll_back(run.settings.releases, row)
+    apply.boundary("keep the manifest")
     keep_applied(run, manifest_edit.set_mode(_text_in_force(run), release.mode))
+    apply.boundary("rewrite the mode")
     _write_mode(run, release)
     _say_difference(run, engine, release)
     asking.record_scrape(run, asked, engine)

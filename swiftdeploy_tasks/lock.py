@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import stat
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +21,34 @@ from swiftdeploy_tasks import files, probe
 from swiftdeploy_tasks.errors import LockHeld, PreflightError
 
 
-def acquire(state: Path, *, verb: str, wait: float) -> int:
-    """Take the project's lock and return its descriptor, to be kept open while writing.
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lock: a user on a host, in a process, for a verb, since (RFC 3339)."""
+
+    verb: str
+    user: str
+    host: str
+    pid: int
+    since: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} (user {self.user} on {self.host}, pid {self.pid}, since {self.since})"
+
+
+@dataclass(frozen=True)
+class Held:
+    """The lock, held while its descriptor is open; `cut_off` is a former holder that was killed."""
+
+    descriptor: int
+    cut_off: Holder | None = None
+
+    def sign_off(self) -> None:
+        """Say that the holder has come to its end; the kernel frees the lock when the process is gone."""
+        os.ftruncate(self.descriptor, 0)
+
+
+def acquire(state: Path, *, verb: str, wait: float) -> Held:
+    """Take the project's lock, to be held while writing.
 
     Waits up to `wait` seconds. Raises LockHeld, which names the holder, and PreflightError where the state
     folder cannot be made.
@@ -38,13 +65,14 @@ def acquire(state: Path, *, verb: str, wait: float) -> int:
             "make the folder writable, or set INVOKE_SWIFTDEPLOY_STATE",
         ) from None
     if not probe.until(lambda: _try(descriptor), seconds=wait, every=0.1):
-        holder = _holder(descriptor)
+        holder = _holder(descriptor) or "another invocation"
         os.close(descriptor)
         waited = f" after {wait:g} s of waiting" if wait else ""
         raise LockHeld(f"the project is locked{waited} by {holder}", f"invoke {verb} --wait 60")
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(_me(verb)).encode(), 0)
-    return descriptor
+    held = Held(descriptor, _holder(descriptor))
+    held.sign_off()
+    os.pwrite(descriptor, json.dumps(asdict(_me(verb))).encode(), 0)
+    return held
 
 
 def who() -> dict[str, str]:
@@ -57,9 +85,9 @@ def who() -> dict[str, str]:
     return {"user": user, "host": socket.gethostname(), **({"ci": run} if run else {})}
 
 
-def _me(verb: str) -> dict[str, object]:
+def _me(verb: str) -> Holder:
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {**who(), "pid": os.getpid(), "verb": verb, "since": since}
+    return Holder(verb, who()["user"], who()["host"], os.getpid(), since)
 
 
 def _try(descriptor: int) -> bool:
@@ -70,9 +98,8 @@ def _try(descriptor: int) -> bool:
     return True
 
 
-def _holder(descriptor: int) -> str:
+def _holder(descriptor: int) -> Holder | None:
     try:
-        held = json.loads(os.pread(descriptor, 4096, 0))
-        return "{verb} (user {user} on {host}, pid {pid}, since {since})".format(**held)
-    except (ValueError, KeyError, TypeError):
-        return "another invocation"
+        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
+    except (ValueError, TypeError):
+        return None

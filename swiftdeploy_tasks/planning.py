@@ -95,7 +95,7 @@ def prospect(run: Run) -> Prospect:
         policies = tuple(_policies(job, before))
     except GateUnavailable as error:
         notes.append(f"deploy would be refused: {error.message}")
-    mends = (*_images(engine, asked), *_places(job), *policies)
+    mends = (*_images(engine, asked), *policies, *_places(job))
     applied = _applied_files(job, before, wanted, steps)
     return Prospect(_root_files(run, job), mends, steps, applied, tuple(notes))
 
@@ -109,6 +109,8 @@ def _images(engine: Engine, asked: Manifest) -> Iterator[Mend]:
 def _places(job: Job) -> Iterator[Mend]:
     for name in job.engine.missing(job.manifest, with_opa=job.with_opa):
         yield Mend("make", name, "there is none")
+    for name in job.engine.strangers():
+        yield Mend("remove", name, "it carries this project's home and is none of its parts")
 
 
 def _policies(job: Job, seen: State) -> Iterator[Mend]:

@@ -55,8 +55,15 @@ def engine_of(run: Run) -> Engine:
     carried = run.invocation.carried
     if "engine" not in carried:
         carried["engine"] = choice.choose(run.settings, read_manifest(run))
-    engine: Engine = carried["engine"]
+    return quiet(run, carried["engine"])
+
+
+def quiet(run: Run, engine: Engine) -> Engine:
+    """Return the engine, with nothing still at work of a killed verb."""
     run.document["engine"] = engine.name
+    if run.invocation.cut_off:
+        engine.quiesce()
+        run.invocation.cut_off = None
     return engine
 
 

@@ -42,9 +42,12 @@ def promote(run: Run, mode: str) -> None:
     asking.may_change_mode(run, asked, engine, before, change)
     job.watch = asking.slot_watch(run, asked, engine, change)
     carry_out(run, job, before, target, run.settings.manifest.read_bytes())
+    apply.boundary("confirm the release")
     releases.confirm(run.settings.releases, target)
     run.note("mode", "done", before=running.mode, after=target.mode)
+    apply.boundary("rewrite the mode")
     write_mode(run, target.mode)
+    apply.boundary("keep the manifest")
     keep_applied(run, run.settings.manifest.read_bytes())
     asking.record_scrape(run, asked, engine)
 

@@ -23,7 +23,7 @@ from typing import Any
 import invoke
 from invoke import Context, Exit, ParseError, Task
 
-from swiftdeploy_tasks import lock, screen, settings, signals
+from swiftdeploy_tasks import files, lock, screen, settings, signals
 from swiftdeploy_tasks.errors import HistoryError, Interrupted, PreflightError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.settings import Settings
@@ -37,7 +37,9 @@ class Invocation:
     verb: str = ""
     json: bool = False
     wait: float = 0.0
-    lock: int | None = None
+    held: lock.Held | None = None
+    cut_off: lock.Holder | None = None
+    swept: bool = False
     warned: bool = False
     carried: dict[str, Any] = field(default_factory=dict)
     at_end: ExitStack = field(default_factory=ExitStack)
@@ -196,13 +198,17 @@ class RecordedTask(Task[Any]):
     def _start(self, run: Run, *, dry: bool) -> None:
         if dry and self.writes:
             raise UsageError(f"{self.verb} cannot be run dry", "invoke plan")
-        if self.writes and INVOCATION.lock is None:
-            INVOCATION.lock = lock.acquire(
+        if self.writes and INVOCATION.held is None:
+            INVOCATION.held = lock.acquire(
                 run.settings.state, verb=INVOCATION.verb or self.verb, wait=INVOCATION.wait
             )
+            INVOCATION.cut_off = INVOCATION.held.cut_off
         begin = run.record if self.needs_history else run.note
         begin("started", who=lock.who(), argv=INVOCATION.verb or self.verb)
         run.screen.line(self.verb, "head")
+        if INVOCATION.cut_off and not INVOCATION.swept:
+            INVOCATION.swept = True
+            _tell_cut_off(run, INVOCATION.cut_off)
 
     def _tell(self, document: dict[str, Any], problem: SwiftDeployError | None) -> None:
         asked = INVOCATION.verb or self.verb
@@ -232,6 +238,16 @@ def _put_document(task: str, fields: dict[str, Any], problem: SwiftDeployError |
         **fields,
     }
     screen.put(sys.stdout, json.dumps(whole, ensure_ascii=False, default=str))
+
+
+def _tell_cut_off(run: Run, holder: lock.Holder) -> None:
+    """Record that the one who wrote here last was killed, and remove the files that it was writing."""
+    run.screen.line(f"  {holder} was killed; what it left behind is put right", "warn")
+    run.note("cut_off", "found", verb=holder.verb, pid=holder.pid, user=holder.user, since=holder.since)
+    files.sweep(run.settings.root, ("manifest.yaml", "nginx.conf", "docker-compose.yml"))
+    files.sweep(run.settings.state, settings.GENERATED)
+    for folder in run.settings.written:
+        files.sweep(folder)
 
 
 def _end_now() -> None:
@@ -267,3 +283,5 @@ def _ms(began: float) -> float:
 def _end() -> None:
     with suppress(KeyboardInterrupt), signals.deferred():
         INVOCATION.at_end.close()
+        if INVOCATION.held:
+            INVOCATION.held.sign_off()

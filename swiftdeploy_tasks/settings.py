@@ -120,6 +120,19 @@ class Settings:
         """What local processes print."""
         return self.state / "logs"
 
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The folders of the state in which files are replaced."""
+        folders = (
+            self.nginx_folder,
+            self.bundle,
+            self.state / "policies",
+            self.releases,
+            self.state / "edited",
+        )
+        below = (path for folder in (self.state / "policies", self.releases) for path in folder.glob("*/"))
+        return (*folders, *below)
+
     def _own(self, *parts: str) -> Path | None:
         path = self.root.joinpath(*parts)
         return path if os.path.isfile(path) else None  # noqa: PTH113  (False where it cannot be told)

@@ -137,6 +137,7 @@ def teardown(run: Run, *, clean: bool) -> None:
         engine = choice.make(name, run.settings)
         run.document["engine"] = engine.name
         try:
+            engine.quiesce()
             with run.screen.working("removing"):
                 removed += engine.remove_all(run.say)
         except SwiftDeployError as error:

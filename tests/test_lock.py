@@ -58,7 +58,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 
 def acquire(tmp_path: Path, *, wait: float = 0.0) -> int:
-    return lock.acquire(tmp_path / "state", verb="teardown", wait=wait)
+    return lock.acquire(tmp_path / "state", verb="teardown", wait=wait).descriptor
 
 
 def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path, holder: Hold) -> None:
@@ -97,6 +97,20 @@ def test_a_child_that_outlives_the_holder_does_not_keep_it(tmp_path: Path, holde
         os.close(acquire(tmp_path))
     finally:
         child.kill()
+
+
+def test_a_holder_that_was_killed_is_told_to_the_next_one(tmp_path: Path, holder: Hold) -> None:
+    first = holder()
+    assert said(first) == "held"
+    first.send_signal(signal.SIGKILL)
+    first.wait(timeout=20)
+    held = lock.acquire(tmp_path / "state", verb="teardown", wait=0)
+    assert held.cut_off and (held.cut_off.verb, held.cut_off.pid) == ("deploy", first.pid)
+    held.sign_off()
+    os.close(held.descriptor)
+    again = lock.acquire(tmp_path / "state", verb="teardown", wait=0)
+    assert again.cut_off is None
+    os.close(again.descriptor)
 
 
 def test_one_that_waits_gets_it_when_it_is_free(holder: Hold) -> None:

@@ -49,7 +49,15 @@ DOORS = {
     "yaml": {"manifest_text", "artifacts"},
     "prometheus_client": {"metrics.page"},
     "rich": {"screen"},
-    "psutil": {"host", "checks", "engines.local", "engines.local_nginx", "engines.local_processes"},
+    "psutil": {
+        "host",
+        "checks",
+        "engines.docker_client",
+        "engines.docker_compose",
+        "engines.local",
+        "engines.local_nginx",
+        "engines.local_processes",
+    },
 }
 COSTLY = {"docker", "requests", "regopy", "jsonschema", "jinja2", "rich"}
 

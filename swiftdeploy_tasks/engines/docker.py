@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swiftdeploy_tasks import artifacts, files
+from swiftdeploy_tasks import artifacts, files, probe
 from swiftdeploy_tasks.engines import (
     docker_client,
     docker_compose,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 GRACE = 15
 SHORT_GRACE = 3
+SETTLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class DockerEngine:
 
     def held_ports(self) -> frozenset[int]:
         """See `Engine.held_ports`."""
-        return frozenset(port for one in ours(self.home).values() for _, port in _published(one))
+        return frozenset(port for one in docker_client.every(self.home) for _, port in _published(one))
 
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
         """See `Engine.test_nginx`."""
@@ -356,9 +357,35 @@ class DockerEngine:
             data_root = Path(client().info()["DockerRootDir"])
         return (data_root, self.root, self.folder)
 
+    def quiesce(self) -> None:
+        """See `Engine.quiesce`."""
+        docker_compose.end_leftovers(self._compose_file)
+        looks = [self._look()]
+
+        def settled() -> bool:
+            looks.append(self._look())
+            return looks[-1] == looks[-2]
+
+        probe.until(settled, seconds=SETTLE_SECONDS, every=0.5)
+
+    def _look(self) -> set[tuple[str, str]]:
+        return {(str(one.id), one.status) for one in docker_client.every(self.home)}
+
+    def strangers(self) -> tuple[str, ...]:
+        """See `Engine.strangers`."""
+        return tuple(str(one.name) for one in docker_client.strangers(self.home))
+
+    def remove_strangers(self) -> None:
+        """See `Engine.remove_strangers`."""
+        for one in docker_client.strangers(self.home):
+            with translated(f"{one.name} cannot be removed"):
+                one.remove(force=True, v=True)
+
     def remove_all(self, say: Say) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed: list[str] = []
+        removed += self.strangers()
+        self.remove_strangers()
         while found := ours(self.home):
             for service in sorted(found, key=lambda service: service != "nginx"):
                 say(f"removing {found[service].name}")

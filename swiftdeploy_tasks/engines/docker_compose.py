@@ -11,7 +11,10 @@ import re
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from swiftdeploy_tasks import signals
 from swiftdeploy_tasks.engines import docker_client
@@ -19,6 +22,7 @@ from swiftdeploy_tasks.errors import EngineError, PreflightError
 
 _INHERITED = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
 SECONDS = 120
+LEFTOVER_SECONDS = 5
 
 
 def version() -> str:
@@ -54,6 +58,18 @@ def up(name: str, file: Path, service: str, secrets: Mapping[str, str]) -> None:
             "invoke validate",
             log=tuple(said.stderr.strip().splitlines()[-10:]),
         )
+
+
+def end_leftovers(file: Path) -> None:
+    """End the compose processes that work on `file`: a killed verb's child goes on alone."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if str(file) in words and "compose" in words:
+            found.append(process)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+    psutil.wait_procs(found, timeout=LEFTOVER_SECONDS)
 
 
 def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:

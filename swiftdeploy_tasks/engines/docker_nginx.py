@@ -40,7 +40,7 @@ def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
             network_mode="none",
             cap_drop=["ALL"],
             tmpfs={LOG_FOLDER: "mode=1777"},
-            labels=docker_client.labels(project, home),
+            labels=docker_client.labels_of_a_check(project, home),
         )
         try:
             container.put_archive("/", _archive(files))

@@ -47,7 +47,7 @@ def make_volume(project: str, name: str, image: str, home: str) -> None:
                     cap_drop=["ALL"],
                     network_mode="none",
                     volumes={name: {"bind": "/v", "mode": "rw"}},
-                    labels=labels,
+                    labels=docker_client.labels_of_a_check(project, home),
                     remove=True,
                 )
         except BaseException:

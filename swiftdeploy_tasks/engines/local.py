@@ -25,7 +25,6 @@ from swiftdeploy_tasks.errors import AppUnhealthy, GateUnavailable, PreflightErr
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
-    SLOTS,
     Difference,
     Placement,
     Proxy,
@@ -164,19 +163,7 @@ class LocalEngine:
     def observe(self) -> State:
         """See `Engine.observe`."""
         found = local_processes.heads(list(local_processes.ours(str(self.home))))
-        slots: dict[Slot, Placement] = {}
-        for one in found:
-            slot = next((s for s in SLOTS if s == one.environment.get(local_processes.SLOT)), None)
-            if slot:
-                port = one.environment.get("APP_PORT", "")
-                slots[slot] = Placement(
-                    release=from_label(one.environment.get(local_processes.RELEASE, "")),
-                    spec=_form(one.environment.get(local_processes.PROJECT, "")),
-                    live=one.runs,
-                    trouble="" if one.runs else "was stopped by a signal",
-                    address=f"{HOST}:{port}" if port else "",
-                    since=one.process.create_time(),
-                )
+        slots = {slot: _placement(one) for slot, one in local_processes.by_slot(found).items()}
         master = local_nginx.master(self._nginx)
         return State(Proxy(local_nginx.facts(master)[0], "") if master else None, slots)
 
@@ -368,6 +355,23 @@ class LocalEngine:
         """See `Engine.disks`."""
         return (self.root, self.home)
 
+    def quiesce(self) -> None:
+        """See `Engine.quiesce`: what a verb starts here needs nobody to come up."""
+
+    def strangers(self) -> tuple[str, ...]:
+        """See `Engine.strangers`."""
+        return tuple(f"{one.process.name()} (pid {one.process.pid})" for one in self._strangers())
+
+    def remove_strangers(self) -> None:
+        """See `Engine.remove_strangers`."""
+        local_processes.end(self._strangers())
+
+    def _strangers(self) -> list[local_processes.Found]:
+        """Return what is neither OPA nor in a slot, and whoever came second in its slot."""
+        heads = local_processes.heads(self._ours())
+        first = {one.process.pid for one in local_processes.by_slot(heads).values()}
+        return [one for one in heads if _part(one) != "opa" and one.process.pid not in first]
+
     def remove_all(self, say: Say) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed = []
@@ -406,6 +410,18 @@ class LocalEngine:
 def _part(one: local_processes.Found) -> str:
     slot = one.environment.get(local_processes.SLOT)
     return f"app-{slot}" if slot else one.environment.get(local_processes.PART, "process")
+
+
+def _placement(one: local_processes.Found) -> Placement:
+    port = one.environment.get("APP_PORT", "")
+    return Placement(
+        release=from_label(one.environment.get(local_processes.RELEASE, "")),
+        spec=_form(one.environment.get(local_processes.PROJECT, "")),
+        live=one.runs,
+        trouble="" if one.runs else "was stopped by a signal",
+        address=f"{HOST}:{port}" if port else "",
+        since=one.process.create_time(),
+    )
 
 
 def _form(project: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from swiftdeploy_tasks import probe
+from swiftdeploy_tasks.release import SLOTS, Slot
 
 PROJECT, HOME, PART, SLOT, RELEASE, SPEC = (
     f"SWIFTDEPLOY_{word}" for word in ("PROJECT", "HOME", "PART", "SLOT", "RELEASE", "SPEC")
@@ -73,6 +74,12 @@ def heads(found: Sequence[Found]) -> list[Found]:
     """Return those that were not started by another of the same."""
     pids = {one.process.pid for one in found}
     return [one for one in found if one.process.ppid() not in pids]
+
+
+def by_slot(found: Sequence[Found]) -> dict[Slot, Found]:
+    """Return who runs in each slot: of several, the one that came first."""
+    ranked = sorted(found, key=lambda one: one.process.create_time(), reverse=True)
+    return {slot: one for one in ranked for slot in SLOTS if one.environment.get(SLOT) == slot}
 
 
 def start(

@@ -88,6 +88,8 @@ def copy(path: Path | None, folder: Path, *, expected: str, name: str) -> None:
     if is_intact(folder):
         return
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for stale in folder.parent.glob(".copy-*"):
+        shutil.rmtree(stale, ignore_errors=True)
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copy-"))
     try:
         target = beside / name

@@ -203,6 +203,18 @@ class Engine(Protocol):
         """Return a path on each filesystem that running here writes to."""
         ...
 
+    def quiesce(self) -> None:
+        """End what a killed verb's own children still do, and wait until nothing changes any more."""
+        ...
+
+    def strangers(self) -> tuple[str, ...]:
+        """Return the names of what carries our home and is none of our parts."""
+        ...
+
+    def remove_strangers(self) -> None:
+        """End and remove those."""
+        ...
+
     def remove_all(self, say: Say) -> tuple[str, ...]:
         """Remove everything that carries our home, from any state; return the names removed."""
         ...

@@ -48,7 +48,7 @@ def orphan(tmp_path: Path) -> Iterator[psutil.Process]:
 
 
 def test_the_lock_is_free_as_soon_as_its_holder_is_killed(orphan: psutil.Process, tmp_path: Path) -> None:
-    assert lock.acquire(tmp_path, verb="deploy", wait=0) > 0
+    assert lock.acquire(tmp_path, verb="deploy", wait=0).descriptor > 0
     assert orphan.is_running()
 
 
