@@ -59,7 +59,9 @@ def _show(made: Stack, rounds: int) -> None:
             made.place.run(words)
             spent[name].append((time.perf_counter() - began) * 1000)
     floor, plan = median(spent["floor"]), median(spent["plan"])
-    bound: Row = (f"<= {FLOORS:g} floors", holds(plan <= FLOORS * floor)) if made.engine == "local" else ("", "")
+    bound: Row = (
+        (f"<= {FLOORS:g} floors", holds(plan <= FLOORS * floor)) if made.engine == "local" else ("", "")
+    )
     rows: list[Row] = [
         ("floor", f"{floor:.0f}", "1.00", "", ""),
         ("plan, nothing to change", f"{plan:.0f}", f"{plan / floor:.2f}", *bound),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, asking, checks, releases, settling
+from swiftdeploy_tasks import apply, asking, checks, releases, settling, verbs
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import (
     carry_out,
@@ -21,8 +21,12 @@ def deploy(run: Run, *, again: bool) -> None:
     """Converge what runs to the manifest; on failure, undo."""
     asked, engine = read_manifest(run), engine_of(run)
     run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
-    text = run.settings.manifest.read_bytes()
     job = job_of(run, asked, engine)
+    if settling.settle(run, job):
+        asked = read_manifest(run)
+        job = job_of(run, asked, engine)
+        verbs.write_root(run)
+    text = run.settings.manifest.read_bytes()
     with run.screen.working("building and pulling what is missing"):
         engine.obtain(asked, run.say)
     if problem := failure((checks.nginx(run.settings, asked, engine),)):
@@ -34,7 +38,6 @@ def deploy(run: Run, *, again: bool) -> None:
             "change manifest.yaml, or: invoke deploy --again",
         )
     job.secrets = secrets_of(release, {})
-    settling.settle(run, job)
     before = apply.compared(job, apply.look(engine, run.settings), release)
     tell_target(run, before, release, asked)
     running = before.release_of(before.traffic.leader)

@@ -52,4 +52,19 @@ def bench_rollover(c: Context, engine: str = "", size: str = "usual", rate: int 
     main([engine] if engine else ENGINES, size=size, rate=rate)
 
 
-ns = Collection("dev", lint, bench, bench_plan, bench_rollover)
+@task(
+    help={
+        "engine": "docker or local; both without it.",
+        "trials": "How often a verb is struck on each engine.",
+        "seed": "Repeats a run: the same strikes in the same order.",
+    }
+)
+def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> None:
+    """Kill verbs everywhere, under load, and see whether the next one puts everything right."""
+    from bench.chaos import ENGINES, main
+
+    if broken := main([engine] if engine else ENGINES, trials=trials, seed=seed):
+        raise Exit(f"{broken} trials broke an invariant", code=1)
+
+
+ns = Collection("dev", lint, bench, bench_plan, bench_rollover, chaos)

@@ -55,10 +55,10 @@ def rollback(run: Run, to: str) -> None:
     carry_out(run, job, before, release, _text_in_force(run))
     apply.boundary("confirm the release")
     releases.roll_back(run.settings.releases, row)
-    apply.boundary("keep the manifest")
-    keep_applied(run, manifest_edit.set_mode(_text_in_force(run), release.mode))
     apply.boundary("rewrite the mode")
     _write_mode(run, release)
+    apply.boundary("keep the manifest")
+    keep_applied(run, manifest_edit.set_mode(_text_in_force(run), release.mode))
     _say_difference(run, engine, release)
     asking.record_scrape(run, asked, engine)
 

@@ -10,8 +10,10 @@ import json
 from dataclasses import asdict, dataclass
 
 from swiftdeploy_tasks import apply, files, manifest_edit, releases
+from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.plan import Goal, plan
+from swiftdeploy_tasks.project import forget_manifest, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, Slot, State
 from swiftdeploy_tasks.settings import Settings
@@ -53,6 +55,7 @@ def settle(run: Run, job: Job) -> Target | None:
     if alone and release and release.id == cut_off.release:
         run.say(f"{cut_off.verb} was cut off after version {release.version} took over: confirming it")
         _confirm(run, cut_off, release)
+        _rewrite_mode(run, cut_off)
     else:
         run.say(f"{cut_off.verb} was cut off before its release was confirmed: what it left behind goes")
         _go_back(job, seen, releases.present(run.settings.releases))
@@ -64,7 +67,8 @@ def settle(run: Run, job: Job) -> Target | None:
 def _confirm(run: Run, cut_off: Target, release: Release) -> None:
     folder = run.settings.releases
     held = releases.stack(releases.confirmations(folder))
-    below = [row for row in held[:-1] if row.release == release.id]
+    is_on_top = bool(held) and held[-1].release == release.id
+    below = [row for row in held[:-1] if row.release == release.id and not is_on_top]
     if cut_off.verb == "rollback" and below:
         releases.roll_back(folder, below[-1])
     else:
@@ -72,6 +76,19 @@ def _confirm(run: Run, cut_off: Target, release: Release) -> None:
     files.replace(
         run.settings.applied, manifest_edit.set_mode(cut_off.manifest.encode(), release.mode), mode=0o600
     )
+
+
+def _rewrite_mode(run: Run, cut_off: Target) -> None:
+    """Have manifest.yaml say the mode that runs, as the verb would have; go on where it cannot be done."""
+    if cut_off.verb == "deploy":
+        return
+    try:
+        if read_manifest(run).services.mode != cut_off.mode:
+            manifest_edit.write_mode(run.settings.manifest, cut_off.mode)
+    except (SwiftDeployError, OSError) as error:
+        run.note("mode", "failed", error=str(error))
+        run.screen.line(f"  services.mode could not be rewritten to {cut_off.mode}: {error}", "warn")
+    forget_manifest(run)
 
 
 def _go_back(job: Job, seen: State, confirmed: str) -> None:

@@ -130,10 +130,16 @@ class Project:
 
     def start(self, *words: str, folder: Path | None = None, **environment: str) -> Started:
         """Start a verb in the project's folder, or in `folder`, with more in its environment."""
+        return self.start_as([str(COMMAND)], *words, folder=folder, **environment)
+
+    def start_as(
+        self, command: list[str], *words: str, folder: Path | None = None, **environment: str
+    ) -> Started:
+        """Start a verb by another command than our own."""
         inherited = {n: v for n, v in os.environ.items() if n.split("_")[0] not in NOBODYS}
         return Started(
             subprocess.Popen(
-                [str(COMMAND), *words],
+                [*command, *words],
                 cwd=folder or self.root,
                 env={**inherited, **self.environment, **environment},
                 stdin=subprocess.DEVNULL,
