@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks import apply, asking, manifest, manifest_edit, promoting, releases, settling
+from swiftdeploy_tasks import apply, asking, manifest, manifest_edit, releases, settling, verbs
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
 from swiftdeploy_tasks.engines import choice
@@ -43,7 +43,6 @@ def rollback(run: Run, to: str) -> None:
         if running and running.id == to:
             tell_target(run, before, running, asked)
             run.say(f"version {running.version} ({running.mode}) serves: the rollback is done")
-            _write_mode(run, running)
             return
     row = _target(run, to)
     release = _kept(run, engine, row)
@@ -56,7 +55,7 @@ def rollback(run: Run, to: str) -> None:
     apply.boundary("confirm the release")
     releases.roll_back(run.settings.releases, row)
     apply.boundary("rewrite the mode")
-    _write_mode(run, release)
+    verbs.try_to_write_mode(run, release.mode)
     apply.boundary("keep the manifest")
     keep_applied(run, manifest_edit.set_mode(_text_in_force(run), release.mode))
     _say_difference(run, engine, release)
@@ -100,15 +99,6 @@ def _kept(run: Run, engine: Engine, row: Confirmation) -> Release:
             "invoke rollback --list",
         )
     return release
-
-
-def _write_mode(run: Run, release: Release) -> None:
-    """Rewrite services.mode; a rollback goes on when that cannot be done, and says so."""
-    try:
-        promoting.write_mode(run, release.mode)
-    except (SwiftDeployError, OSError) as error:
-        run.note("mode", "failed", error=str(error))
-        run.screen.line(f"  services.mode could not be rewritten to {release.mode}: {error}", "warn")
 
 
 def _say_difference(run: Run, engine: Engine, release: Release) -> None:

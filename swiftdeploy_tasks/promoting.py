@@ -10,7 +10,7 @@ from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of
 from swiftdeploy_tasks.errors import PreflightError, UsageError
 from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.manifest_edit import MODES
-from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
+from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, Slot, State
 
@@ -34,7 +34,7 @@ def promote(run: Run, mode: str) -> None:
     tell_target(run, before, target, asked)
     if target.mode == running.mode:
         run.say(f"version {running.version} is {running.mode} already")
-        write_mode(run, running.mode)
+        verbs.write_mode(run, running.mode)
         return
     manifest_edit.can_set_mode(run.settings.manifest)
     job.secrets = secrets_of(target, engine.environment(serving))
@@ -46,18 +46,10 @@ def promote(run: Run, mode: str) -> None:
     releases.confirm(run.settings.releases, target)
     run.note("mode", "done", before=running.mode, after=target.mode)
     apply.boundary("rewrite the mode")
-    write_mode(run, target.mode)
+    verbs.write_mode(run, target.mode)
     apply.boundary("keep the manifest")
     keep_applied(run, run.settings.manifest.read_bytes())
     asking.record_scrape(run, asked, engine)
-
-
-def write_mode(run: Run, mode: str) -> None:
-    """Rewrite services.mode, and the files at the root that follow from it."""
-    if read_manifest(run).services.mode != mode:
-        manifest_edit.write_mode(run.settings.manifest, mode)
-        forget_manifest(run)
-    verbs.write_root(run)
 
 
 def _refuse_another(run: Run, job: Job, before: State, serving: Slot, running: Release) -> None:

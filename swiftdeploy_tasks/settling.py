@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from swiftdeploy_tasks import apply, files, manifest_edit, releases
-from swiftdeploy_tasks.errors import SwiftDeployError
+from swiftdeploy_tasks import apply, files, manifest_edit, releases, verbs
 from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.plan import Goal, plan
-from swiftdeploy_tasks.project import forget_manifest, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, Slot, State
 from swiftdeploy_tasks.settings import Settings
@@ -42,8 +40,8 @@ def forget(settings: Settings) -> None:
 def settle(run: Run, job: Job) -> Target | None:
     """Bring what a killed verb left behind to its end or back; return its target, None when there is none.
 
-    Where the target alone has traffic and is healthy, it is confirmed; else the traffic goes back to the
-    release confirmed last.
+    Where the target alone has traffic and is healthy, it is confirmed, and services.mode rewritten where the
+    verb would have; else the traffic goes back to the release confirmed last.
     """
     cut_off = _noted(run.settings)
     if cut_off is None:
@@ -55,10 +53,12 @@ def settle(run: Run, job: Job) -> Target | None:
     if alone and release and release.id == cut_off.release:
         run.say(f"{cut_off.verb} was cut off after version {release.version} took over: confirming it")
         _confirm(run, cut_off, release)
-        _rewrite_mode(run, cut_off)
+        if cut_off.verb != "deploy":
+            verbs.try_to_write_mode(run, release.mode)
+        _leave_alone(job, seen, release.id)
     else:
         run.say(f"{cut_off.verb} was cut off before its release was confirmed: what it left behind goes")
-        _go_back(job, seen, releases.present(run.settings.releases))
+        _leave_alone(job, seen, releases.present(run.settings.releases))
     run.note("recovered", "done", verb=cut_off.verb, release=cut_off.release)
     forget(run.settings)
     return cut_off
@@ -78,20 +78,8 @@ def _confirm(run: Run, cut_off: Target, release: Release) -> None:
     )
 
 
-def _rewrite_mode(run: Run, cut_off: Target) -> None:
-    """Have manifest.yaml say the mode that runs, as the verb would have; go on where it cannot be done."""
-    if cut_off.verb == "deploy":
-        return
-    try:
-        if read_manifest(run).services.mode != cut_off.mode:
-            manifest_edit.write_mode(run.settings.manifest, cut_off.mode)
-    except (SwiftDeployError, OSError) as error:
-        run.note("mode", "failed", error=str(error))
-        run.screen.line(f"  services.mode could not be rewritten to {cut_off.mode}: {error}", "warn")
-    forget_manifest(run)
-
-
-def _go_back(job: Job, seen: State, confirmed: str) -> None:
+def _leave_alone(job: Job, seen: State, confirmed: str) -> None:
+    """Give the confirmed release all traffic, and remove what stands beside it."""
     slot: Slot | None = next(
         (
             s
@@ -100,7 +88,7 @@ def _go_back(job: Job, seen: State, confirmed: str) -> None:
         ),
         None,
     )
-    if slot is None or seen.proxy is None:
+    if slot is None or seen.proxy is None or not seen.proxy.live:
         return
     back = Goal(seen.proxy, seen.slots[slot], (100,), confirmed)
     steps = plan(seen, back)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from swiftdeploy_tasks import admission, apply, artifacts, checks
+from swiftdeploy_tasks import admission, apply, artifacts, checks, manifest_edit
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import ManifestProblems
 from swiftdeploy_tasks.preflight import Finding, failure
-from swiftdeploy_tasks.project import engine_of, read_manifest
+from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import SLOTS, Placement, Slot, State
 from swiftdeploy_tasks.settings import GENERATED
@@ -82,6 +82,23 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
     return changes
 
 
+def write_mode(run: Run, mode: str) -> None:
+    """Rewrite services.mode, and the files at the root that follow from it."""
+    if read_manifest(run).services.mode != mode:
+        manifest_edit.write_mode(run.settings.manifest, mode)
+        forget_manifest(run)
+    write_root(run)
+
+
+def try_to_write_mode(run: Run, mode: str) -> None:
+    """Rewrite services.mode; where that cannot be done, say so and go on."""
+    try:
+        write_mode(run, mode)
+    except (SwiftDeployError, OSError) as error:
+        run.note("mode", "failed", error=str(error))
+        run.screen.line(f"  services.mode could not be rewritten to {mode}: {error}", "warn")
+
+
 def build(run: Run) -> None:
     """Build or pull what the manifest names and is not here."""
     asked, engine = read_manifest(run), engine_of(run)
@@ -146,6 +163,7 @@ def teardown(run: Run, *, clean: bool) -> None:
     if problems:
         raise problems[0]
     choice.forget(run.settings)
+    run.settings.target.unlink(missing_ok=True)
     if clean:
         removed += _clean(run)
     run.document["removed"] = removed

@@ -149,3 +149,47 @@ def test_a_rehearsal_leaves_nothing_behind_and_fails_as_the_real_thing_would(tmp
     assert (tmp_path / "file").read_text() == "old"
     with pytest.raises(FileNotFoundError):
         files.rehearse(tmp_path / "no" / "file", b"new", mode=0o600, owner=me)
+
+
+WRITE_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from swiftdeploy_tasks import files
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+files.replace(Path(sys.argv[1]), "half", mode=0o600)
+"""
+
+
+def killed_while_writing(path: Path) -> list[str]:
+    """What is in the folder after a writer of `path` was killed."""
+    words = [sys.executable, "-c", WRITE_AND_DIE, str(path)]
+    assert subprocess.run(words, timeout=30).returncode == -9
+    return sorted(one.name for one in path.parent.iterdir())
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    assert len(killed_while_writing(tmp_path / "file")) == 2
+    assert (tmp_path / "file").read_text() == "old"
+    assert len(killed_while_writing(tmp_path / "file")) == 2
+    files.replace(tmp_path / "file", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_what_killed_writers_left_beside_these_files_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("one", "two", "kept"):
+        killed_while_writing(tmp_path / name)
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "new").touch()
+    files.sweep(tmp_path, ("one", "two"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", ".kept.swiftdeploy-new", "new"]
+
+
+def test_nothing_is_written_through_a_link_in_the_place_of_the_new_file(tmp_path: Path) -> None:
+    killed_while_writing(tmp_path / "file")
+    (beside,) = tmp_path.iterdir()
+    beside.unlink()
+    beside.symlink_to(tmp_path / "elsewhere")
+    files.replace(tmp_path / "file", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

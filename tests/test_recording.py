@@ -341,3 +341,32 @@ def test_a_verb_that_writes_cannot_be_run_dry(project: Project) -> None:
     assert code == 1
     assert "cannot be run dry" in err
     assert not (project.root / "prepare was here").exists()
+
+
+def test_one_that_was_killed_is_put_on_record_once_by_the_next_that_writes(project: Project) -> None:
+    killed = project.waiting("change-it", CHANGE="wait")
+    killed.kill()
+    killed.wait(timeout=20)
+    (project.root / ".swiftdeploy" / ".target.json.swiftdeploy-new").write_text("half")
+    project.run("check")
+    assert project.records("cut_off") == []
+    code, out, _ = project.run("change-it")
+    assert code == 0
+    (record,) = project.records("cut_off")
+    assert (record["verb"], record["pid"], record["outcome"]) == ("change-it", killed.pid, "found")
+    assert record["user"] and record["since"].endswith("Z")
+    assert f"pid {killed.pid}, since {record['since']}) was killed" in out
+    assert not (project.root / ".swiftdeploy" / ".target.json.swiftdeploy-new").exists()
+    project.run("change-it")
+    assert project.records("cut_off") == [record]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_that_was_interrupted_came_to_its_end_and_was_not_killed(
+    project: Project, number: signal.Signals
+) -> None:
+    ended = project.waiting("change-it", CHANGE="wait")
+    ended.send_signal(number)
+    assert ended.wait(timeout=20) == 130
+    assert project.run("change-it")[0] == 0
+    assert project.records("cut_off") == []

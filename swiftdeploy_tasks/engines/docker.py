@@ -177,7 +177,7 @@ class DockerEngine:
         """See `Engine.prepare`."""
         project, network = manifest.name, manifest.network
         docker_places.make_network(project, network.name, network.driver_type, self.home)
-        docker_places.make_volume(project, manifest.services.log_volume, manifest.nginx.image, self.home)
+        docker_places.make_volume(project, manifest.services.log_volume, manifest.nginx.image, self.folder)
         files.make_folder(self.folder / "nginx", mode=0o755)
         if not self._mount():
             files.replace(self._mark, tokens.token_hex(8))

@@ -6,11 +6,13 @@ starts, and so that the volume is writable for users that neither image has a fo
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks import signals
 from swiftdeploy_tasks.engines import docker_client
 from swiftdeploy_tasks.engines.docker_client import client, translated
+from swiftdeploy_tasks.memory import remembered
 
 
 def make_network(project: str, name: str, driver: str, home: str) -> None:
@@ -25,34 +27,38 @@ def make_network(project: str, name: str, driver: str, home: str) -> None:
             client().networks.create(name, driver=driver, labels=docker_client.labels(project, home))
 
 
-def make_volume(project: str, name: str, image: str, home: str) -> None:
+def make_volume(project: str, name: str, image: str, home: Path) -> None:
     """Make the log volume unless it is there, and let every user write to it, by one run of `image`."""
     from docker.errors import NotFound
 
-    labels = docker_client.labels(project, home)
+    labels = docker_client.labels(project, str(home))
     with translated(f"the volume {name} cannot be made"):
         try:
-            found = client().volumes.get(name)
-            return docker_client.refuse_stranger("volume", name, labels_of(found), home)
+            volume = client().volumes.get(name)
+            docker_client.refuse_stranger("volume", name, labels_of(volume), str(home))
         except NotFound:
             volume = client().volumes.create(name, labels=labels)
-        try:
-            with signals.deferred():
-                client().containers.run(
-                    image,
-                    entrypoint=["chmod", "1777", "/v"],
-                    command=[],
-                    user="0:0",
-                    read_only=True,
-                    cap_drop=["ALL"],
-                    network_mode="none",
-                    volumes={name: {"bind": "/v", "mode": "rw"}},
-                    labels=docker_client.labels_of_a_check(project, home),
-                    remove=True,
-                )
-        except BaseException:
-            volume.remove(force=True)
-            raise
+        # Made and opened up are two things: whoever is killed in between leaves one that nginx dies on.
+        made = str(volume.attrs.get("CreatedAt"))
+        check = docker_client.labels_of_a_check(project, str(home))
+        remembered(home / "checked", ["volume", name, made], lambda: _open_up(name, image, check))
+
+
+def _open_up(name: str, image: str, labels: dict[str, str]) -> str:
+    with signals.deferred():
+        client().containers.run(
+            image,
+            entrypoint=["chmod", "1777", "/v"],
+            command=[],
+            user="0:0",
+            read_only=True,
+            cap_drop=["ALL"],
+            network_mode="none",
+            volumes={name: {"bind": "/v", "mode": "rw"}},
+            labels=labels,
+            remove=True,
+        )
+    return "open"
 
 
 def refuse_strangers(wanted: list[tuple[str, str]], home: str) -> None:
