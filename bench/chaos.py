@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.table import Row, holds, machine, show
-from tests.chaos.trial import BOUNDARIES, Fault, Recovery, begin, strike
+from tests.e2e.chaos.trial import BOUNDARIES, Fault, Recovery, begin, strike
 from tests.e2e.project import Project, make, used
 
 ENGINES = ("local", "docker")

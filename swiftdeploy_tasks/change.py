@@ -105,7 +105,12 @@ def _note_drift(run: Run, before: State) -> list[str]:
     parts: dict[str, Placement | Proxy] = {f"app-{slot}": there for slot, there in before.slots.items()}
     if before.proxy:
         parts["nginx"] = before.proxy
+    served = before.traffic.leader
+    gone = [f"app-{served}"] if served and served not in before.slots else []
+    gone += ["nginx"] if before.slots and not before.proxy else []
     drifted = []
+    for target in gone:
+        run.note("drift", "found", target=target, what="the state", expected="running", found="gone")
     for target, there in parts.items():
         found = [vars(difference) for difference in there.differences]
         if not there.live:
@@ -113,14 +118,13 @@ def _note_drift(run: Run, before: State) -> list[str]:
         for fields in found:
             run.note("drift", "found", target=target, **fields)
         drifted += [target] if found else []
-    return drifted
+    return gone + drifted
 
 
 def keep_applied(run: Run, text: bytes) -> None:
     """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
     run.invocation.carried["confirmed"] = True
     files.replace(run.settings.applied, text, mode=0o600)
-    settling.forget(run.settings)
 
 
 def _go_back(run: Run, job: Job, before: State) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, asking, checks, releases, settling, verbs
+from swiftdeploy_tasks import apply, asking, checks, releases, settling, signals, verbs
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import (
     carry_out,
@@ -46,8 +46,10 @@ def deploy(run: Run, *, again: bool) -> None:
     if running:
         job.watch = asking.slot_watch(run, asked, engine, Change("deploy", running, release))
     carry_out(run, job, before, release, text)
-    apply.boundary("confirm the release")
-    releases.confirm(run.settings.releases, release)
-    apply.boundary("keep the manifest")
-    keep_applied(run, text)
-    asking.record_scrape(run, asked, engine)
+    with signals.undisturbed():
+        apply.boundary("confirm the release")
+        releases.confirm(run.settings.releases, release)
+        apply.boundary("keep the manifest")
+        keep_applied(run, text)
+        asking.record_scrape(run, asked, engine)
+        settling.forget(run.settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks import apply, asking, manifest, manifest_edit, releases, settling, verbs
+from swiftdeploy_tasks import apply, asking, manifest, manifest_edit, releases, settling, signals, verbs
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
 from swiftdeploy_tasks.engines import choice
@@ -52,14 +52,16 @@ def rollback(run: Run, to: str) -> None:
     tell_target(run, before, release, asked)
     asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
     carry_out(run, job, before, release, _text_in_force(run))
-    apply.boundary("confirm the release")
-    releases.roll_back(run.settings.releases, row)
-    apply.boundary("rewrite the mode")
-    verbs.try_to_write_mode(run, release.mode)
-    apply.boundary("keep the manifest")
-    keep_applied(run, manifest_edit.set_mode(_text_in_force(run), release.mode))
-    _say_difference(run, engine, release)
-    asking.record_scrape(run, asked, engine)
+    with signals.undisturbed():
+        apply.boundary("confirm the release")
+        releases.roll_back(run.settings.releases, row)
+        apply.boundary("rewrite the mode")
+        verbs.try_to_write_mode(run, release.mode)
+        apply.boundary("keep the manifest")
+        keep_applied(run, manifest_edit.set_mode(_text_in_force(run), release.mode))
+        _say_difference(run, engine, release)
+        asking.record_scrape(run, asked, engine)
+        settling.forget(run.settings)
 
 
 def _in_force(run: Run) -> Manifest:

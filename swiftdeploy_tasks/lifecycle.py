@@ -8,6 +8,7 @@ from invoke import Collection, Context, task
 
 from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
+from swiftdeploy_tasks.status import show as show_status
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
 WAIT = {"wait": "Seconds to wait while another invocation holds the project's lock."}
@@ -124,7 +125,7 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
 )
 def status(c: Context, json: bool = False) -> None:
     """Show what runs."""
-    verbs.status(current())
+    show_status(current())
 
 
 @task(

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import stat
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +72,8 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
         raise LockHeld(f"the project is locked{waited} by {holder}", f"invoke {verb} --wait 60")
     held = Held(descriptor, _holder(descriptor))
     held.sign_off()
-    os.pwrite(descriptor, json.dumps(asdict(_me(verb))).encode(), 0)
+    with suppress(OSError):  # on a full disk the lock holds all the same, and nobody is told who has it
+        os.pwrite(descriptor, json.dumps(asdict(_me(verb))).encode(), 0)
     return held
 
 

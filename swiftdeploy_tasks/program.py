@@ -6,7 +6,12 @@ Stands apart from `lifecycle` so that a project that mounts the collection does 
 from __future__ import annotations
 
 import gc
+import signal
 from importlib.metadata import version
+
+# Until the first task listens, Ctrl-C ends the process at once, without a traceback from some import.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # A short life with many imports: the collector would look at the same living objects again and again.
 gc.set_threshold(100_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks import apply, asking, manifest_edit, releases, settling, verbs
+from swiftdeploy_tasks import apply, asking, manifest_edit, releases, settling, signals, verbs
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
 from swiftdeploy_tasks.errors import PreflightError, UsageError
@@ -42,14 +42,16 @@ def promote(run: Run, mode: str) -> None:
     asking.may_change_mode(run, asked, engine, before, change)
     job.watch = asking.slot_watch(run, asked, engine, change)
     carry_out(run, job, before, target, run.settings.manifest.read_bytes())
-    apply.boundary("confirm the release")
-    releases.confirm(run.settings.releases, target)
-    run.note("mode", "done", before=running.mode, after=target.mode)
-    apply.boundary("rewrite the mode")
-    verbs.write_mode(run, target.mode)
-    apply.boundary("keep the manifest")
-    keep_applied(run, run.settings.manifest.read_bytes())
-    asking.record_scrape(run, asked, engine)
+    with signals.undisturbed():
+        apply.boundary("confirm the release")
+        releases.confirm(run.settings.releases, target)
+        run.note("mode", "done", before=running.mode, after=target.mode)
+        apply.boundary("rewrite the mode")
+        verbs.write_mode(run, target.mode)
+        apply.boundary("keep the manifest")
+        keep_applied(run, run.settings.manifest.read_bytes())
+        asking.record_scrape(run, asked, engine)
+        settling.forget(run.settings)
 
 
 def _refuse_another(run: Run, job: Job, before: State, serving: Slot, running: Release) -> None:

@@ -44,6 +44,17 @@ def deferred(told: Callable[[], None] = lambda: None) -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let the block come to its end whatever is asked: what it puts down is done already."""
+    former = _install(lambda number, frame: None)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
 def _install(handle: Handler) -> dict[signal.Signals, signal._HANDLER]:
     """Take over the endings, less those that our caller chose to ignore; return who had them."""
     former: dict[signal.Signals, signal._HANDLER] = {}

@@ -1,4 +1,4 @@
-"""What the verbs do that change no traffic: validate, render, build, status, teardown.
+"""What the verbs do that change no traffic: validate, render, build, teardown.
 
 Stands apart from `lifecycle`, which is wiring. It carries values between the rooms and has no rule of its
 own.
@@ -7,9 +7,8 @@ own.
 from __future__ import annotations
 
 import shutil
-from typing import Any
 
-from swiftdeploy_tasks import admission, apply, artifacts, checks, manifest_edit
+from swiftdeploy_tasks import admission, artifacts, checks, manifest_edit
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
@@ -17,7 +16,6 @@ from swiftdeploy_tasks.manifest import ManifestProblems
 from swiftdeploy_tasks.preflight import Finding, failure
 from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import SLOTS, Placement, Slot, State
 from swiftdeploy_tasks.settings import GENERATED
 
 
@@ -105,45 +103,6 @@ def build(run: Run) -> None:
     with run.screen.working("building"):
         engine.obtain(asked, run.say)
     run.say("what services names is here")
-
-
-def status(run: Run) -> None:
-    """Print what runs, once."""
-    name = choice.recorded(run.settings)
-    asked = read_manifest(run)
-    engine = choice.make(name, run.settings) if name else engine_of(run)
-    run.document["engine"] = engine.name
-    seen = apply.look(engine, run.settings)
-    leader = seen.release_of(seen.traffic.leader)
-    slots: dict[Slot, Any] = {slot: _slot_document(seen, slot) for slot in SLOTS}
-    run.document["slots"] = slots
-    if leader is None:
-        run.say(f"nothing is deployed on the {engine.name} engine; next: invoke deploy")
-        return
-    url = f"http://127.0.0.1:{asked.nginx.port}/"
-    run.document |= {"mode": leader.mode, "version": leader.version, "url": url}
-    run.say(f"engine {engine.name}, {url}, version {leader.version} ({leader.mode})")
-    for slot, there in slots.items():
-        if there:
-            health = "healthy" if there["healthy"] else "NOT healthy"
-            share = f"weight {there['weight']}, {health}"
-            run.say(f"app-{slot}: version {there['version']} ({there['mode']}), {share}")
-
-
-def _slot_document(seen: State, slot: Slot) -> dict[str, Any] | None:
-    there: Placement | None = seen.slots.get(slot)
-    if there is None:
-        return None
-    release = there.release
-    return {
-        "release": release.id if release else None,
-        "mode": release.mode if release else None,
-        "version": release.version if release else None,
-        "weight": seen.traffic.of(slot),
-        "healthy": bool(there.healthy),
-        "chaos": None,
-        "window": None,
-    }
 
 
 def teardown(run: Run, *, clean: bool) -> None:

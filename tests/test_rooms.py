@@ -24,7 +24,7 @@ ORDER = """
     engines.docker_form engines.docker_nginx engines.docker engines.choice
     host chain history
     releases watch admission checks job traffic apply
-    lock screen recording project asking verbs settling change planning deploying promoting going_back
+    lock screen recording project asking verbs settling change planning status deploying promoting going_back
     lifecycle program dev __init__
 """
 ROOMS = ORDER.split()

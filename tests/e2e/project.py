@@ -212,6 +212,15 @@ class Project:
         else:
             docker("kill", "-s", "KILL", f"{self.name}-{part}")
 
+    def stop(self, part: str) -> None:
+        """End a part for good: on docker its restart policy would bring a killed one back."""
+        if self.engine == "docker":
+            docker("stop", "-t", "1", f"{self.name}-{part}")
+            return
+        process = psutil.Process(self.processes()[part])
+        process.kill()
+        until(lambda: part not in self.processes(), f"{part} is gone")
+
     def access_log(self) -> list[str]:
         if self.engine == "local":
             return (self.state / "logs" / "access.log").read_text().splitlines()

@@ -10,26 +10,23 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.chaos.trial import Fault, begin, strike
+from tests.e2e.chaos.trial import Fault, begin, strike
 from tests.e2e.conftest import PARTS
 from tests.e2e.project import Project, make, used
 from tests.lab import require
 
-EVERYWHERE = [
-    Fault("deploy", at="health app-*"),
-    Fault("deploy", at="drain app-*"),
-    Fault("promote", at="rewrite the mode"),
-    Fault("deploy", seconds=1.0, signals=(signal.SIGINT, signal.SIGINT)),
-]
+EVERYWHERE = [Fault("deploy", at="drain app-*"), Fault("promote", at="rewrite the mode")]
 TABLE = [(engine, fault) for engine in PARTS for fault in EVERYWHERE] + [
     ("docker", Fault("deploy", compose=True)),
+    ("docker", Fault("deploy", at="health app-*")),
+    ("local", Fault("deploy", seconds=1.0, signals=(signal.SIGINT, signal.SIGINT))),
     ("local", Fault("deploy", seconds=1.0, signals=(signal.SIGHUP,))),
     ("local", Fault("deploy", at="start app-*")),
     ("local", Fault("deploy", at="confirm the release")),
     ("local", Fault("deploy", at="keep the manifest")),
     ("local", Fault("rollback", at="confirm the release")),
     ("local", Fault("promote", at="keep the manifest")),
-    ("local", Fault("promote", at="route nginx")),
+    ("local", Fault("promote", at="confirm public port")),
     ("local", Fault("promote", at="rewrite the mode", recover="deploy")),
     ("local", Fault("rollback", at="rewrite the mode")),
 ]

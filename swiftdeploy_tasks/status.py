@@ -1,0 +1,63 @@
+"""What runs, and is it what manifest.yaml gives? Printed once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swiftdeploy_tasks import apply, planning
+from swiftdeploy_tasks.engines import choice
+from swiftdeploy_tasks.project import engine_of, read_manifest
+from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.release import SLOTS, Placement, Slot, State
+
+
+def show(run: Run) -> None:
+    """Print what runs, once."""
+    name = choice.recorded(run.settings)
+    asked = read_manifest(run)
+    engine = choice.make(name, run.settings) if name else engine_of(run)
+    run.document["engine"] = engine.name
+    seen = apply.look(engine, run.settings)
+    leader = seen.release_of(seen.traffic.leader)
+    slots: dict[Slot, Any] = {slot: _slot_document(seen, slot) for slot in SLOTS}
+    run.document["slots"] = slots
+    if seen.proxy is None and not seen.slots:
+        run.say(f"nothing is deployed on the {engine.name} engine; next: invoke deploy")
+        return
+    if leader:
+        url = f"http://127.0.0.1:{asked.nginx.port}/"
+        run.document |= {"mode": leader.mode, "version": leader.version, "url": url}
+        run.say(f"engine {engine.name}, {url}, version {leader.version} ({leader.mode})")
+    else:
+        run.screen.line(f"  engine {engine.name}: nobody serves", "fail")
+    for slot, there in slots.items():
+        if there:
+            health = "healthy" if there["healthy"] else "NOT healthy"
+            share = f"weight {there['weight']}, {health}"
+            run.say(f"app-{slot}: version {there['version']} ({there['mode']}), {share}")
+    _show_drift(run)
+
+
+def _show_drift(run: Run) -> None:
+    found = planning.prospect(run)
+    run.document["drift"] = found.document()
+    for row in (*found.mends, *found.steps)[:1]:
+        run.screen.line(f"  not as manifest.yaml gives it: {row}", "warn")
+    if found.changes:
+        run.say("all of it: invoke plan")
+
+
+def _slot_document(seen: State, slot: Slot) -> dict[str, Any] | None:
+    there: Placement | None = seen.slots.get(slot)
+    if there is None:
+        return None
+    release = there.release
+    return {
+        "release": release.id if release else None,
+        "mode": release.mode if release else None,
+        "version": release.version if release else None,
+        "weight": seen.traffic.of(slot),
+        "healthy": bool(there.healthy),
+        "chaos": None,
+        "window": None,
+    }
