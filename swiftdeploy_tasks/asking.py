@@ -38,7 +38,7 @@ def policy_check(run: Run) -> None:
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         raise PolicyRefused(
             f"{first.sentence}{more}; nothing was changed",
-            "mend what the rule names, or change its limit under policy: in manifest.yaml",
+            "mend what the rule names, or change its limit in manifest.yaml (policy:) or policies/data.json",
         )
 
 

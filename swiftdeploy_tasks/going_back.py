@@ -79,18 +79,18 @@ def _text_in_force(run: Run) -> bytes:
 def _target(run: Run, to: str) -> Confirmation:
     held = releases.stack(releases.confirmations(run.settings.releases))
     below = held[:-1]
+    if to and not any(row.release.startswith(to) for row in below):
+        raise PreflightError(
+            f"no confirmed release below the present one is {to!r}; deploy brings back what was removed",
+            "invoke rollback --list",
+        )
     if not below:
         raise PreflightError(
             "there is no release below the present one to go back to", "invoke rollback --list"
         )
     if not to:
         return below[-1]
-    found = [row for row in below if row.release.startswith(to)]
-    if not found:
-        raise PreflightError(
-            f"no confirmed release below the present one is {to!r}", "invoke rollback --list"
-        )
-    return found[-1]
+    return [row for row in below if row.release.startswith(to)][-1]
 
 
 def _kept(run: Run, engine: Engine, row: Confirmation) -> Release:

@@ -6,12 +6,13 @@ Read once a process and carried from task to task, so that what was validated is
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from importlib.metadata import version
 
 from swiftdeploy_tasks import manifest
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import ManifestError
+from swiftdeploy_tasks.errors import ManifestError, PreflightError
 from swiftdeploy_tasks.manifest import Manifest, ManifestProblems
 from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.recording import Run
@@ -54,8 +55,27 @@ def engine_of(run: Run) -> Engine:
     """Return the project's engine, the same one for the whole invocation."""
     carried = run.invocation.carried
     if "engine" not in carried:
+        refuse_another(run)
         carried["engine"] = choice.choose(run.settings, read_manifest(run))
     return quiet(run, carried["engine"])
+
+
+def refuse_another(run: Run) -> None:
+    """Raise PreflightError where the state folder, which was named, is that of a project of another name.
+
+    Where either manifest cannot be read there is nothing to compare.
+    """
+    places = run.settings
+    if not (places.is_state_named and places.applied.is_file()):
+        return
+    with suppress(ManifestError):
+        here, there = read_manifest(run).name, manifest.load(places.applied, schema=places.schema).name
+        if here != there:
+            raise PreflightError(
+                f"the state folder {places.state} is that of the project {there!r}, and manifest.yaml here "
+                f"gives {here!r}",
+                "set INVOKE_SWIFTDEPLOY_STATE to a folder of its own",
+            )
 
 
 def quiet(run: Run, engine: Engine) -> Engine:

@@ -285,3 +285,4 @@ def _end() -> None:
         INVOCATION.at_end.close()
         if INVOCATION.held:
             INVOCATION.held.sign_off()
+    signals.ignore()

@@ -50,6 +50,11 @@ class Settings:
         return str(self.state)
 
     @property
+    def is_state_named(self) -> bool:
+        """Whether the state folder is a place that was named, and not the one in the project."""
+        return self.history.parent == self.state
+
+    @property
     def manifest(self) -> Path:
         """The one file that a person edits."""
         return self.root / "manifest.yaml"

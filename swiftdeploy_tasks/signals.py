@@ -55,6 +55,16 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def ignore() -> None:
+    """Let nothing end the process from now on: it is about to end by itself.
+
+    Not by a handler of ours: the interpreter takes those away before it is done.
+    """
+    with suppress(ValueError):
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def _install(handle: Handler) -> dict[signal.Signals, signal._HANDLER]:
     """Take over the endings, less those that our caller chose to ignore; return who had them."""
     former: dict[signal.Signals, signal._HANDLER] = {}

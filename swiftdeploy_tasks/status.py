@@ -4,26 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from swiftdeploy_tasks import apply, planning
+from swiftdeploy_tasks import apply, manifest, planning
 from swiftdeploy_tasks.engines import choice
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import ManifestError
+from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import SLOTS, Placement, Slot, State
 
 
 def show(run: Run) -> None:
-    """Print what runs, once."""
+    """Print what runs, once; with a manifest that cannot be used, say so when that is done."""
     name = choice.recorded(run.settings)
-    asked = read_manifest(run)
+    problem: ManifestError | None = None
+    try:
+        asked = read_manifest(run)
+    except ManifestError as error:
+        if not name or not run.settings.applied.is_file():
+            raise
+        problem = error
+        asked = manifest.load(run.settings.applied, schema=run.settings.schema)
     engine = choice.make(name, run.settings) if name else engine_of(run)
     run.document["engine"] = engine.name
+    stands = _show(run, asked, engine)
+    if problem:
+        raise problem
+    if stands:
+        _show_drift(run)
+
+
+def _show(run: Run, asked: Manifest, engine: Engine) -> bool:
+    """Print what runs; return whether anything does."""
     seen = apply.look(engine, run.settings)
     leader = seen.release_of(seen.traffic.leader)
     slots: dict[Slot, Any] = {slot: _slot_document(seen, slot) for slot in SLOTS}
     run.document["slots"] = slots
     if seen.proxy is None and not seen.slots:
         run.say(f"nothing is deployed on the {engine.name} engine; next: invoke deploy")
-        return
+        return False
     if leader:
         url = f"http://127.0.0.1:{asked.nginx.port}/"
         run.document |= {"mode": leader.mode, "version": leader.version, "url": url}
@@ -35,7 +54,7 @@ def show(run: Run) -> None:
             health = "healthy" if there["healthy"] else "NOT healthy"
             share = f"weight {there['weight']}, {health}"
             run.say(f"app-{slot}: version {there['version']} ({there['mode']}), {share}")
-    _show_drift(run)
+    return True
 
 
 def _show_drift(run: Run) -> None:

@@ -14,7 +14,7 @@ from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import ManifestProblems
 from swiftdeploy_tasks.preflight import Finding, failure
-from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
+from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest, refuse_another
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.settings import GENERATED
 
@@ -107,6 +107,7 @@ def build(run: Run) -> None:
 
 def teardown(run: Run, *, clean: bool) -> None:
     """Remove everything that carries our home, from any state; with `clean`, what was generated too."""
+    refuse_another(run)
     removed: list[str] = []
     problems: list[SwiftDeployError] = []
     for name in choice.candidates(run.settings):

@@ -44,7 +44,8 @@ def scrape(manifest: Manifest, port: int, slot: Slot) -> Scrape | None:
         return None
     reply = probe.ask(port, f"/slots/{slot}{path}", timeout=SCRAPE_SECONDS)
     if reply.status != 200:
-        raise UnreadableMetrics(f"{path} of app-{slot}: {reply.error or f'it answers {reply.status}'}")
+        cure = "; where an app has no metrics, set services.metrics: null" if reply.status == 404 else ""
+        raise UnreadableMetrics(f"{path} of app-{slot}: {reply.error or f'it answers {reply.status}'}{cure}")
     left_out = (manifest.services.health.path, path, *_OWN_PATHS)
     text = reply.body.decode("utf-8", "replace")
     return metrics.parse(text, at=_CLOCK + time.monotonic(), leave_out=left_out)

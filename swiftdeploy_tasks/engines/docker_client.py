@@ -26,6 +26,7 @@ SOCKET = "unix:///var/run/docker.sock"
 PROJECT, HOME, MAKER = "swiftdeploy.project", "swiftdeploy.home", "swiftdeploy.maker"
 PARTS = frozenset({"nginx", "opa", *(f"app-{slot}" for slot in SLOTS)})
 SERVICE = "com.docker.compose.service"
+FORBIDDEN = "permission denied: this user may not use it"
 FIRST_SECONDS = 5
 SECONDS = 60
 _HERE = ("127.0.0.1", "localhost", "::1")
@@ -61,12 +62,17 @@ def client() -> DockerClient:
     try:
         found = docker.DockerClient(base_url=where, version="auto", timeout=FIRST_SECONDS)
     except (DockerException, requests.RequestException, OSError) as error:
-        raise EngineError(
-            f"the Docker Engine at {where} does not answer: {reason(error)}",
-            "start the Docker Engine, or set engine: local in manifest.yaml",
-        ) from None
+        raise _unreachable(where, reason(error)) from None
     found.api.timeout = SECONDS
     return found
+
+
+def _unreachable(where: str, why: str) -> EngineError:
+    cure = "add this user to the group docker" if why == FORBIDDEN else "start the Docker Engine"
+    return EngineError(
+        f"the Docker Engine at {where} cannot be used: {why}",
+        f"{cure}, or set engine: local in manifest.yaml",
+    )
 
 
 @contextmanager
@@ -93,7 +99,7 @@ def reason(error: Exception) -> str:
     if "timed out" in text:
         return "no answer in time"
     if "PermissionError" in text:
-        return "permission denied: this user may not use it"
+        return FORBIDDEN
     return re.sub(r"\s+", " ", text).strip()[:400]
 
 
