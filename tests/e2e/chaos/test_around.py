@@ -1,13 +1,9 @@
-"""What happens around a verb: parts that die under it, a state folder that is gone, a disk that is full."""
+"""What happens around a verb: parts that die under it, and a state folder that is gone."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -50,43 +46,6 @@ def test_a_lost_state_folder_is_made_anew_by_deploy(project: Project) -> None:
         assert "connections are cut" in ended.out
     serves(project, "1.0.0")
     assert project.run("rollback").code == 2
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB; making one takes root."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if os.geteuid():
-        pytest.skip("only root may mount a file system")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def test_a_full_disk_is_one_sentence_and_room_on_it_is_all_that_deploy_needs(
-    new_project: Callable[..., Project], small_disk: Path
-) -> None:
-    project = new_project("local", policy__infrastructure__min_disk_free_gb=0)
-    project.environment["INVOKE_SWIFTDEPLOY_STATE"] = str(small_disk / "state")
-    try:
-        project.deploy()
-        fill = small_disk / "fill"
-        with fill.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(b"x" * 512)
-        project.set(services__version="2.0.0")
-        ended = project.run("deploy")
-        assert ended.code in {2, 7}
-        assert "No space left on device" in ended.err
-        assert len([line for line in ended.err.splitlines() if "exit" in line]) == 1
-        assert '"version": "1.0.0"' in project.get().body.decode()
-        fill.unlink()
-        project.deploy()
-        assert '"version": "2.0.0"' in project.get().body.decode()
-        project.run("plan", "--check").ok()
-    finally:
-        project.run("teardown").ok()
 
 
 def test_what_was_done_and_put_right_is_on_record(project: Project) -> None:
