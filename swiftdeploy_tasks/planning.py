@@ -50,7 +50,7 @@ class Prospect:
     @property
     def changes(self) -> int:
         """How many things would change."""
-        return sum(len(part) for part in (self.root, self.mends, self.steps, self.applied))
+        return sum(len(part) for part in (changed(self.root), self.mends, self.steps, changed(self.applied)))
 
     def document(self) -> list[dict[str, str]]:
         """The form of CONTRACTS' `steps`."""
@@ -61,10 +61,10 @@ class Prospect:
 def show(run: Run, *, check: bool) -> None:
     """Print what deploy would do; with `check`, raises WouldChange when that is anything."""
     found = prospect(run)
-    run.screen.diffs(found.root)
+    run.screen.diffs(changed(found.root))
     for row in (*found.mends, *found.steps):
         run.say(str(row))
-    run.screen.diffs(found.applied)
+    run.screen.diffs(changed(found.applied))
     for note in found.notes:
         run.screen.line(f"  {note}", "warn")
     run.document |= {
@@ -137,7 +137,7 @@ def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
         review=job.engine.review(job.manifest),
         with_opa=job.with_opa,
     )
-    return _changed(artifacts.compare(run.settings.root, rendered))
+    return artifacts.compare(run.settings.root, rendered)
 
 
 def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
@@ -149,8 +149,9 @@ def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...
         asked = loaded
     rendered: Mapping[str, str] = render(job, last, asked.text, foreseen=True)
     files = artifacts.compare(job.settings.nginx_folder, rendered)
-    return _changed((*files, *artifacts.compare(job.settings.state, {"compose.yml": compose(job, last)})))
+    return (*files, *artifacts.compare(job.settings.state, {"compose.yml": compose(job, last)}))
 
 
-def _changed(changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+def changed(changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+    """Return the files that would be written."""
     return tuple(change for change in changes if change.state != "unchanged")
