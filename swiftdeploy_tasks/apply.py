@@ -52,7 +52,14 @@ def look(engine: Engine, settings: Settings) -> State:
     if loaded is None:
         return State(dataclasses.replace(seen.proxy, live=False), slots, Traffic())
     config = loaded.config if _is_applied(loaded, settings.nginx_folder) else ""
-    return State(dataclasses.replace(seen.proxy, config=config), slots, loaded.traffic)
+    proxy = dataclasses.replace(seen.proxy, config=config, generation=loaded.text)
+    return State(proxy, slots, loaded.traffic)
+
+
+def _is_settled(job: Job, wanted: Traffic) -> bool:
+    """Return whether this traffic is in force and no other is on its way: a reload may have been told."""
+    loaded = probe.generation(job.engine.operator_port())
+    return loaded is not None and loaded.traffic == wanted and _is_applied(loaded, job.settings.nginx_folder)
 
 
 def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
@@ -67,26 +74,26 @@ def compared(job: Job, seen: State, wanted: Release) -> State:
     secret is compared where `wanted` runs and the variable that it comes from is set here.
     """
     text = compose(job, seen)
+    found = job.engine.differences(text)
     proxy = seen.proxy
-    if proxy and proxy.config and not _is_as_rendered(job, seen):
+    if proxy and proxy.config and not _knows_the_slots(job, seen, proxy):
         proxy = dataclasses.replace(proxy, config="")
     if proxy and proxy.spec == job.engine.proxy_spec(job.manifest, text):
-        proxy = dataclasses.replace(proxy, differences=job.engine.differences("nginx", text))
+        proxy = dataclasses.replace(proxy, differences=found.get("nginx", ()))
     slots = {}
     for slot, there in seen.slots.items():
-        found = _secrets_changed(job, slot, there) if there.release == wanted else ()
+        other = _secrets_changed(job, slot, there) if there.release == wanted else ()
         if there.release and there.spec == job.engine.slot_spec(slot, text):
-            found += job.engine.differences(f"app-{slot}", text)
-        slots[slot] = dataclasses.replace(there, differences=found)
+            other += found.get(f"app-{slot}", ())
+        slots[slot] = dataclasses.replace(there, differences=other)
     return State(proxy, slots, seen.traffic)
 
 
-def _is_as_rendered(job: Job, seen: State) -> bool:
-    loaded = probe.generation(job.engine.operator_port())
-    if loaded is None:
-        return False
-    changes = artifacts.compare(job.settings.nginx_folder, render(job, seen, loaded.text))
-    return all(change.state == "unchanged" for change in changes if change.path.name == "upstream.conf")
+def _knows_the_slots(job: Job, seen: State, proxy: Proxy) -> bool:
+    """Return whether upstream.conf is what these slots call for; nginx.conf is told by its digest."""
+    wanted = render(job, seen, proxy.generation)["upstream.conf"]
+    (change,) = artifacts.compare(job.settings.nginx_folder, {"upstream.conf": wanted})
+    return change.state == "unchanged"
 
 
 def _secrets_changed(job: Job, slot: Slot, there: Placement) -> tuple[Difference, ...]:
@@ -146,7 +153,7 @@ def undo(job: Job, before: State) -> None:
     kept = {slot: there for slot, there in now.slots.items() if slot in before.slots}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving in kept else {}))
     added = [slot for slot in now.slots if slot not in before.slots]
-    if now.proxy and serving in kept and (added or traffic.in_force(job) != whole.traffic):
+    if now.proxy and serving in kept and (added or not _is_settled(job, whole.traffic)):
         job.say(f"going back: app-{serving} takes all traffic")
         traffic.route(job, whole)
     for slot in added:

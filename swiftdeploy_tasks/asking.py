@@ -15,7 +15,7 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
-from swiftdeploy_tasks.job import Job, compose, write_compose
+from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.project import engine_of, read_manifest
@@ -89,23 +89,21 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
     job = Job(run.settings, asked, engine, True, run.say, run.note)
     url = f"http://127.0.0.1:{asked.opa.port}"
     engine.prepare_opa(asked, run.say)
-    state = engine.observe()
-    write_compose(job, state)
-    spec = engine.opa_spec(asked, compose(job, state))
-    if engine.has_opa() and (fault := engine.opa_fault(spec, compose(job, state))):
+    text = write_compose(job, engine.observe())
+    spec = engine.opa_spec(asked, text)
+    had, fault = engine.has_opa(), engine.opa_fault(spec, text)
+    if had and fault:
         run.note("drift", "found", target="opa", what="the state", found=fault)
     run.invocation.at_end.callback(_end_opa, run, engine)
-    run.invocation.carried["opa_started"] = True
-    started = engine.start_opa(asked, spec, run.say)
-    run.invocation.carried["opa_started"] = started
+    run.invocation.carried["opa_started"] = not had
+    if fault:
+        engine.start_opa(asked, spec, run.say)
     try:
         wait_ready(url, rules.revision)
     except GateUnavailable as error:
-        if started:
+        if fault:
             raise GateUnavailable(error.message, error.next, log=engine.logs("opa")) from None
         run.say("OPA does not answer with the present policies: restarting it once")
-        engine.stop_opa()
-        engine.prepare_opa(asked, run.say)
         engine.start_opa(asked, spec, run.say)
         wait_ready(url, rules.revision)
 

@@ -75,16 +75,16 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
     choice.record(run.settings, job.engine.name)
     try:
         job.engine.prepare(job.manifest)
-        drifted += job.engine.strangers()
-        job.engine.remove_strangers()
+        drifted += job.engine.remove_strangers()
         wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
         steps = plan(before, wanted)
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
             apply.apply(job, steps)
-            serving = apply.look(job.engine, run.settings).traffic.leader
+            stands = apply.look(job.engine, run.settings)
+            serving = stands.traffic.leader
             if serving and not any(step.action == "confirm" for step in steps):
                 apply.confirm(job, serving, release)
-            write_compose(job, apply.look(job.engine, run.settings))
+            write_compose(job, stands)
             if not job.with_opa:
                 job.engine.stop_opa()
     except BaseException:

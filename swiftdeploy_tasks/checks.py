@@ -44,7 +44,7 @@ def all_of(settings: Settings, manifest: Manifest, engine: Engine) -> tuple[Find
     if any(finding.name == "engine" and finding.passed is False for finding in own):
         made = [finding for finding in made if finding.name not in {"image", "compose"}]
         made += [
-            Finding(n, None, "not made: there is no engine to ask")
+            Finding(n, None, "not made: the engine check failed")
             for n in ("image", "port", "nginx", "compose")
         ]
     else:

@@ -93,6 +93,8 @@ def compose(job: Job, state: State) -> str:
     )
 
 
-def write_compose(job: Job, state: State) -> None:
-    """Write the applied compose file with the slots that are occupied in this state."""
-    files.replace(job.settings.compose_file, compose(job, state), mode=0o600)
+def write_compose(job: Job, state: State) -> str:
+    """Write the applied compose file with the slots that are occupied in this state, and return it."""
+    text = compose(job, state)
+    files.replace(job.settings.compose_file, text, mode=0o600)
+    return text

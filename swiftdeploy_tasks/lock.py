@@ -70,11 +70,14 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
         os.close(descriptor)
         waited = f" after {wait:g} s of waiting" if wait else ""
         raise LockHeld(f"the project is locked{waited} by {holder}", f"invoke {verb} --wait 60")
-    held = Held(descriptor, _holder(descriptor))
-    held.sign_off()
-    with suppress(OSError):  # on a full disk the lock holds all the same, and nobody is told who has it
-        os.pwrite(descriptor, json.dumps(asdict(_me(verb))).encode(), 0)
-    return held
+    cut_off = _holder(descriptor)
+    name = json.dumps(asdict(_me(verb))).encode()
+    # Written over the former name, not after removing it: killed in between, one of the two still stands.
+    # On a full disk the lock holds all the same, and nobody is told who has it.
+    with suppress(OSError):
+        os.pwrite(descriptor, name, 0)
+        os.ftruncate(descriptor, len(name))
+    return Held(descriptor, cut_off)
 
 
 def who() -> dict[str, str]:
@@ -102,6 +105,7 @@ def _try(descriptor: int) -> bool:
 
 def _holder(descriptor: int) -> Holder | None:
     try:
-        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
+        found, _ = json.JSONDecoder().raw_decode(os.pread(descriptor, 4096, 0).decode())
+        return Holder(**found)
     except (ValueError, TypeError):
         return None

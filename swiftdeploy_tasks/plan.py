@@ -38,20 +38,30 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One action on one target, why, and the state in force once it is done."""
+class Deed:
+    """One action on one target, and why."""
 
     action: str
     target: str
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: {_SAID[self.action]}, because {self.reason}"
+
+
+@dataclass(frozen=True)
+class Step(Deed):
+    """A deed that changes nginx, the slots or the traffic, and the state in force once it is done."""
+
     then: State
     slot: Slot | None = None
 
-    def __str__(self) -> str:
-        return f"{self.target}: {DEEDS[self.action]}, because {self.reason}"
 
-
-DEEDS = {
+_SAID = {
+    "build": "is built",
+    "pull": "is pulled",
+    "make": "is made",
+    "publish": "are published",
     "start": "starts",
     "recreate": "is made anew",
     "reload": "reloads",
@@ -191,7 +201,7 @@ def _proxy_change(there: Proxy | None, wanted: Proxy) -> tuple[str, str]:
     if why := _unusable(there, wanted):
         return "recreate", f"{why}; open connections are cut"
     if not there.config:
-        return "reload", "the applied files are not those that it loaded"
+        return "reload", "its files in .swiftdeploy/nginx are not as they are to be"
     return "reload", "its configuration changed"
 
 

@@ -6,8 +6,8 @@ Stands apart from `plan`, which is pure and knows nginx and the slots alone: her
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from swiftdeploy_tasks import admission, apply, artifacts, releases
 from swiftdeploy_tasks.artifacts import FileChange
@@ -16,25 +16,11 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, WouldChange
 from swiftdeploy_tasks.job import Job, compose, render
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.plan import DEEDS, Goal, Step, plan
-from swiftdeploy_tasks.probe import Generation, generation
+from swiftdeploy_tasks.plan import Deed, Goal, Step, plan
+from swiftdeploy_tasks.probe import Generation
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import State
-
-MENDS = {"build": "is built", "pull": "is pulled", "make": "is made", "publish": "are published"}
-
-
-@dataclass(frozen=True)
-class Mend:
-    """One thing around nginx and the slots that deploy sees to, and why."""
-
-    action: str
-    target: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.target}: {(DEEDS | MENDS)[self.action]}, because {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +28,7 @@ class Prospect:
     """What deploy would do: files at the root, what is around, the steps, the applied files."""
 
     root: tuple[FileChange, ...]
-    mends: tuple[Mend, ...]
+    mends: tuple[Deed, ...]
     steps: tuple[Step, ...]
     applied: tuple[FileChange, ...]
     notes: tuple[str, ...] = ()
@@ -52,18 +38,22 @@ class Prospect:
         """How many things would change."""
         return sum(len(part) for part in (changed(self.root), self.mends, self.steps, changed(self.applied)))
 
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """All that would be done, in order."""
+        return (*self.mends, *self.steps)
+
     def document(self) -> list[dict[str, str]]:
         """The form of CONTRACTS' `steps`."""
-        rows: tuple[Mend | Step, ...] = (*self.mends, *self.steps)
-        return [{"action": row.action, "target": row.target, "reason": row.reason} for row in rows]
+        return [{"action": deed.action, "target": deed.target, "reason": deed.reason} for deed in self.deeds]
 
 
 def show(run: Run, *, check: bool) -> None:
     """Print what deploy would do; with `check`, raises WouldChange when that is anything."""
-    found = prospect(run)
+    found = prospect(run, apply.look(engine_of(run), run.settings))
     run.screen.diffs(changed(found.root))
-    for row in (*found.mends, *found.steps):
-        run.say(str(row))
+    for deed in found.deeds:
+        run.say(str(deed))
     run.screen.diffs(changed(found.applied))
     for note in found.notes:
         run.screen.line(f"  {note}", "warn")
@@ -79,18 +69,18 @@ def show(run: Run, *, check: bool) -> None:
         raise WouldChange(f"{found.changes} {things} would change", "invoke deploy")
 
 
-def prospect(run: Run) -> Prospect:
-    """Return what deploy would do now."""
+def prospect(run: Run, seen: State) -> Prospect:
+    """Return what deploy would do about what was seen."""
     asked, engine = read_manifest(run), engine_of(run)
     job = job_of(run, asked, engine)
     release = engine.release(asked)
-    before = apply.compared(job, apply.look(engine, run.settings), release)
+    before = apply.compared(job, seen, release)
     wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
     steps = plan(before, wanted)
     notes = []
     if steps and releases.was_rolled_back(run.settings.releases, release.id):
         notes.append("deploy refuses this release until --again is given: it was last removed by a rollback")
-    policies: tuple[Mend, ...] = ()
+    policies: tuple[Deed, ...] = ()
     try:
         policies = tuple(_policies(job, before))
     except GateUnavailable as error:
@@ -100,34 +90,34 @@ def prospect(run: Run) -> Prospect:
     return Prospect(_root_files(run, job), mends, steps, applied, tuple(notes))
 
 
-def _images(engine: Engine, asked: Manifest) -> Iterator[Mend]:
+def _images(engine: Engine, asked: Manifest) -> Iterator[Deed]:
     for image, reason in engine.to_obtain(asked).items():
         is_built = image == asked.services.image and asked.services.build is not None
-        yield Mend("build" if is_built else "pull", image, reason)
+        yield Deed("build" if is_built else "pull", image, reason)
 
 
-def _places(job: Job) -> Iterator[Mend]:
+def _places(job: Job) -> Iterator[Deed]:
     for name in job.engine.missing(job.manifest, with_opa=job.with_opa):
-        yield Mend("make", name, "there is none")
+        yield Deed("make", name, "there is none")
     for name in job.engine.strangers():
-        yield Mend("remove", name, "it carries this project's home and is none of its parts")
+        yield Deed("remove", name, "it carries this project's home and is none of its parts")
 
 
-def _policies(job: Job, seen: State) -> Iterator[Mend]:
+def _policies(job: Job, seen: State) -> Iterator[Deed]:
     rules = admission.bundle(job.settings, job.manifest)
     if stale := admission.unpublished(job.settings, rules):
-        yield Mend("publish", "the policies", stale)
+        yield Deed("publish", "the policies", stale)
     there = job.engine.has_opa()
     if not job.with_opa:
         if there:
-            yield Mend("remove", "opa", "the embedded engine is asked instead")
+            yield Deed("remove", "opa", "the embedded engine is asked instead")
         return
     text = compose(job, seen)
     fault = job.engine.opa_fault(job.engine.opa_spec(job.manifest, text), text)
     if fault:
-        yield Mend("recreate" if there else "start", "opa", fault)
+        yield Deed("recreate" if there else "start", "opa", fault)
     elif not stale and (other := admission.other_revision(rules, job.manifest.opa.port)):
-        yield Mend("recreate", "opa", other)
+        yield Deed("recreate", "opa", other)
 
 
 def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
@@ -143,11 +133,11 @@ def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
 def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
     """Return how the applied files would differ once the steps are done."""
     last = steps[-1].then if steps else before
-    loaded = generation(job.engine.operator_port())
-    asked = Generation(last.traffic, wanted.proxy.config, "next")
-    if loaded and replace(loaded, id="next") == asked:
-        asked = loaded
-    rendered: Mapping[str, str] = render(job, last, asked.text, foreseen=True)
+    text = Generation(last.traffic, wanted.proxy.config, "next").text
+    there = before.proxy
+    if there and (there.config, before.traffic) == (wanted.proxy.config, last.traffic):
+        text = there.generation
+    rendered = render(job, last, text, foreseen=True)
     files = artifacts.compare(job.settings.nginx_folder, rendered)
     return (*files, *artifacts.compare(job.settings.state, {"compose.yml": compose(job, last)}))
 

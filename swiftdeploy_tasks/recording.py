@@ -39,7 +39,6 @@ class Invocation:
     wait: float = 0.0
     held: lock.Held | None = None
     cut_off: lock.Holder | None = None
-    swept: bool = False
     warned: bool = False
     carried: dict[str, Any] = field(default_factory=dict)
     at_end: ExitStack = field(default_factory=ExitStack)
@@ -198,7 +197,8 @@ class RecordedTask(Task[Any]):
     def _start(self, run: Run, *, dry: bool) -> None:
         if dry and self.writes:
             raise UsageError(f"{self.verb} cannot be run dry", "invoke plan")
-        if self.writes and INVOCATION.held is None:
+        is_first = self.writes and INVOCATION.held is None
+        if is_first:
             INVOCATION.held = lock.acquire(
                 run.settings.state, verb=INVOCATION.verb or self.verb, wait=INVOCATION.wait
             )
@@ -206,8 +206,7 @@ class RecordedTask(Task[Any]):
         begin = run.record if self.needs_history else run.note
         begin("started", who=lock.who(), argv=INVOCATION.verb or self.verb)
         run.screen.line(self.verb, "head")
-        if INVOCATION.cut_off and not INVOCATION.swept:
-            INVOCATION.swept = True
+        if INVOCATION.cut_off and is_first:
             _tell_cut_off(run, INVOCATION.cut_off)
 
     def _tell(self, document: dict[str, Any], problem: SwiftDeployError | None) -> None:

@@ -146,12 +146,14 @@ class Placement:
 class Proxy:
     """The running nginx: `spec` digests how it is run, `config` what it has loaded ("" when not known).
 
-    `trouble` and `differences` are as those of a Placement.
+    `trouble` and `differences` are as those of a Placement, and `generation` is what it says that it has
+    loaded: it tells one moment from another, and is no part of what is wanted.
     """
 
     spec: str
     config: str
     live: bool = True
+    generation: str = field(default="", compare=False)
     trouble: str = ""
     differences: tuple[Difference, ...] = ()
 

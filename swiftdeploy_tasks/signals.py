@@ -34,12 +34,8 @@ def deferred(told: Callable[[], None] = lambda: None) -> Iterator[None]:
         asked.append(number)
         told()
 
-    former = _install(handle)
-    try:
+    with _handled(handle):
         yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
 
@@ -47,7 +43,13 @@ def deferred(told: Callable[[], None] = lambda: None) -> Iterator[None]:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Let the block come to its end whatever is asked: what it puts down is done already."""
-    former = _install(lambda number, frame: None)
+    with _handled(lambda number, frame: None):
+        yield
+
+
+@contextmanager
+def _handled(handle: Handler) -> Iterator[None]:
+    former = _install(handle)
     try:
         yield
     finally:

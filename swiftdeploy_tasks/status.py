@@ -6,7 +6,6 @@ from typing import Any
 
 from swiftdeploy_tasks import apply, manifest, planning
 from swiftdeploy_tasks.engines import choice
-from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ManifestError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.project import engine_of, read_manifest
@@ -27,28 +26,28 @@ def show(run: Run) -> None:
         asked = manifest.load(run.settings.applied, schema=run.settings.schema)
     engine = choice.make(name, run.settings) if name else engine_of(run)
     run.document["engine"] = engine.name
-    stands = _show(run, asked, engine)
+    seen = apply.look(engine, run.settings)
+    stands = _show(run, asked, seen)
     if problem:
         raise problem
     if stands:
-        _show_drift(run)
+        _show_drift(run, seen)
 
 
-def _show(run: Run, asked: Manifest, engine: Engine) -> bool:
+def _show(run: Run, asked: Manifest, seen: State) -> bool:
     """Print what runs; return whether anything does."""
-    seen = apply.look(engine, run.settings)
     leader = seen.release_of(seen.traffic.leader)
     slots: dict[Slot, Any] = {slot: _slot_document(seen, slot) for slot in SLOTS}
     run.document["slots"] = slots
     if seen.proxy is None and not seen.slots:
-        run.say(f"nothing is deployed on the {engine.name} engine; next: invoke deploy")
+        run.say(f"nothing is deployed on the {run.document['engine']} engine; next: invoke deploy")
         return False
     if leader:
         url = f"http://127.0.0.1:{asked.nginx.port}/"
         run.document |= {"mode": leader.mode, "version": leader.version, "url": url}
-        run.say(f"engine {engine.name}, {url}, version {leader.version} ({leader.mode})")
+        run.say(f"engine {run.document['engine']}, {url}, version {leader.version} ({leader.mode})")
     else:
-        run.screen.line(f"  engine {engine.name}: nobody serves", "fail")
+        run.screen.line(f"  engine {run.document['engine']}: nobody serves", "fail")
     for slot, there in slots.items():
         if there:
             health = "healthy" if there["healthy"] else "NOT healthy"
@@ -57,11 +56,11 @@ def _show(run: Run, asked: Manifest, engine: Engine) -> bool:
     return True
 
 
-def _show_drift(run: Run) -> None:
-    found = planning.prospect(run)
+def _show_drift(run: Run, seen: State) -> None:
+    found = planning.prospect(run, seen)
     run.document["drift"] = found.document()
-    for row in (*found.mends, *found.steps)[:1]:
-        run.screen.line(f"  not as manifest.yaml gives it: {row}", "warn")
+    for deed in found.deeds[:1]:
+        run.screen.line(f"  not as manifest.yaml gives it: {deed}", "warn")
     if found.changes:
         run.say("all of it: invoke plan")
 

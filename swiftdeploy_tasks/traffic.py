@@ -17,7 +17,7 @@ from pathlib import Path
 from swiftdeploy_tasks import artifacts, files, probe
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.job import FormerProxy, Job, render, write_compose
-from swiftdeploy_tasks.release import State, Traffic
+from swiftdeploy_tasks.release import State
 
 IN_FORCE_SECONDS = 15.0
 DRAIN_POLL = 0.1
@@ -105,12 +105,6 @@ def drain(job: Job, meanwhile: Callable[[], None]) -> None:
         if time.monotonic() - called >= TICK:
             meanwhile()
             called = time.monotonic()
-
-
-def in_force(job: Job) -> Traffic | None:
-    """Return the traffic that nginx has loaded, None when it does not answer."""
-    found = probe.generation(job.engine.operator_port())
-    return found.traffic if found else None
 
 
 def _write(job: Job, state: State, folder: Path, generation: probe.Generation) -> None:

@@ -19,9 +19,10 @@ ORDER = """
     metrics.scrape metrics.page metrics.window metrics
     gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
-    engines.local_source engines.local_processes engines.local_nginx engines.local
-    engines.docker_client engines.docker_compose engines.docker_places engines.docker_images
-    engines.docker_form engines.docker_nginx engines.docker engines.choice
+    engines.local_source engines.local_processes engines.local_nginx engines.local_checks engines.local
+    engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
+    engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
+    engines.choice
     host chain history
     releases watch admission checks job traffic apply
     lock screen recording project asking verbs settling change planning status deploying promoting going_back
@@ -52,7 +53,7 @@ DOORS = {
     "psutil": {
         "host",
         "checks",
-        "engines.docker_client",
+        "engines.docker_containers",
         "engines.docker_compose",
         "engines.local",
         "engines.local_nginx",

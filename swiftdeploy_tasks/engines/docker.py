@@ -9,24 +9,25 @@ import dataclasses
 import secrets as tokens
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swiftdeploy_tasks import artifacts, files, probe
 from swiftdeploy_tasks.engines import (
+    docker_checks,
     docker_client,
     docker_compose,
+    docker_containers,
     docker_form,
     docker_images,
     docker_nginx,
     docker_places,
 )
-from swiftdeploy_tasks.engines.docker_client import client, ours, translated
+from swiftdeploy_tasks.engines.docker_client import client, translated
+from swiftdeploy_tasks.engines.docker_containers import form, ours, published, runs, since, trouble
 from swiftdeploy_tasks.engines.protocol import Facts, Say
-from swiftdeploy_tasks.errors import EngineError, GateUnavailable, PreflightError, ProxyError
+from swiftdeploy_tasks.errors import EngineError, GateUnavailable, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
     SLOTS,
@@ -40,7 +41,6 @@ from swiftdeploy_tasks.release import (
     from_label,
     from_manifest,
 )
-from swiftdeploy_tasks.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -66,67 +66,11 @@ class DockerEngine:
 
     def check(self, manifest: Manifest) -> tuple[Finding, ...]:
         """See `Engine.check`."""
-        try:
-            compose = docker_compose.version()
-            engine = client().version()["Version"]
-            self._refuse_strangers(manifest)
-        except PreflightError as error:
-            return (Finding("engine", False, error.message, error.next),)
-        except EngineError as error:
-            return (Finding("engine", False, error.message, error.next, unreachable=True),)
-        found = Finding("engine", True, f"docker: Engine {engine}, Compose {compose}")
-        return (found, self._check_image(manifest), self._check_compose(manifest, compose))
-
-    def _refuse_strangers(self, manifest: Manifest) -> None:
-        parts = ("nginx", "opa", *(f"app-{slot}" for slot in SLOTS))
-        wanted = [("container", f"{manifest.name}-{part}") for part in parts]
-        wanted += [("network", manifest.network.name), ("network", f"{manifest.name}-opa")]
-        wanted += [("volume", manifest.services.log_volume)]
-        docker_places.refuse_strangers(wanted, self.home)
-        used = self._nginx_networks()
-        if used and manifest.network.name not in used:
-            raise PreflightError(
-                f"network.name is {manifest.network.name!r}, and what runs is on {', '.join(used)}; "
-                "a running stack cannot change its network",
-                "invoke teardown, then: invoke deploy",
-            )
-
-    def _nginx_networks(self) -> tuple[str, ...]:
-        nginx = self._part("nginx")
-        return tuple(nginx.attrs["NetworkSettings"]["Networks"]) if nginx else ()
-
-    def _check_image(self, manifest: Manifest) -> Finding:
-        image = manifest.services.image
-        try:
-            if docker_images.is_stale(manifest, self.root):
-                return Finding("image", True, f"{image} will be built: its context changed or it is not here")
-        except PreflightError as error:
-            return Finding("image", False, error.message, error.next)
-        found = docker_images.identity(image)
-        return Finding(
-            "image", True, f"{image} is here ({found[7:19]})" if found else f"{image} will be pulled"
-        )
-
-    def _check_compose(self, manifest: Manifest, version: str) -> Finding:
-        """Let compose read the file, unless this version of it accepted the same bytes before."""
-        folders = (self.root / "templates", DEFAULTS / "templates")
-        try:
-            rendered = artifacts.render_root(
-                manifest, folders=folders, review=self.review(manifest), with_opa=manifest.gate != "embedded"
-            )
-            text = rendered["docker-compose.yml"]
-            remembered(
-                self.folder / "checked",
-                ["compose", version, text],
-                lambda: docker_compose.check(manifest.name, text, self.root),
-            )
-        except PreflightError as error:
-            return Finding("compose", False, error.message, error.next)
-        return Finding("compose", True, "docker compose accepts the file")
+        return docker_checks.all_of(manifest, self.root, self.folder, self.review(manifest))
 
     def held_ports(self) -> frozenset[int]:
         """See `Engine.held_ports`."""
-        return frozenset(port for one in docker_client.every(self.home) for _, port in _published(one))
+        return frozenset(port for one in docker_containers.every(self.home) for _, port in published(one))
 
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
         """See `Engine.test_nginx`."""
@@ -199,31 +143,23 @@ class DockerEngine:
                 slots[slot] = Placement(
                     release=release,
                     spec=one.labels.get("swiftdeploy.spec", ""),
-                    live=_runs(one),
-                    trouble=_trouble(one),
+                    live=runs(one),
+                    trouble=trouble(one),
                     address=self.address(slot, release) if release else "",
-                    since=_since(one),
+                    since=since(one),
                 )
         nginx = found.get("nginx")
-        proxy = Proxy(_form(nginx.labels), "", trouble=_trouble(nginx)) if nginx else None
+        proxy = Proxy(form(nginx.labels), "", trouble=trouble(nginx)) if nginx else None
         return State(proxy, slots)
 
     def address(self, slot: Slot, release: Release) -> str:
         """See `Engine.address`."""
         return f"app-{slot}:{release.port}"
 
-    def differences(self, part: str, compose: str) -> tuple[Difference, ...]:
+    def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`."""
-        one = self._part(part)
         document = artifacts.parse_compose(compose)
-        if one is None or part not in document["services"]:
-            return ()
-        image = docker_images.description(document["services"][part]["image"])
-        if image is None:
-            return (
-                Difference("the image", document["services"][part]["image"], "not on this host any more"),
-            )
-        return docker_form.differences(document, part, one.attrs, image)
+        return {part: _differences(document, part, one) for part, one in ours(self.home).items()}
 
     def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[str, ...]:
         """See `Engine.missing`."""
@@ -234,13 +170,13 @@ class DockerEngine:
     def operator_port(self) -> int:
         """See `Engine.operator_port`."""
         nginx = self._part("nginx")
-        if nginx is None or not _runs(nginx):
+        if nginx is None or not runs(nginx):
             return 0
-        return next((port for host, port in _published(nginx) if host == "127.0.0.1"), 0)
+        return next((port for host, port in published(nginx) if host == "127.0.0.1"), 0)
 
     def proxy_spec(self, manifest: Manifest, compose: str) -> str:
         """See `Engine.proxy_spec`."""
-        return _form(artifacts.parse_compose(compose)["services"]["nginx"]["labels"])
+        return form(artifacts.parse_compose(compose)["services"]["nginx"]["labels"])
 
     def slot_spec(self, slot: Slot, compose: str) -> str:
         """See `Engine.slot_spec`."""
@@ -267,7 +203,7 @@ class DockerEngine:
     def workers(self) -> Mapping[int, bool]:
         """See `Engine.workers`."""
         nginx = self._part("nginx")
-        return docker_nginx.workers(nginx) if nginx and _runs(nginx) else {}
+        return docker_nginx.workers(nginx) if nginx and runs(nginx) else {}
 
     def start_slot(
         self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]
@@ -293,7 +229,7 @@ class DockerEngine:
     def is_alive(self, slot: Slot) -> bool:
         """See `Engine.is_alive`: one that its restart policy had to start again has died."""
         one = self._part(f"app-{slot}")
-        return one is not None and _runs(one) and one.attrs.get("RestartCount", 0) == 0
+        return one is not None and runs(one) and one.attrs.get("RestartCount", 0) == 0
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""
@@ -324,24 +260,20 @@ class DockerEngine:
         there = self._part("opa")
         if there is None:
             return "OPA does not run"
-        if not _runs(there):
-            return f"it {_trouble(there)}"
+        if not runs(there):
+            return f"it {trouble(there)}"
         if there.labels.get("swiftdeploy.spec") != spec:
             return "its port, image or container definition changed"
-        return "; ".join(map(str, self.differences("opa", compose)))
+        return "; ".join(map(str, _differences(artifacts.parse_compose(compose), "opa", there)))
 
-    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> bool:
+    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:
         """See `Engine.start_opa`."""
-        there = self._part("opa")
-        if there and not self.opa_fault(spec, self._compose_file.read_text(encoding="utf-8")):
-            return False
         self._remove("opa")
         say("starting OPA")
         try:
             docker_compose.up(manifest.name, self._compose_file, "opa", {})
         except EngineError as error:
             raise GateUnavailable(f"OPA does not start: {error.message}", error.next, log=error.log) from None
-        return there is None
 
     def stop_opa(self) -> None:
         """See `Engine.stop_opa`."""
@@ -369,28 +301,28 @@ class DockerEngine:
         probe.until(settled, seconds=SETTLE_SECONDS, every=0.5)
 
     def _look(self) -> set[tuple[str, str]]:
-        return {(str(one.id), one.status) for one in docker_client.every(self.home)}
+        return {(str(one.id), one.status) for one in docker_containers.every(self.home)}
 
     def strangers(self) -> tuple[str, ...]:
         """See `Engine.strangers`."""
-        return tuple(str(one.name) for one in docker_client.strangers(self.home))
+        return tuple(str(one.name) for one in docker_containers.strangers(self.home))
 
-    def remove_strangers(self) -> None:
+    def remove_strangers(self) -> tuple[str, ...]:
         """See `Engine.remove_strangers`."""
-        for one in docker_client.strangers(self.home):
+        found = docker_containers.strangers(self.home)
+        for one in found:
             with translated(f"{one.name} cannot be removed"):
                 one.remove(force=True, v=True)
+        return tuple(str(one.name) for one in found)
 
     def remove_all(self, say: Say) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed: list[str] = []
-        removed += self.strangers()
-        self.remove_strangers()
-        while found := ours(self.home):
-            for service in sorted(found, key=lambda service: service != "nginx"):
-                say(f"removing {found[service].name}")
-                removed.append(str(found[service].name))
-                self._remove(service)
+        while found := docker_containers.every(self.home):
+            for one in sorted(found, key=lambda one: docker_containers.part(one) != "nginx"):
+                say(f"removing {one.name}")
+                removed.append(str(one.name))
+                _end(one)
         shared = {"network": docker_places.networks(self.home), "volume": docker_places.volumes(self.home)}
         problems: list[EngineError] = []
         for kind, name, left in [(kind, left.name, left) for kind, all_ in shared.items() for left in all_]:
@@ -408,20 +340,9 @@ class DockerEngine:
     def _part(self, service: str) -> Container | None:
         return ours(self.home).get(service)
 
-    def _remove(self, service: str) -> None:
-        from docker.errors import NotFound
-
-        one = self._part(service)
-        if one is None:
-            return
-        with translated(f"{one.name} cannot be removed"):
-            try:
-                if one.status == "paused":
-                    one.unpause()
-                one.stop(timeout=SHORT_GRACE if service in {"nginx", "opa"} else GRACE)
-                one.remove(force=True, v=True)
-            except NotFound:
-                return
+    def _remove(self, part: str) -> None:
+        if one := self._part(part):
+            _end(one)
 
     @property
     def _mark(self) -> Path:
@@ -439,38 +360,25 @@ class DockerEngine:
         return self.folder / "compose.yml"
 
 
-def _form(labels: Mapping[str, str]) -> str:
-    """Return what tells one nginx container from another: its definition and the folder that it mounted."""
-    return f"{labels.get('swiftdeploy.spec', '')}.{labels.get('swiftdeploy.mount', '')}"
+def _end(one: Container) -> None:
+    from docker.errors import NotFound
+
+    grace = GRACE if docker_containers.part(one).startswith("app-") else SHORT_GRACE
+    with translated(f"{one.name} cannot be removed"):
+        try:
+            if one.status == "paused":
+                one.unpause()
+            one.stop(timeout=grace)
+            one.remove(force=True, v=True)
+        except NotFound:
+            return
 
 
-def _runs(one: Container) -> bool:
-    state = one.attrs["State"]
-    return bool(state["Running"]) and not state["Paused"] and not state["Restarting"]
-
-
-def _trouble(one: Container) -> str:
-    state = one.attrs["State"]
-    if _runs(one):
-        return ""
-    if state["Paused"]:
-        return "is paused"
-    if state["Restarting"]:
-        return f"is started again and again (it ended with {state['ExitCode']})"
-    if state["Status"] == "created":
-        return "was never started"
-    return f"has stopped (it ended with {state['ExitCode']})"
-
-
-def _since(one: Container) -> float | None:
-    try:
-        return datetime.fromisoformat(one.attrs["State"]["StartedAt"][:19] + "+00:00").timestamp()
-    except ValueError:
-        return None
-
-
-def _published(one: Container) -> list[tuple[str, int]]:
-    bindings = one.attrs["HostConfig"].get("PortBindings") or {}
-    return [
-        (held.get("HostIp", ""), int(held["HostPort"])) for ports in bindings.values() for held in ports or ()
-    ]
+def _differences(compose: Any, part: str, one: Container) -> tuple[Difference, ...]:
+    if part not in compose["services"]:
+        return ()
+    name = compose["services"][part]["image"]
+    image = docker_images.description(name)
+    if image is None:
+        return (Difference("the image", name, "not on this host any more"),)
+    return docker_form.differences(compose, part, one.attrs, image)

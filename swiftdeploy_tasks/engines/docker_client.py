@@ -13,19 +13,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-import psutil
-
 from swiftdeploy_tasks.errors import EngineError, PreflightError
-from swiftdeploy_tasks.release import SLOTS
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
 SOCKET = "unix:///var/run/docker.sock"
-PROJECT, HOME, MAKER = "swiftdeploy.project", "swiftdeploy.home", "swiftdeploy.maker"
-PARTS = frozenset({"nginx", "opa", *(f"app-{slot}" for slot in SLOTS)})
-SERVICE = "com.docker.compose.service"
+PROJECT, HOME = "swiftdeploy.project", "swiftdeploy.home"
 FORBIDDEN = "permission denied: this user may not use it"
 FIRST_SECONDS = 5
 SECONDS = 60
@@ -103,35 +98,6 @@ def reason(error: Exception) -> str:
     return re.sub(r"\s+", " ", text).strip()[:400]
 
 
-def every(home: str) -> list[Container]:
-    """Return every container that carries this home, whatever its state."""
-    with translated("the containers cannot be listed"):
-        return list(
-            client().containers.list(all=True, ignore_removed=True, filters={"label": f"{HOME}={home}"})
-        )
-
-
-def ours(home: str) -> dict[str, Container]:
-    """Return our containers by part (`nginx`, `opa`, `app-blue`, …), whatever their state."""
-    return {part: one for one in every(home) if (part := _part(one))}
-
-
-def strangers(home: str) -> list[Container]:
-    """Return the containers that carry this home and are no part, but for those of a check under way."""
-    return [one for one in every(home) if not _part(one) and not _is_made_by_a_living_process(one)]
-
-
-def _part(one: Container) -> str:
-    """Return which part the container is, "" for one that is none or stands under another name."""
-    part = str(one.labels.get(SERVICE, ""))
-    return part if part in PARTS and one.name == f"{one.labels.get(PROJECT)}-{part}" else ""
-
-
-def _is_made_by_a_living_process(one: Container) -> bool:
-    maker = str(one.labels.get(MAKER, ""))
-    return maker.isdecimal() and psutil.pid_exists(int(maker))
-
-
 def last_lines(container: Container, lines: int | Literal["all"]) -> str:
     """Return what the container printed last; "all" for all of it."""
     return b"".join(container.logs(tail=lines, stream=True, follow=False)).decode("utf-8", "replace")
@@ -140,11 +106,6 @@ def last_lines(container: Container, lines: int | Literal["all"]) -> str:
 def labels(project: str, home: str) -> dict[str, str]:
     """Return the labels of an object of ours."""
     return {PROJECT: project, HOME: home}
-
-
-def labels_of_a_check(project: str, home: str) -> dict[str, str]:
-    """Return the labels of a container that lives no longer than the process that makes it."""
-    return labels(project, home) | {MAKER: str(os.getpid())}
 
 
 def refuse_stranger(what: str, name: str, found: Mapping[str, Any], home: str) -> None:

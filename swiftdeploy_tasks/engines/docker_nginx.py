@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.engines import docker_client
+from swiftdeploy_tasks.engines import docker_client, docker_containers
 from swiftdeploy_tasks.engines.docker_client import client, translated
 from swiftdeploy_tasks.engines.local_nginx import OLDEST, first_complaint
 from swiftdeploy_tasks.errors import PreflightError, ProxyError
@@ -40,7 +40,7 @@ def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
             network_mode="none",
             cap_drop=["ALL"],
             tmpfs={LOG_FOLDER: "mode=1777"},
-            labels=docker_client.labels_of_a_check(project, home),
+            labels=docker_containers.labels_of_a_check(project, home),
         )
         try:
             container.put_archive("/", _archive(files))

@@ -6,13 +6,16 @@ starts, and so that the volume is writable for users that neither image has a fo
 
 from __future__ import annotations
 
+import secrets as tokens
 from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks import signals
-from swiftdeploy_tasks.engines import docker_client
+from swiftdeploy_tasks.engines import docker_client, docker_containers
 from swiftdeploy_tasks.engines.docker_client import client, translated
 from swiftdeploy_tasks.memory import remembered
+
+MADE = "swiftdeploy.made"
 
 
 def make_network(project: str, name: str, driver: str, home: str) -> None:
@@ -37,14 +40,15 @@ def make_volume(project: str, name: str, image: str, home: Path) -> None:
             volume = client().volumes.get(name)
             docker_client.refuse_stranger("volume", name, labels_of(volume), str(home))
         except NotFound:
-            volume = client().volumes.create(name, labels=labels)
+            volume = client().volumes.create(name, labels={**labels, MADE: tokens.token_hex(8)})
         # Made and opened up are two things: whoever is killed in between leaves one that nginx dies on.
-        made = str(volume.attrs.get("CreatedAt"))
-        check = docker_client.labels_of_a_check(project, str(home))
-        remembered(home / "checked", ["volume", name, made], lambda: _open_up(name, image, check))
+        # It is known by a mark of its own: the engine's CreatedAt moves with what is written.
+        made = labels_of(volume).get(MADE, "")
+        check = docker_containers.labels_of_a_check(project, str(home))
+        remembered(home / "checked", ["volume", name, made], lambda: _open_up(project, name, image, check))
 
 
-def _open_up(name: str, image: str, labels: dict[str, str]) -> str:
+def _open_up(project: str, name: str, image: str, labels: dict[str, str]) -> str:
     with signals.deferred():
         client().containers.run(
             image,
@@ -55,6 +59,7 @@ def _open_up(name: str, image: str, labels: dict[str, str]) -> str:
             cap_drop=["ALL"],
             network_mode="none",
             volumes={name: {"bind": "/v", "mode": "rw"}},
+            name=f"{project}-volume-{tokens.token_hex(4)}",
             labels=labels,
             remove=True,
         )

@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 
 from swiftdeploy_tasks import artifacts, files
-from swiftdeploy_tasks.engines import local_nginx, local_processes, local_source
+from swiftdeploy_tasks.engines import local_checks, local_nginx, local_processes, local_source
 from swiftdeploy_tasks.engines.protocol import Facts, Say
-from swiftdeploy_tasks.errors import AppUnhealthy, GateUnavailable, PreflightError, ProxyError
+from swiftdeploy_tasks.errors import AppUnhealthy, GateUnavailable, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
@@ -50,37 +50,7 @@ class LocalEngine:
 
     def check(self, manifest: Manifest) -> tuple[Finding, ...]:
         """See `Engine.check`."""
-        engine = Finding("engine", True, f"local: processes on {HOST}")
-        if other := local_processes.other_home(manifest.name, str(self.home)):
-            message = f"the name {manifest.name!r} is taken: the project whose state is {other} runs under it"
-            engine = Finding("engine", False, message, "choose another name in manifest.yaml")
-        if unusable := sorted({sign for sign in '"$\\{};\n*?[' if sign in str(self.home)}):
-            signs = " ".join(unusable)
-            engine = Finding(
-                "engine",
-                False,
-                f"the state folder {self.home} holds {signs}, which nginx cannot read in a path",
-                "move the project, or set INVOKE_SWIFTDEPLOY_STATE",
-            )
-        compose = Finding("compose", None, "not made on local: nothing runs through compose")
-        return (engine, self._check_source(manifest), compose)
-
-    def _check_source(self, manifest: Manifest) -> Finding:
-        try:
-            words = local_source.process(manifest, self.root)
-            kept = local_source.source(manifest, self.root)
-        except PreflightError as error:
-            return Finding("image", False, error.message, error.next)
-        if words[0] != "python" and not shutil.which(words[0]) and not (self.root / words[0]).is_file():
-            return Finding(
-                "image",
-                False,
-                f"services.process starts {words[0]!r}, which is neither on PATH nor in the project",
-                "correct services.process in manifest.yaml",
-            )
-        return Finding(
-            "image", True, f"will run: {' '.join(words)}" + (f", from a copy of {kept.name}" if kept else "")
-        )
+        return local_checks.all_of(manifest, self.root, self.home)
 
     def held_ports(self) -> frozenset[int]:
         """See `Engine.held_ports`."""
@@ -171,13 +141,15 @@ class LocalEngine:
         """See `Engine.address`: the port is a free one, found when the process starts."""
         return f"{HOST}:PORT"
 
-    def differences(self, part: str, compose: str) -> tuple[Difference, ...]:
+    def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`: what can change about a process is the copy that it runs from."""
-        placed = {f"app-{slot}": there.release for slot, there in self.observe().slots.items()}
-        release = placed.get(part)
-        if release is None or self.has(release):
-            return ()
-        return (Difference("the copy of the source", "as it was made", "changed or gone"),)
+        changed = Difference("the copy of the source", "as it was made", "changed or gone")
+        placed = self.observe().slots.items()
+        return {
+            f"app-{slot}": (changed,)
+            for slot, there in placed
+            if there.release and not self.has(there.release)
+        }
 
     def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[str, ...]:
         """See `Engine.missing`: nothing is shared between processes."""
@@ -258,7 +230,7 @@ class LocalEngine:
             **secret,
             "MODE": release.mode,
             "APP_VERSION": release.version,
-            "APP_PORT": str(local_processes.free_port()),
+            local_processes.PORT: str(local_processes.free_port()),
             "APP_HOST": HOST,
             local_processes.HOME: str(self.home),
             local_processes.PART: "app",
@@ -316,10 +288,8 @@ class LocalEngine:
             return "its port changed"
         return ""
 
-    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> bool:
+    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:
         """See `Engine.start_opa`."""
-        if not self.opa_fault(spec, ""):
-            return False
         local_processes.end(self._of_part("opa"))
         address = f"{HOST}:{manifest.opa.port}"
         say(f"starting opa on {address}")
@@ -345,7 +315,6 @@ class LocalEngine:
             folder=self.home,
             log=self._logs / "opa.log",
         )
-        return True
 
     def stop_opa(self) -> None:
         """See `Engine.stop_opa`."""
@@ -360,17 +329,14 @@ class LocalEngine:
 
     def strangers(self) -> tuple[str, ...]:
         """See `Engine.strangers`."""
-        return tuple(f"{one.process.name()} (pid {one.process.pid})" for one in self._strangers())
+        return tuple(map(_name, local_processes.strangers(self._ours())))
 
-    def remove_strangers(self) -> None:
+    def remove_strangers(self) -> tuple[str, ...]:
         """See `Engine.remove_strangers`."""
-        local_processes.end(self._strangers())
-
-    def _strangers(self) -> list[local_processes.Found]:
-        """Return what is neither OPA nor in a slot, and whoever came second in its slot."""
-        heads = local_processes.heads(self._ours())
-        first = {one.process.pid for one in local_processes.by_slot(heads).values()}
-        return [one for one in heads if _part(one) != "opa" and one.process.pid not in first]
+        found = local_processes.strangers(self._ours())
+        names = tuple(map(_name, found))
+        local_processes.end(found)
+        return names
 
     def remove_all(self, say: Say) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
@@ -413,7 +379,7 @@ def _part(one: local_processes.Found) -> str:
 
 
 def _placement(one: local_processes.Found) -> Placement:
-    port = one.environment.get("APP_PORT", "")
+    port = one.environment.get(local_processes.PORT, "")
     return Placement(
         release=from_label(one.environment.get(local_processes.RELEASE, "")),
         spec=_form(one.environment.get(local_processes.PROJECT, "")),
@@ -422,6 +388,10 @@ def _placement(one: local_processes.Found) -> Placement:
         address=f"{HOST}:{port}" if port else "",
         since=one.process.create_time(),
     )
+
+
+def _name(one: local_processes.Found) -> str:
+    return f"{_part(one)} (pid {one.process.pid})"
 
 
 def _form(project: str) -> str:

@@ -22,6 +22,7 @@ from swiftdeploy_tasks.release import SLOTS, Slot
 PROJECT, HOME, PART, SLOT, RELEASE, SPEC = (
     f"SWIFTDEPLOY_{word}" for word in ("PROJECT", "HOME", "PART", "SLOT", "RELEASE", "SPEC")
 )
+PORT = "APP_PORT"
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
 GRACE = 15.0
 KILL_SECONDS = 5.0
@@ -80,6 +81,20 @@ def by_slot(found: Sequence[Found]) -> dict[Slot, Found]:
     """Return who runs in each slot: of several, the one that came first."""
     ranked = sorted(found, key=lambda one: one.process.create_time(), reverse=True)
     return {slot: one for one in ranked for slot in SLOTS if one.environment.get(SLOT) == slot}
+
+
+def strangers(found: Sequence[Found]) -> list[Found]:
+    """Return those that are neither OPA nor of the launch that runs in a slot.
+
+    What an app starts carries the port of its launch, whoever its parent is later.
+    """
+    launches = {(one.environment.get(SLOT), one.environment.get(PORT)) for one in by_slot(found).values()}
+    return [
+        one
+        for one in heads(found)
+        if one.environment.get(PART) != "opa"
+        and (one.environment.get(SLOT), one.environment.get(PORT)) not in launches
+    ]
 
 
 def start(

@@ -104,10 +104,10 @@ class Engine(Protocol):
         """Return how nginx will reach the release in a slot that it does not run in yet."""
         ...
 
-    def differences(self, part: str, compose: str) -> tuple[Difference, ...]:
-        """Return what was changed about `nginx`, `opa` or `app-<slot>` since it was started.
+    def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
+        """Return what was changed about each of `nginx`, `opa` and `app-<slot>` since it was started.
 
-        `compose` is the applied compose file as it should be, with that part in it.
+        `compose` is the applied compose file as it should be.
         """
         ...
 
@@ -188,8 +188,8 @@ class Engine(Protocol):
         """Return why OPA has to be started anew, "" when it runs in this form."""
         ...
 
-    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> bool:
-        """Have OPA running in this form on the applied bundle; True when it was started just now.
+    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:
+        """Start OPA in this form on the applied bundle, in the place of one of ours that is there.
 
         Raises GateUnavailable.
         """
@@ -211,8 +211,8 @@ class Engine(Protocol):
         """Return the names of what carries our home and is none of our parts."""
         ...
 
-    def remove_strangers(self) -> None:
-        """End and remove those."""
+    def remove_strangers(self) -> tuple[str, ...]:
+        """End and remove those; return their names."""
         ...
 
     def remove_all(self, say: Say) -> tuple[str, ...]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.project import Project, until
+from tests.e2e.rollover.load import Load
 from tests.e2e.test_records import verified
+from tests.e2e.wire import status
 
 
 def serves(project: Project, version: str) -> None:
@@ -39,8 +44,9 @@ def test_a_part_that_dies_while_a_release_takes_over_is_put_right_by_the_next_de
 def test_a_lost_state_folder_is_made_anew_by_deploy(project: Project) -> None:
     project.deploy()
     shutil.rmtree(project.state)
-    status = project.run("status", "--json").ok().document()
-    assert status["version"] == "1.0.0" or status["drift"]
+    document = project.run("status", "--json").ok().document()
+    assert document["version"] == "1.0.0"
+    assert "nginx" in [deed["target"] for deed in document["drift"]]
     ended = project.deploy()
     if project.engine == "docker":
         assert "connections are cut" in ended.out
@@ -60,3 +66,41 @@ def test_what_was_done_and_put_right_is_on_record(project: Project) -> None:
         "running",
         ["app-blue"],
     )
+
+
+def test_a_verb_interrupted_while_nginx_is_still_loading_takes_that_back_before_the_slot_goes(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("local", services__health={"interval": 1, "timeout": 20})
+    project.deploy()
+    upstream = project.state / "nginx" / "upstream.conf"
+    master = psutil.Process(project.processes()["nginx"])
+    project.set(services__version="2.0.0")
+    with Load(project.port) as load:
+        started = project.start("deploy")
+        until(lambda: status(project.operator_port, "/slots/green/healthz") == 200, "the new slot answers")
+        master.suspend()
+        try:
+            until(lambda: "green=100" in upstream.read_text(), "the switch is written")
+            until(lambda: _is_pending(master.pid, signal.SIGHUP), "the switch is told")
+            started.process.send_signal(signal.SIGINT)
+            until(
+                lambda: "green=100" not in upstream.read_text() or started.process.poll() is not None,
+                "it goes back",
+            )
+        finally:
+            master.resume()
+        assert started.end().code == 130
+        answered = load.answered
+        until(lambda: load.answered > answered + 50, "the load goes on")
+    assert load.failed == []
+    assert project.get("/healthz").json()["version"] == "1.0.0"
+    assert project.generation().startswith("blue=100,green=0")
+    assert set(project.running()) == {"nginx", "app-blue"}
+
+
+def _is_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a process that is held still has yet to take this signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    pending = next(int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd:"))
+    return bool(pending & 1 << (number - 1))

@@ -1,0 +1,74 @@
+"""May this manifest be deployed on this Docker Engine? The checks that are the engine's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swiftdeploy_tasks import artifacts
+from swiftdeploy_tasks.engines import docker_compose, docker_images, docker_places
+from swiftdeploy_tasks.engines.docker_client import client
+from swiftdeploy_tasks.engines.docker_containers import PARTS, ours
+from swiftdeploy_tasks.errors import EngineError, PreflightError
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.memory import remembered
+from swiftdeploy_tasks.preflight import Finding
+from swiftdeploy_tasks.release import Site
+from swiftdeploy_tasks.settings import DEFAULTS
+
+
+def all_of(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str]) -> tuple[Finding, ...]:
+    """Make the checks `engine`, `image` and `compose`; the last two only where there is an engine to ask."""
+    try:
+        compose = docker_compose.version()
+        engine = client().version()["Version"]
+        _refuse_strangers(manifest, str(home))
+    except PreflightError as error:
+        return (Finding("engine", False, error.message, error.next),)
+    except EngineError as error:
+        return (Finding("engine", False, error.message, error.next, unreachable=True),)
+    found = Finding("engine", True, f"docker: Engine {engine}, Compose {compose}")
+    return (found, _image(manifest, root), _compose(manifest, root, home, review, compose))
+
+
+def _refuse_strangers(manifest: Manifest, home: str) -> None:
+    wanted = [("container", f"{manifest.name}-{part}") for part in PARTS]
+    wanted += [("network", manifest.network.name), ("network", f"{manifest.name}-opa")]
+    wanted += [("volume", manifest.services.log_volume)]
+    docker_places.refuse_strangers(wanted, home)
+    nginx = ours(home).get("nginx")
+    used = tuple(nginx.attrs["NetworkSettings"]["Networks"]) if nginx else ()
+    if used and manifest.network.name not in used:
+        raise PreflightError(
+            f"network.name is {manifest.network.name!r}, and what runs is on {', '.join(used)}; "
+            "a running stack cannot change its network",
+            "invoke teardown, then: invoke deploy",
+        )
+
+
+def _image(manifest: Manifest, root: Path) -> Finding:
+    image = manifest.services.image
+    try:
+        if docker_images.is_stale(manifest, root):
+            return Finding("image", True, f"{image} will be built: its context changed or it is not here")
+    except PreflightError as error:
+        return Finding("image", False, error.message, error.next)
+    found = docker_images.identity(image)
+    return Finding("image", True, f"{image} is here ({found[7:19]})" if found else f"{image} will be pulled")
+
+
+def _compose(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str], version: str) -> Finding:
+    """Let compose read the file, unless this version of it accepted the same bytes before."""
+    folders = (root / "templates", DEFAULTS / "templates")
+    try:
+        rendered = artifacts.render_root(
+            manifest, folders=folders, review=review, with_opa=manifest.gate != "embedded"
+        )
+        text = rendered["docker-compose.yml"]
+        remembered(
+            home / "checked",
+            ["compose", version, text],
+            lambda: docker_compose.check(manifest.name, text, root),
+        )
+    except PreflightError as error:
+        return Finding("compose", False, error.message, error.next)
+    return Finding("compose", True, "docker compose accepts the file")

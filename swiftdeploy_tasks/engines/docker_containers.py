@@ -1,0 +1,102 @@
+"""Which containers are ours, and what does the engine say of each?
+
+What carries our home is ours; a part is one that also stands under the name that it should have. What is
+ours and no part was left by somebody who was killed, or made by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import psutil
+
+from swiftdeploy_tasks.engines.docker_client import HOME, PROJECT, client, labels, translated
+from swiftdeploy_tasks.release import SLOTS
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+MAKER = "swiftdeploy.maker"
+SERVICE = "com.docker.compose.service"
+PARTS = frozenset({"nginx", "opa", *(f"app-{slot}" for slot in SLOTS)})
+
+
+def every(home: str) -> list[Container]:
+    """Return every container that carries this home, whatever its state."""
+    with translated("the containers cannot be listed"):
+        return list(
+            client().containers.list(all=True, ignore_removed=True, filters={"label": f"{HOME}={home}"})
+        )
+
+
+def ours(home: str) -> dict[str, Container]:
+    """Return our containers by part (`nginx`, `opa`, `app-blue`, …), whatever their state."""
+    return {name: one for one in every(home) if (name := part(one))}
+
+
+def strangers(home: str) -> list[Container]:
+    """Return the containers that carry this home and are no part, but for those of a check under way."""
+    return [one for one in every(home) if not part(one) and not _is_made_by_a_living_process(one)]
+
+
+def part(one: Container) -> str:
+    """Return which part the container is, "" for one that is none or stands under another name."""
+    name = str(one.labels.get(SERVICE, ""))
+    return name if name in PARTS and one.name == f"{one.labels.get(PROJECT)}-{name}" else ""
+
+
+def _is_made_by_a_living_process(one: Container) -> bool:
+    pid, _, began = str(one.labels.get(MAKER, "")).partition("@")
+    try:
+        return str(psutil.Process(int(pid)).create_time()) == began
+    except (ValueError, psutil.Error):
+        return False
+
+
+def labels_of_a_check(project: str, home: str) -> dict[str, str]:
+    """Return the labels of a container that lives no longer than the process that makes it."""
+    return labels(project, home) | {MAKER: f"{os.getpid()}@{psutil.Process().create_time()}"}
+
+
+def form(labels: Mapping[str, str]) -> str:
+    """Return what tells one nginx container from another: its definition and the folder that it mounted."""
+    return f"{labels.get('swiftdeploy.spec', '')}.{labels.get('swiftdeploy.mount', '')}"
+
+
+def runs(one: Container) -> bool:
+    """Return whether it is up and takes requests."""
+    state = one.attrs["State"]
+    return bool(state["Running"]) and not state["Paused"] and not state["Restarting"]
+
+
+def trouble(one: Container) -> str:
+    """Return why it does not run, "" when it does."""
+    state = one.attrs["State"]
+    if runs(one):
+        return ""
+    if state["Paused"]:
+        return "is paused"
+    if state["Restarting"]:
+        return f"is started again and again (it ended with {state['ExitCode']})"
+    if state["Status"] == "created":
+        return "was never started"
+    return f"has stopped (it ended with {state['ExitCode']})"
+
+
+def since(one: Container) -> float | None:
+    """Return when it was started, in seconds since the epoch."""
+    try:
+        return datetime.fromisoformat(one.attrs["State"]["StartedAt"][:19] + "+00:00").timestamp()
+    except ValueError:
+        return None
+
+
+def published(one: Container) -> list[tuple[str, int]]:
+    """Return the (address, port) of this host that it asks for."""
+    bindings = one.attrs["HostConfig"].get("PortBindings") or {}
+    return [
+        (held.get("HostIp", ""), int(held["HostPort"])) for ports in bindings.values() for held in ports or ()
+    ]

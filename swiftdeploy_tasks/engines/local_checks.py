@@ -1,0 +1,50 @@
+"""May this manifest be deployed as processes on this host? The checks that are the engine's own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from swiftdeploy_tasks.engines import local_processes, local_source
+from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.preflight import Finding
+
+_UNREADABLE = '"$\\{};\n*?['
+
+
+def all_of(manifest: Manifest, root: Path, home: Path) -> tuple[Finding, ...]:
+    """Make the checks `engine`, `image` and `compose`; the last is for containers alone."""
+    compose = Finding("compose", None, "not made on local: nothing runs through compose")
+    return (_engine(manifest, str(home)), _source(manifest, root), compose)
+
+
+def _engine(manifest: Manifest, home: str) -> Finding:
+    if unusable := sorted({sign for sign in _UNREADABLE if sign in home}):
+        return Finding(
+            "engine",
+            False,
+            f"the state folder {home} holds {' '.join(unusable)}, which nginx cannot read in a path",
+            "move the project, or set INVOKE_SWIFTDEPLOY_STATE",
+        )
+    if other := local_processes.other_home(manifest.name, home):
+        message = f"the name {manifest.name!r} is taken: the project whose state is {other} runs under it"
+        return Finding("engine", False, message, "choose another name in manifest.yaml")
+    return Finding("engine", True, "local: processes on 127.0.0.1")
+
+
+def _source(manifest: Manifest, root: Path) -> Finding:
+    try:
+        words = local_source.process(manifest, root)
+        kept = local_source.source(manifest, root)
+    except PreflightError as error:
+        return Finding("image", False, error.message, error.next)
+    if words[0] != "python" and not shutil.which(words[0]) and not (root / words[0]).is_file():
+        return Finding(
+            "image",
+            False,
+            f"services.process starts {words[0]!r}, which is neither on PATH nor in the project",
+            "correct services.process in manifest.yaml",
+        )
+    source = f", from a copy of {kept.name}" if kept else ""
+    return Finding("image", True, f"will run: {' '.join(words)}{source}")
