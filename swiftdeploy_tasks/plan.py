@@ -58,6 +58,7 @@ class Step(Deed):
 
 
 _SAID = {
+    "settle": "is settled",
     "build": "is built",
     "pull": "is pulled",
     "make": "is made",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from swiftdeploy_tasks import admission, apply, artifacts, releases
+from swiftdeploy_tasks import admission, apply, artifacts, releases, settling
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.change import job_of
 from swiftdeploy_tasks.engines.protocol import Engine
@@ -85,9 +85,14 @@ def prospect(run: Run, seen: State) -> Prospect:
         policies = tuple(_policies(job, before))
     except GateUnavailable as error:
         notes.append(f"deploy would be refused: {error.message}")
-    mends = (*_images(engine, asked), *policies, *_places(job))
+    mends = (*_cut_off(run), *_images(engine, asked), *policies, *_places(job))
     applied = _applied_files(job, before, wanted, steps)
     return Prospect(_root_files(run, job), mends, steps, applied, tuple(notes))
+
+
+def _cut_off(run: Run) -> Iterator[Deed]:
+    if target := settling.noted(run.settings):
+        yield Deed("settle", target.verb, "its end is not on record: it is confirmed, or taken back, first")
 
 
 def _images(engine: Engine, asked: Manifest) -> Iterator[Deed]:

@@ -190,9 +190,11 @@ class RecordedTask(Task[Any]):
         outcome = "error" if is_bug else _outcome(code)
         told = {"error": {"kind": problem.kind, "message": problem.message}} if problem else {}
         run.note("finished", outcome, exit_code=code, duration_ms=_ms(began), **told)
-        self._tell(run.document, problem)
+        is_told = self._tell(run.document, problem)
         if problem:
             raise Exit(code=code)
+        if not is_told:
+            raise Exit(f"{self.verb} is done, and its document could not be written to stdout", code=1)
 
     def _start(self, run: Run, *, dry: bool) -> None:
         if dry and self.writes:
@@ -209,15 +211,16 @@ class RecordedTask(Task[Any]):
         if INVOCATION.cut_off and is_first:
             _tell_cut_off(run, INVOCATION.cut_off)
 
-    def _tell(self, document: dict[str, Any], problem: SwiftDeployError | None) -> None:
+    def _tell(self, document: dict[str, Any], problem: SwiftDeployError | None) -> bool:
+        """Print the error, and the document where it was asked for; False where that could not be."""
         asked = INVOCATION.verb or self.verb
         own = problem is None or problem.exit_code not in (8, 130)
         if problem:
             screen.error(self.verb if own else asked, problem)
         if not INVOCATION.json or (problem is None and asked != self.verb):
-            return
+            return True
         fields = document if own else {"engine": document["engine"], **_DOCUMENTS.get(asked, {})}
-        _put_document(self.verb if own else asked, fields, problem)
+        return _put_document(self.verb if own else asked, fields, problem)
 
 
 def tell_misuse(verb: str, message: str) -> None:
@@ -226,7 +229,7 @@ def tell_misuse(verb: str, message: str) -> None:
     _put_document(verb, fields, UsageError(message, f"invoke --help {verb}"))
 
 
-def _put_document(task: str, fields: dict[str, Any], problem: SwiftDeployError | None) -> None:
+def _put_document(task: str, fields: dict[str, Any], problem: SwiftDeployError | None) -> bool:
     whole = {
         "task": task,
         "ok": problem is None,
@@ -236,7 +239,7 @@ def _put_document(task: str, fields: dict[str, Any], problem: SwiftDeployError |
         else None,
         **fields,
     }
-    screen.put(sys.stdout, json.dumps(whole, ensure_ascii=False, default=str))
+    return screen.put(sys.stdout, json.dumps(whole, ensure_ascii=False, default=str))
 
 
 def _tell_cut_off(run: Run, holder: lock.Holder) -> None:

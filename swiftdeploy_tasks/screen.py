@@ -124,14 +124,16 @@ def warning(text: str) -> None:
     _print(sys.stderr, f"warning: {text}", "warn")
 
 
-def put(stream: TextIO | None, text: str) -> None:
-    """Print a line as it is. Output that nobody can take stops no verb: what runs matters more."""
+def put(stream: TextIO | None, text: str) -> bool:
+    """Print a line as it is; False where nobody can take it, which stops no verb: what runs matters more."""
     if stream is None:
-        return
+        return False
     try:
         print(text, file=stream, flush=True)
     except (OSError, ValueError):
         _discard(stream)
+        return False
+    return True
 
 
 def _discard(stream: TextIO) -> None:
@@ -153,7 +155,8 @@ def _is_terminal(stream: TextIO | None) -> TypeGuard[TextIO]:
 def _print(stream: TextIO | None, text: str, tone: str = "") -> None:
     plain = "".join(sign if sign.isprintable() or sign == "\t" else "\ufffd" for sign in text)
     if not _is_terminal(stream):
-        return put(stream, plain)
+        put(stream, plain)
+        return
     try:
         _console(stream).print(plain, style=_COLOURS[tone] or None, markup=False, soft_wrap=True)
     except (OSError, ValueError):

@@ -43,7 +43,7 @@ def settle(run: Run, job: Job) -> Target | None:
     Where the target alone has traffic and is healthy, it is confirmed, and services.mode rewritten where the
     verb would have; else the traffic goes back to the release confirmed last.
     """
-    cut_off = _noted(run.settings)
+    cut_off = noted(run.settings)
     if cut_off is None:
         return None
     seen = apply.look(job.engine, run.settings)
@@ -95,7 +95,8 @@ def _leave_alone(job: Job, seen: State, confirmed: str) -> None:
     apply.apply(job, [step for step in steps if step.action in {"route", "drain", "remove"}])
 
 
-def _noted(settings: Settings) -> Target | None:
+def noted(settings: Settings) -> Target | None:
+    """Return what a verb set out for whose end is not on record, None where every one has ended."""
     try:
         return Target(**json.loads(settings.target.read_bytes()))
     except (OSError, ValueError, TypeError):

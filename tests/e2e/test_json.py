@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.project import Ended, Project
+from tests.e2e.project import COMMAND, Ended, Project
 
 BASE = {"task", "ok", "exit_code", "error", "engine"}
 CHANGE = {"verdicts", "release", "previous", "mode", "version", "slot", "url", "duration_s", "spent"}
@@ -159,3 +160,13 @@ def test_words_that_cannot_be_read_are_one_document_too(new_project: Callable[..
     document = checked(new_project("local").run("deploy", "--json", "--soon"), "deploy", code=1)
     assert document["error"]["kind"] == "UsageError"
     assert "--soon" in document["error"]["message"]
+
+
+def test_a_document_that_nobody_can_take_is_no_success(new_project: Callable[..., Project]) -> None:
+    project = new_project("local")
+    words = [str(COMMAND), "render", "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, cwd=project.root, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert "could not be written to stdout" in done.stderr
+    assert (project.root / "nginx.conf").is_file()

@@ -73,6 +73,9 @@ def strike(project: Project, fault: Fault) -> Recovery:
     before = len(project.history())
     with Load(project.port) as load:
         code = _struck(project, fault)
+        planned = [deed["action"] for deed in project.run("plan", "--json").document()["steps"]]
+        is_noted = (project.state / "target.json").exists()
+        assert ("settle" in planned) is is_noted, f"{fault}: plan says {planned}"
         began = time.monotonic()
         if after := _next(fault, project.history()[before:]):
             project.run(after).ok()
