@@ -22,5 +22,5 @@ test: lint
 
 .venv/dev.stamp: pyproject.toml
 	@./swiftdeploy --version >&2
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local,report,dev]'
 	@touch $@

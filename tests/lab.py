@@ -1,6 +1,6 @@
 """What of the lab is here: a part that is missing skips its tests, or fails them where it is required.
 
-`SWIFTDEPLOY_REQUIRE=docker,opa,nginx` names the parts that must be there.
+`SWIFTDEPLOY_REQUIRE=docker,opa,nginx,browser` names the parts that must be there.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ IMAGES = {
     "nginx": "swiftdeploy-lab/nginx:latest",
     "opa": "swiftdeploy-lab/opa:latest",
 }
+PROGRAMS = {"opa": "opa", "browser": "chromium"}
 
 
 @functools.cache
 def _find(part: str) -> tuple[str, str]:
     """Return (what was found, why it was not)."""
-    if part == "opa":
-        return shutil.which("opa") or "", "no `opa` on PATH"
+    if part in PROGRAMS:
+        return shutil.which(PROGRAMS[part]) or "", f"no `{PROGRAMS[part]}` on PATH"
     if part == "nginx":
         from swiftdeploy_tasks.engines.local_nginx import find_nginx
 
