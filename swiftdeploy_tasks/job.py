@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from swiftdeploy_tasks import artifacts, files
-from swiftdeploy_tasks.engines.protocol import Engine, Say
+from swiftdeploy_tasks.engines.protocol import Engine, Facts, Say
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import Release, Slot, State
 from swiftdeploy_tasks.settings import Settings
@@ -45,7 +45,10 @@ class FormerProxy:
 
 @dataclass
 class Job:
-    """One change of what runs: what is asked for, where, and how its course is told and recorded."""
+    """One change of what runs: what is asked for, where, and how its course is told and recorded.
+
+    `known` are the place's facts where nothing is going to change; without it they are asked for each time.
+    """
 
     settings: Settings
     manifest: Manifest
@@ -58,6 +61,7 @@ class Job:
     former: FormerProxy | None = None
     watch: Watch | None = None
     at_once: bool = False
+    known: Facts | None = None
 
 
 def render(job: Job, state: State, generation: str = "", *, foreseen: bool = False) -> dict[str, str]:
@@ -65,7 +69,7 @@ def render(job: Job, state: State, generation: str = "", *, foreseen: bool = Fal
 
     With `foreseen`, a slot that nothing runs in yet stands at the address that it would get.
     """
-    facts = job.engine.facts(job.manifest)
+    facts = job.known or job.engine.facts(job.manifest)
     future = {s: job.engine.address(s, p.release) for s, p in state.slots.items() if foreseen and p.release}
     return artifacts.render_nginx(
         job.manifest,
@@ -81,7 +85,7 @@ def compose(job: Job, state: State) -> str:
     """Return the compose file as it is applied for this state."""
     placed = {slot: there.release for slot, there in state.slots.items() if there.release}
     own = {f"app-{slot}": release.artifact for slot, release in placed.items()}
-    facts = job.engine.facts(job.manifest)
+    facts = job.known or job.engine.facts(job.manifest)
     return artifacts.render_compose(
         job.manifest,
         folders=job.settings.template_folders,

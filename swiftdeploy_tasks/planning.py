@@ -73,6 +73,7 @@ def prospect(run: Run, seen: State) -> Prospect:
     """Return what deploy would do about what was seen."""
     asked, engine = read_manifest(run), engine_of(run)
     job = job_of(run, asked, engine)
+    job.known = engine.facts(asked)
     release = engine.release(asked)
     before = apply.compared(job, seen, release)
     wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
