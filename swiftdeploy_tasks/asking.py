@@ -7,9 +7,11 @@ Stands apart so that no verb can act on an answer that was not recorded first. W
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
-from swiftdeploy_tasks import admission, artifacts, history, host, probe, watch
+from swiftdeploy_tasks import admission, apply, artifacts, history, host, sampling, watch
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
@@ -20,7 +22,8 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import SLOTS, Release, State, Traffic, from_manifest
+from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic, from_manifest
+from swiftdeploy_tasks.sampling import Sample
 from swiftdeploy_tasks.watch import Figures
 
 ROLLBACK_WINDOW = 1.0
@@ -160,7 +163,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
         engine.operator_port(),
         serving,
         seconds=seconds,
-        recorded=scrapes_of(run, change.current),
+        recorded=scrapes_of(run, serving, change.current),
         wait=wait,
     )
     healthy = before.slots[serving].healthy is True
@@ -182,7 +185,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
                 engine.operator_port(),
                 serving,
                 seconds=float(rules.limits("canary")["window"]),
-                recorded=scrapes_of(run, change.current),
+                recorded=scrapes_of(run, serving, change.current),
                 wait=lambda _: time.sleep(ROLLBACK_WINDOW),
             )
         healthy = serving is not None and before.slots[serving].healthy is True
@@ -210,28 +213,26 @@ def slot_watch(run: Run, asked: Manifest, engine: Engine, change: Change) -> wat
 
 
 def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
-    """End a successful verb by recording what the serving slot has counted so far."""
-    port = engine.operator_port()
-    found = probe.generation(port)
-    slot = found.traffic.leader if found else None
-    release = engine.observe().release_of(slot)
-    if slot is None or release is None:
-        return
-    try:
-        seen = watch.scrape(asked, port, slot)
-    except UnreadableMetrics as error:
-        run.note("scrape", "failed", slot=slot, release=release.id, error=error.message)
-        return
-    if seen:
-        run.note("scrape", "done", slot=slot, release=release.id, counters=seen.document())
+    """End a successful verb by recording what each slot has counted so far."""
+    seen = apply.look(engine, run.settings)
+    if seen.traffic.leader:
+        nothing = sampling.Memory(recall=lambda slot, release: ())
+        look = sampling.Look(asked, engine.operator_port(), seen, seconds=ROLLBACK_WINDOW)
+        record_samples(run, sampling.take(look, nothing))
 
 
-def scrapes_of(run: Run, release: Release) -> list[Scrape]:
-    """Return the recorded scrapes of this release, oldest first; one that is damaged is passed over."""
+def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any) -> None:
+    """Record what was seen of the slots, with `more`."""
+    unread = any(sample and sample.problem for sample in samples.values())
+    run.note("scrape", "failed" if unread else "done", **sampling.records(samples), **more)
+
+
+def scrapes_of(run: Run, slot: Slot, release: Release) -> list[Scrape]:
+    """Return the recorded scrapes of this release in this slot, oldest first, damaged ones left out."""
     found = []
     for line in history.read(run.settings.history):
-        record = line.record or {}
-        if record.get("event") == "scrape" and record.get("release") == release.id and "counters" in record:
+        there = ((line.record or {}).get("slots") or {}).get(slot) or {}
+        if there.get("release") == release.id and "counters" in there:
             with suppress(UnreadableMetrics):
-                found.append(Scrape.from_document(record["counters"]))
+                found.append(Scrape.from_document(there["counters"]))
     return found

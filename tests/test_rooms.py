@@ -24,7 +24,7 @@ ORDER = """
     engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
     engines.choice
     host chain history
-    releases watch admission checks job traffic apply
+    releases watch sampling admission checks job traffic apply
     lock screen recording project asking verbs settling change planning status deploying promoting going_back
     lifecycle program dev __init__
 """

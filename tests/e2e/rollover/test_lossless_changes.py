@@ -241,8 +241,10 @@ def test_every_change_ends_by_recording_a_scrape(runs: list[list[dict[str, Any]]
     for records in runs:
         scrape, finished = records[-2:]
         assert (scrape["event"], scrape["outcome"], finished["event"]) == ("scrape", "done", "finished")
-        assert scrape["counters"]["uptime"] > 0
-        assert next(r["release"] for r in records if r["event"] == "target") == scrape["release"]
+        (there,) = filter(None, scrape["slots"].values())
+        assert there["counters"]["uptime"] > 0
+        assert (there["weight"], there["healthy"]) == (100, True)
+        assert next(r["release"] for r in records if r["event"] == "target") == there["release"]
 
 
 def test_every_verdict_on_a_slot_is_kept_with_its_window(runs: list[list[dict[str, Any]]]) -> None:
