@@ -24,6 +24,7 @@ ORDER = """
     engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
     engines.choice
     host chain history
+    report report.story report.fields report.gathering report.runs report.telling
     releases watch sampling admission checks job traffic apply
     lock screen recording project asking verbs settling change planning status deploying promoting going_back
     lifecycle program dev __init__

@@ -1,0 +1,114 @@
+"""What does a record say in this field, whatever stands there?
+
+Stands apart because the chain proves who wrote a record, not that it makes sense: a hand, another program or
+a later version may have put anything into it. Nothing here raises; what does not fit is absent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from swiftdeploy_tasks.gate.verdict import Check
+from swiftdeploy_tasks.metrics import Window
+from swiftdeploy_tasks.report.story import Running, Who
+
+LONGEST = 1000
+MOST_CHECKS = 100
+MOST_LINES = 50
+
+
+def text(value: object) -> str:
+    """Return a text, cut where it is very long; "" for what is none."""
+    if not isinstance(value, str):
+        return ""
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}… ({len(value)} characters)"
+
+
+def number(value: object) -> float | None:
+    """Return a finite figure, None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        figure = float(value)
+    except OverflowError:
+        return None
+    return figure if math.isfinite(figure) else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return an object, empty for what is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Any]:
+    """Return a list, empty for what is none."""
+    return value if isinstance(value, list) else []
+
+
+def lines(value: object) -> tuple[str, ...]:
+    """Return the last texts of a list."""
+    return tuple(text(line) for line in items(value)[-MOST_LINES:])
+
+
+def moment(value: object) -> float | None:
+    """Return the Unix seconds of an RFC 3339 time in UTC, None for what is none."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() if found else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def plain(value: object) -> object:
+    """Return a figure, a text, a truth or nothing as it is, and anything else as a text."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if number(value) is not None else "beyond all figures"
+    return text(value if isinstance(value, str) else repr(value))
+
+
+def weights(value: object) -> tuple[tuple[str, int], ...]:
+    """Return (slot, percent) in the order of the slots' names."""
+    found = ((text(slot), number(share)) for slot, share in mapping(value).items())
+    return tuple(sorted((slot, round(share)) for slot, share in found if share is not None)[:4])
+
+
+def who(value: object) -> Who:
+    """Return who acted."""
+    found = mapping(value)
+    return Who(text(found.get("user")), text(found.get("host")), text(found.get("ci")))
+
+
+def running(value: object) -> Running | None:
+    """Return the release that an object describes, None for what names none."""
+    found = mapping(value)
+    release = text(found.get("release"))
+    return Running(release, text(found.get("version")), text(found.get("mode"))) if release else None
+
+
+def checks(value: object) -> tuple[Check, ...]:
+    """Return the checks of a verdict."""
+    return tuple(
+        Check(
+            text(found.get("rule")),
+            found.get("passed") is True,
+            plain(found.get("observed")),
+            plain(found.get("limit")),
+            text(found.get("message")),
+        )
+        for found in map(mapping, items(value)[:MOST_CHECKS])
+    )
+
+
+def window(value: object) -> Window | None:
+    """Return a window with what is known of it, None for what is none."""
+    found = mapping(value)
+    seconds, requests = number(found.get("seconds")), number(found.get("requests"))
+    if seconds is None or requests is None:
+        return None
+    names = ("rate", "error_rate", "p50_ms", "p95_ms", "p99_ms", "beyond_ms")
+    return Window(seconds, round(requests), *(number(found.get(name)) for name in names))

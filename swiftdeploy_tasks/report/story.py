@@ -1,0 +1,362 @@
+"""The values of a report: what happened, when, by whom, how it ended, and what of it is proven.
+
+Stands apart so that every form of the report tells the same. Nothing here grows with the length of the
+history: tables keep their newest rows and say how many older ones they left out, series are thinned and keep
+their peaks. Texts are as recorded, at most `fields.LONGEST` characters, and may hold anything: whoever writes
+them into a document escapes them. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from swiftdeploy_tasks.chain import Head, Verification
+from swiftdeploy_tasks.gate.verdict import Check
+from swiftdeploy_tasks.metrics import Window
+
+Row = TypeVar("Row")
+
+THREAT = (
+    "Whoever can write the whole state folder can rewrite all of this history unnoticed, unless a head of it"
+    " was kept elsewhere."
+)
+
+CHANGES = ("deploy", "promote", "rollback")
+
+Kind = Literal[
+    "release",
+    "mode",
+    "rolled_back",
+    "undone",
+    "teardown",
+    "chaos",
+    "drift",
+    "refused",
+    "failed",
+    "interrupted",
+    "cut_off",
+    "recovered",
+    "locked",
+    "breach",
+    "torn",
+    "head_lost",
+    "rotated",
+    "witness",
+    "clock",
+    "moved",
+]
+"""What an event is about. `release` is one confirmed; `breach` is figures that began, or ceased, to break a
+rule of the canary policy, as a dashboard saw them; `undone` a way back after an interruption, or one that
+failed; `clock` a time that went back; `moved` records of another state folder from here on."""
+
+
+@dataclass(frozen=True)
+class Rows(Generic[Row]):
+    """The newest rows of a table, oldest first, and how many older ones are not shown."""
+
+    shown: tuple[Row, ...] = ()
+    left_out: int = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.shown)
+
+    @property
+    def total(self) -> int:
+        """How many there were."""
+        return len(self.shown) + self.left_out
+
+
+@dataclass(frozen=True)
+class Period:
+    """From when until when, both included; infinite where nobody asked for an end."""
+
+    since: float = -math.inf
+    until: float = math.inf
+
+    def holds(self, at: float) -> bool:
+        """Return whether the moment lies in it."""
+        return self.since <= at <= self.until
+
+    def meets(self, began: float, ended: float) -> bool:
+        """Return whether something that lasted from `began` to `ended` lies at least partly in it."""
+        return began <= self.until and ended >= self.since
+
+
+@dataclass(frozen=True)
+class Integrity:
+    """What is proven of the whole history, whatever the period: `head` is the one that the state folder has.
+
+    `first_bad_file` is the file that holds the line `verification.first_bad`; `witness` is what the second
+    witness says, "" where none is kept.
+    """
+
+    verification: Verification
+    head: Head | None = None
+    first_bad_file: str | None = None
+    witness: str = ""
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who acted: the user, the host, and the run of a CI system, each "" where it is not on record."""
+
+    user: str = ""
+    host: str = ""
+    ci: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(
+            [self.user or "unknown", *([f"on {self.host}"] if self.host else [])]
+            + ([f"({self.ci})"] if self.ci else [])
+        )
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the timeline: what happened, in one sentence, on the line of record `seq`.
+
+    `proven` is False from the first record on that the chain does not prove; so it is in all rows below.
+    """
+
+    seq: int
+    at: float
+    kind: Kind
+    what: str
+    who: str
+    task: str
+    run: str
+    proven: bool
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule that said no, or a question that nobody answered (`rule` is "" then)."""
+
+    seq: int
+    at: float
+    verb: str
+    domain: str
+    phase: str
+    rule: str
+    observed: object
+    limit: object
+    revision: str
+    message: str
+    run: str
+    proven: bool
+
+
+@dataclass(frozen=True)
+class Running:
+    """A release as it runs or ran: its id, version and mode."""
+
+    release: str
+    version: str
+    mode: str
+
+    def __str__(self) -> str:
+        return f"{self.version} ({self.mode})"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a change: `weights` are (slot, percent) that are to hold after it.
+
+    `seconds` and `outcome` are None and "" where its end is not on record.
+    """
+
+    seq: int
+    at: float
+    action: str
+    target: str
+    reason: str
+    weights: tuple[tuple[str, int], ...]
+    seconds: float | None
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One verdict: `outcome` is allowed, refused or unanswered; `phase` and `window` are canary's own.
+
+    `error` says why nobody answered.
+    """
+
+    seq: int
+    at: float
+    domain: str
+    outcome: str
+    phase: str
+    window: Window | None
+    revision: str
+    answered_by: str
+    duration_ms: float | None
+    checks: tuple[Check, ...]
+    error: str
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """An automatic rollback: why, and the seconds from the breach until the former release had all again."""
+
+    at: float
+    reason: str
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One run of deploy, promote or rollback, its prerequisites included.
+
+    `outcome` is as recorded (done, refused, unanswered, failed, interrupted, locked, error), `cut off` where
+    it was killed, or `under way`; `ended` and `exit_code` are None for these two. `task` is the one that it
+    ended in. `before` and `after` are what ran and what was wanted, None where it never got so far;
+    `is_confirmed` says that the new one was confirmed. `spent` is (phase, seconds). `log` are the last lines
+    of a slot that failed.
+    """
+
+    seq: int
+    run: str
+    verb: str
+    task: str
+    who: Who
+    at: float
+    ended: float | None
+    outcome: str
+    exit_code: int | None
+    error: str
+    before: Running | None
+    after: Running | None
+    is_confirmed: bool
+    way_back: WayBack | None
+    spent: tuple[tuple[str, float], ...]
+    steps: Rows[Step]
+    verdicts: Rows[Judgement]
+    log: tuple[str, ...]
+    proven: bool
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, from its first record to its last; None where its end is not on record."""
+        return None if self.ended is None else max(0.0, self.ended - self.at)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one slot did from `at` to `until`: one scrape, or several that were drawn together.
+
+    `rate` (requests a second) is their mean, the others their worst; None where not known. `p99_ms` is the
+    histogram's last bound where the true one lies beyond it. `gap` says that nobody looked just before, so
+    that no line may be drawn to it.
+    """
+
+    at: float
+    until: float
+    release: str
+    version: str
+    mode: str
+    weight: int
+    rate: float | None
+    peak_rate: float | None
+    error_rate: float | None
+    p99_ms: float | None
+    chaos: str
+    gap: bool
+
+
+@dataclass(frozen=True)
+class Series:
+    """The scrapes of one slot in the order of time: `scrapes` is how many there were."""
+
+    slot: str
+    points: tuple[Point, ...]
+    scrapes: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the policies: how often it was asked and said no, and what it said last."""
+
+    domain: str
+    made: int
+    failed: int
+    at: float
+    last: Check
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often a verb ran, and (outcome, how often)."""
+
+    verb: str
+    outcomes: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def runs(self) -> int:
+        """All of them."""
+        return sum(count for _, count in self.outcomes)
+
+    def of(self, outcome: str) -> int:
+        """How often it ended so."""
+        return dict(self.outcomes).get(outcome, 0)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The period in figures. `first` and `last` are the times of its first and last record, None without any.
+
+    `recoveries` are the seconds from a breach to the former release having all traffic again; percentiles of
+    the policies' latency are None when nobody was asked.
+    """
+
+    first: float | None
+    last: float | None
+    records: int
+    scrapes: int
+    tallies: tuple[Tally, ...]
+    automatic_rollbacks: int
+    recovery_p50_s: float | None
+    recovery_worst_s: float | None
+    questions: int
+    policy_p50_ms: float | None
+    policy_p95_ms: float | None
+    refused: int
+    unanswered: int
+
+    def tally(self, verb: str) -> Tally:
+        """The tally of one verb."""
+        return next((one for one in self.tallies if one.verb == verb), Tally(verb))
+
+    @property
+    def changes(self) -> int:
+        """How many deploys and promotes came to an end, those apart that found the project locked."""
+        ended = (self.tally(verb) for verb in CHANGES[:2])
+        return sum(one.runs - one.of("locked") - one.of("under way") for one in ended)
+
+    @property
+    def failed_share(self) -> float | None:
+        """The part of these that did not go through, from 0 to 1; None without any."""
+        done = sum(self.tally(verb).of("done") for verb in CHANGES[:2])
+        return (self.changes - done) / self.changes if self.changes else None
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that a report tells. `limits` are the last known ones, by rule."""
+
+    period: Period
+    integrity: Integrity
+    summary: Summary
+    events: Rows[Event] = field(default_factory=Rows)
+    violations: Rows[Violation] = field(default_factory=Rows)
+    changes: Rows[Change] = field(default_factory=Rows)
+    rules: tuple[Rule, ...] = ()
+    series: tuple[Series, ...] = ()
+
+    @property
+    def limits(self) -> Mapping[str, object]:
+        """The limit of each rule when it was last asked."""
+        return {rule.last.rule: rule.last.limit for rule in self.rules}

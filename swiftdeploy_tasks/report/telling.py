@@ -1,0 +1,371 @@
+"""How do records become a story, in one reading and in bounded memory?
+
+Stands apart so that whoever reads the history needs to read it once, whatever is written from it. It believes
+what the chain believes: it verifies nothing itself, and marks what comes after the first bad line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from swiftdeploy_tasks.chain import HEAD_LOST, TORN, Record
+from swiftdeploy_tasks.gate.verdict import Check
+from swiftdeploy_tasks.metrics import Window
+from swiftdeploy_tasks.report import fields
+from swiftdeploy_tasks.report.gathering import Figures, Newest, Thinned
+from swiftdeploy_tasks.report.runs import Run, judgement
+from swiftdeploy_tasks.report.story import (
+    CHANGES,
+    Change,
+    Event,
+    Integrity,
+    Judgement,
+    Kind,
+    Period,
+    Point,
+    Rows,
+    Rule,
+    Story,
+    Summary,
+    Tally,
+    Violation,
+    Who,
+)
+
+MOST_EVENTS, MOST_VIOLATIONS, MOST_CHANGES = 500, 300, 100
+MOST_OPEN, MOST_RULES, MOST_SLOTS = 128, 200, 4
+ALWAYS = Period()
+_ENDS: dict[str, Kind] = {
+    "refused": "refused",
+    "unanswered": "refused",
+    "failed": "failed",
+    "error": "failed",
+    "interrupted": "interrupted",
+}
+
+
+def tell(records: Iterable[Record], integrity: Integrity, period: Period = ALWAYS) -> Story:
+    """Return the story of the period; `records` are all of the history, in the order of the file.
+
+    Each has the fields that every record has (`chain`), and may hold anything else.
+    """
+    teller = _Teller(integrity, period)
+    for record in records:
+        teller.take(record)
+    return teller.story()
+
+
+class _Teller:
+    def __init__(self, integrity: Integrity, period: Period) -> None:
+        self._integrity, self._period = integrity, period
+        self._events: Newest[Event] = Newest(MOST_EVENTS)
+        self._violations: Newest[Violation] = Newest(MOST_VIOLATIONS)
+        self._changes: Newest[Change] = Newest(MOST_CHANGES)
+        self._open: OrderedDict[str, Run] = OrderedDict()
+        self._rules: dict[tuple[str, str], Rule] = {}
+        self._series: dict[str, Thinned] = {}
+        self._tallies: dict[str, Counter[str]] = {verb: Counter() for verb in CHANGES}
+        self._latency, self._recovery = Figures(), Figures()
+        self._counted: Counter[str] = Counter()
+        self._first: float | None = None
+        self._last: float | None = None
+        self._at, self._seq, self._home = 0.0, 0, ""
+        self._proven, self._is_ill = True, False
+        self._record: Record = {}
+
+    def take(self, record: Record) -> None:
+        self._record = record
+        self._prove()
+        self._tell_the_time()
+        run = self._run()
+        is_in = self._period.holds(self._at)
+        if is_in:
+            self._first = self._at if self._first is None else self._first
+            self._last = self._at
+            self._counted["records"] += 1
+        told = _TOLD.get(record["event"])
+        if told:
+            told(self, run)
+        if run and run.take(record, self._at, proven=self._proven):
+            self._close(run, ended=True)
+
+    def story(self) -> Story:
+        for run in list(self._open.values()):
+            self._close(run, ended=False)
+        changes = self._changes.rows()
+        return Story(
+            self._period,
+            self._integrity,
+            self._summary(),
+            self._events.rows(),
+            self._violations.rows(),
+            Rows(tuple(sorted(changes, key=lambda change: change.seq)), changes.left_out),
+            tuple(self._rules[key] for key in sorted(self._rules)),
+            tuple(self._series[slot].series() for slot in sorted(self._series)),
+        )
+
+    def _summary(self) -> Summary:
+        return Summary(
+            first=self._first,
+            last=self._last,
+            records=self._counted["records"],
+            scrapes=self._counted["scrapes"],
+            tallies=tuple(
+                Tally(verb, tuple(sorted(outcomes.items()))) for verb, outcomes in self._tallies.items()
+            ),
+            automatic_rollbacks=self._counted["rolled_back"],
+            recovery_p50_s=self._recovery.percentile(50),
+            recovery_worst_s=self._recovery.percentile(100),
+            questions=self._counted["questions"],
+            policy_p50_ms=self._latency.percentile(50),
+            policy_p95_ms=self._latency.percentile(95),
+            refused=self._counted["refused"],
+            unanswered=self._counted["unanswered"],
+        )
+
+    def _prove(self) -> None:
+        """Note whether the chain proves this record: none after the first bad line is."""
+        seq, verification = int(self._record["seq"]), self._integrity.verification
+        if not verification.ok and (seq > verification.trusted_until or (self._seq and seq != self._seq + 1)):
+            self._proven = False
+        self._seq = seq
+
+    def _tell_the_time(self) -> None:
+        at = fields.moment(self._record["time"])
+        if at is None:
+            return
+        before, self._at = self._at, at
+        if at < before:
+            self._event("clock", f"the clock went back by {before - at:.3f} s", Who())
+
+    def _run(self) -> Run | None:
+        """Return the run of this record, made when it is its first; None for a scrape of a run unknown."""
+        name = fields.text(self._record.get("run"))
+        run = self._open.get(name)
+        if run is None and self._record["event"] in {"started", "lock"}:
+            run = self._open[name] = Run(self._record, self._at, proven=self._proven)
+            if len(self._open) > MOST_OPEN:
+                self._close(next(iter(self._open.values())), ended=False)
+        return run
+
+    def _close(self, run: Run, *, ended: bool) -> None:
+        del self._open[run.run]
+        if not run.is_change or not self._period.meets(run.began, run.last):
+            return
+        change = run.change(ended=ended)
+        self._changes.take(change)
+        self._tallies[run.verb][change.outcome[:40]] += 1
+
+    def _event(self, kind: Kind, what: str, who: Who) -> None:
+        if not self._period.holds(self._at):
+            return
+        record = self._record
+        task, name = fields.text(record.get("task")), fields.text(record.get("run"))
+        self._events.take(Event(int(record["seq"]), self._at, kind, what, str(who), task, name, self._proven))
+
+    def _told(self, name: str) -> str:
+        return fields.text(self._record.get(name))
+
+    def _started(self, run: Run | None) -> None:
+        home = self._told("home")
+        if home and self._home and home != self._home:
+            self._event(
+                "moved", f"from here on the state folder is {home}, before it was {self._home}", _of(run)
+            )
+        self._home = home or self._home
+
+    def _finished(self, run: Run | None) -> None:
+        outcome, task = self._told("outcome"), self._told("task")
+        verb = run.verb if run else task
+        message = fields.text(fields.mapping(self._record.get("error")).get("message"))
+        kind = _ENDS.get(outcome)
+        if kind == "interrupted" or (kind and verb in {*CHANGES, "teardown", "build"}):
+            where = "" if verb == task else f" (in {task})"
+            self._event(kind, f"{verb}{where}: {message or outcome}", _of(run))
+        if task == "teardown" and outcome == "done":
+            self._event("teardown", "teardown: everything of this project was removed", _of(run))
+
+    def _lock(self, run: Run | None) -> None:
+        holder = fields.mapping(self._record.get("holder"))
+        names = [fields.text(holder.get(name)) for name in ("verb", "user", "host", "since")]
+        by = "{} of {} on {}, since {}".format(*names) if any(names) else "another invocation"
+        self._event("locked", f"{run.verb if run else 'a verb'} found the project locked by {by}", _of(run))
+
+    def _mode(self, run: Run | None) -> None:
+        if self._told("outcome") == "failed":
+            self._event("mode", f"services.mode could not be rewritten: {self._told('error')}", _of(run))
+            return
+        of = f": version {self._told('version')}, release {self._told('release')}"
+        self._event("mode", f"the mode went from {self._told('from')} to {self._told('to')}{of}", _of(run))
+
+    def _confirmed(self, run: Run | None) -> None:
+        now, before = fields.running(self._record), fields.running(self._record.get("before"))
+        words = f"version {now}, release {now.release}" if now else "a release"
+        after = f", after version {before}, release {before.release}" if before else ""
+        self._event("release", f"{words} confirmed{after}", _of(run))
+
+    def _rolled_back(self, run: Run | None) -> None:
+        seconds = fields.number(self._record.get("seconds"))
+        reason = fields.text(fields.mapping(self._record.get("reason")).get("message"))
+        took = "" if seconds is None else f" within {seconds:.2f} s"
+        to = fields.running(self._record.get("to"))
+        all_of = f"version {to} has all traffic again{took}" if to else f"all traffic is back{took}"
+        if self._period.holds(self._at):
+            self._counted["rolled_back"] += 1
+            if seconds is not None:
+                self._recovery.take(seconds)
+        self._event("rolled_back", f"rolled back by itself, {all_of}: {reason}", _of(run))
+
+    def _undone(self, run: Run | None) -> None:
+        if self._told("outcome") == "failed":
+            self._event("undone", f"going back failed: {self._told('error')}", _of(run))
+
+    def _chaos(self, run: Run | None) -> None:
+        words = f"chaos {self._told('kind')} {self._told('outcome')} in app-{self._told('slot')}"
+        self._event("chaos", f"{words}, release {self._told('release')}", _of(run))
+
+    def _drift(self, run: Run | None) -> None:
+        targets = ", ".join(map(fields.text, fields.items(self._record.get("targets"))[:20]))
+        words = f"drift {self._told('outcome')}: {self._told('target') or targets}"
+        if what := self._told("what"):
+            words += f", {what}"
+        if found := self._told("found"):
+            expected = self._told("expected")
+            words += f": {found}" + (f" instead of {expected}" if expected else "")
+        self._event("drift", words, _of(run))
+
+    def _cut_off(self, run: Run | None) -> None:
+        verb = self._told("verb")
+        for other in self._open.values():
+            if other is not run and other.verb == verb:
+                other.is_cut_off = True
+        since = f", at work since {self._told('since')}" if self._told("since") else ""
+        self._event("cut_off", f"{verb} of {self._told('user')}{since}, had been killed", _of(run))
+
+    def _recovered(self, run: Run | None) -> None:
+        words = f"what {self._told('verb')} of release {self._told('release')} left behind was put right"
+        self._event("recovered", words, _of(run))
+
+    def _mended(self, _: Run | None) -> None:
+        torn = len(fields.items(self._record.get("torn")))
+        halves = f"{torn} half-written line{'s' * (torn != 1)} closed off"
+        if self._record["event"] == TORN:
+            self._event("torn", f"{halves} after a crash", Who())
+        else:
+            words = "the head of the history was lost, and with it the proof of what stood last"
+            self._event("head_lost", f"{words}; {halves}" if torn else words, Who())
+
+    def _verdict(self, run: Run | None) -> None:
+        found = judgement(self._record, self._at)
+        if run:
+            run.judge(found)
+        if not self._period.holds(self._at):
+            return
+        self._counted["questions"] += 1
+        self._counted[found.outcome[:40]] += 1
+        if found.duration_ms is not None:
+            self._latency.take(found.duration_ms)
+        self._judge(found, run.verb if run else self._told("task"))
+
+    def _judge(self, found: Judgement, verb: str) -> None:
+        """Count what each rule said, and keep those that said no."""
+        unanswered = Check("", False, None, None, found.error)
+        for check in found.checks if found.outcome != "unanswered" else (unanswered,):
+            key = (found.domain, check.rule)
+            rule = self._rules.get(key)
+            if check.rule and (rule or len(self._rules) < MOST_RULES):
+                made, failed = (rule.made, rule.failed) if rule else (0, 0)
+                failed += not check.passed
+                self._rules[key] = Rule(found.domain, made + 1, failed, self._at, check)
+            if not check.passed:
+                self._violate(found, check, verb)
+
+    def _violate(self, found: Judgement, check: Check, verb: str) -> None:
+        self._violations.take(
+            Violation(
+                seq=found.seq,
+                at=found.at,
+                verb=verb,
+                domain=found.domain,
+                phase=found.phase,
+                rule=check.rule,
+                observed=check.observed,
+                limit=check.limit,
+                revision=found.revision,
+                message=check.message,
+                run=self._told("run"),
+                proven=self._proven,
+            )
+        )
+
+    def _scrape(self, run: Run | None) -> None:
+        if not self._period.holds(self._at):
+            return
+        self._counted["scrapes"] += 1
+        for slot, value in list(fields.mapping(self._record.get("slots")).items())[:MOST_SLOTS]:
+            if value and (slot in self._series or len(self._series) < MOST_SLOTS):
+                self._scrape_slot(fields.text(slot), fields.mapping(value))
+        for value in fields.items(self._record.get("verdicts"))[:MOST_SLOTS]:
+            self._compliance(fields.mapping(value), run)
+
+    def _scrape_slot(self, slot: str, found: Mapping[str, Any]) -> None:
+        window = fields.window(found.get("window")) or Window(0.0, 0)
+        series = self._series.setdefault(slot, Thinned(slot))
+        rate = 0.0 if window.seconds and not window.requests else window.rate
+        series.take(
+            Point(
+                at=self._at,
+                until=self._at,
+                release=fields.text(found.get("release")),
+                version=fields.text(found.get("version")),
+                mode=fields.text(found.get("mode")),
+                weight=round(fields.number(found.get("weight")) or 0),
+                rate=rate,
+                peak_rate=rate,
+                error_rate=window.error_rate,
+                p99_ms=window.beyond_ms if window.p99_ms is None else window.p99_ms,
+                chaos=fields.text(found.get("chaos")),
+                gap=False,
+            ),
+            window.seconds,
+        )
+
+    def _compliance(self, value: Mapping[str, Any], run: Run | None) -> None:
+        """Take a verdict of the dashboard, which records one only when a rule's answer has changed."""
+        outcome = "allowed" if value.get("allow") is True else "refused"
+        found = judgement({**value, "seq": self._record["seq"], "outcome": outcome}, self._at)
+        self._judge(found, run.verb if run else self._told("task"))
+        is_ill = outcome == "refused"
+        if found.domain != "canary" or is_ill == self._is_ill:
+            return
+        self._is_ill = is_ill
+        broken = ", ".join(check.message or check.rule for check in found.checks if not check.passed)
+        self._event("breach", f"what serves breaks the rules: {broken}" if is_ill else _WELL, _of(run))
+
+
+_WELL = "what serves keeps the rules again"
+
+
+def _of(run: Run | None) -> Who:
+    return run.who if run else Who()
+
+
+_TOLD: dict[str, Callable[[_Teller, Run | None], None]] = {
+    "started": _Teller._started,
+    "finished": _Teller._finished,
+    "lock": _Teller._lock,
+    "mode": _Teller._mode,
+    "confirmed": _Teller._confirmed,
+    "rolled_back": _Teller._rolled_back,
+    "undone": _Teller._undone,
+    "chaos": _Teller._chaos,
+    "drift": _Teller._drift,
+    "cut_off": _Teller._cut_off,
+    "recovered": _Teller._recovered,
+    "verdict": _Teller._verdict,
+    "scrape": _Teller._scrape,
+    TORN: _Teller._mended,
+    HEAD_LOST: _Teller._mended,
+}

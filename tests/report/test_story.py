@@ -1,0 +1,241 @@
+"""A story says what its records say, in bounded room, whatever they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swiftdeploy_tasks.chain import Verification
+from swiftdeploy_tasks.report import gathering, telling
+from swiftdeploy_tasks.report.story import Integrity, Period
+from swiftdeploy_tasks.report.telling import tell
+from tests.report.records import BEGAN, WHO, WHOLE, chained, finished, scrape, started, verdict
+
+RELEASE = {"release": "bbb", "version": "1.1.0", "mode": "canary"}
+BEFORE = {"release": "aaa", "version": "1.0.0", "mode": "stable"}
+
+
+def test_a_deploy_is_told_with_its_prerequisites_steps_and_verdicts() -> None:
+    run = {"run": "r1", "argv": "deploy"}
+    step = {"event": "step", "action": "route", "target": "nginx", "reason": "so", "weights": {"blue": 100}}
+    story = tell(
+        chained(
+            [
+                started("validate", "r1") | run,
+                finished("validate", "r1"),
+                started("deploy", "r1") | run,
+                {"event": "target", "previous": "aaa", "before": BEFORE, **RELEASE},
+                verdict("r1", allow=True),
+                step,
+                {"event": "step", "outcome": "done", "seconds": 0.7},
+                {"event": "confirmed", "outcome": "done", "before": BEFORE, **RELEASE},
+                {"event": "mode", "outcome": "done", "from": "stable", "to": "canary", **RELEASE},
+                finished("deploy", "r1", spent={"start": 1.5, "bad": "x"}),
+            ]
+        ),
+        WHOLE,
+    )
+    (change,) = story.changes
+    assert (change.verb, change.task, change.outcome, change.exit_code) == ("deploy", "deploy", "done", 0)
+    assert (change.at, change.seconds, str(change.who)) == (BEGAN, 9.0, "ana on web1")
+    assert (str(change.before), str(change.after)) == ("1.0.0 (stable)", "1.1.0 (canary)")
+    assert change.is_confirmed
+    (one,) = change.steps
+    assert (one.action, one.weights, one.seconds, one.outcome) == ("route", (("blue", 100),), 0.7, "done")
+    assert [(v.domain, v.phase, v.outcome) for v in change.verdicts] == [("canary", "watch", "allowed")]
+    assert change.spent == (("start", 1.5),)
+    assert [event.kind for event in story.events] == ["release", "mode"]
+    assert story.summary.tally("deploy").of("done") == 1
+    assert (story.summary.changes, story.summary.failed_share) == (1, 0.0)
+
+
+def test_a_deploy_that_ends_in_a_prerequisite_is_a_deploy() -> None:
+    rows = [
+        started("policy-check", "r1", argv="deploy"),
+        verdict("r1", allow=False, domain="infrastructure", task="policy-check"),
+        finished("policy-check", "r1", "refused", 3, error={"kind": "PolicyRefused", "message": "no room"}),
+    ]
+    story = tell(chained(rows), WHOLE)
+    (change,) = story.changes
+    assert (change.verb, change.task, change.outcome, change.error) == (
+        "deploy",
+        "policy-check",
+        "refused",
+        "no room",
+    )
+    (violation,) = story.violations
+    assert (violation.verb, violation.rule, violation.observed, violation.limit) == (
+        "deploy",
+        "max_error_rate",
+        0.5,
+        0.01,
+    )
+    assert [(e.kind, e.what) for e in story.events] == [("refused", "deploy (in policy-check): no room")]
+    assert (story.summary.refused, story.summary.failed_share) == (1, 1.0)
+
+
+def test_a_killed_verb_is_told_as_cut_off_and_a_verb_without_an_end_as_that() -> None:
+    rows = [
+        started("deploy", "r1"),
+        started("teardown", "r2"),
+        {"event": "cut_off", "run": "r2", "outcome": "found", "verb": "deploy", "user": "ana"},
+        started("promote", "r3"),
+    ]
+    story = tell(chained(rows), WHOLE)
+    assert [(c.verb, c.outcome, c.ended) for c in story.changes] == [
+        ("deploy", "cut off", None),
+        ("promote", "no end on record", None),
+    ]
+
+
+def test_an_automatic_rollback_gives_the_time_to_recovery() -> None:
+    reason = {"kind": "AppUnhealthy", "message": "it died"}
+    rows = [
+        started("deploy", "r1"),
+        {"event": "rolled_back", "outcome": "done", "reason": reason, "seconds": 0.84, "to": BEFORE},
+        finished("deploy", "r1", "failed", 6, log=["no memory left"]),
+    ]
+    story = tell(chained(rows), WHOLE)
+    (change,) = story.changes
+    assert change.way_back is not None
+    assert (change.way_back.reason, change.way_back.seconds) == ("it died", 0.84)
+    assert change.log == ("no memory left",)
+    assert (story.summary.automatic_rollbacks, story.summary.recovery_p50_s) == (1, 0.84)
+    assert story.events.shown[0].what == (
+        "rolled back by itself, version 1.0.0 (stable) has all traffic again within 0.84 s: it died"
+    )
+
+
+def test_who_holds_the_lock_is_told() -> None:
+    holder = {"verb": "deploy", "user": "bo", "host": "web1", "since": "2026-11-24T15:00:00Z", "pid": 7}
+    lock = {"event": "lock", "task": "render", "run": "r9", "argv": "promote", "who": WHO, "holder": holder}
+    story = tell(chained([lock, finished("render", "r9", "locked", 8)]), WHOLE)
+    assert [(e.kind, e.what, e.who) for e in story.events] == [
+        (
+            "locked",
+            "promote found the project locked by deploy of bo on web1, since 2026-11-24T15:00:00Z",
+            "ana on web1",
+        )
+    ]
+    assert (story.summary.tally("promote").of("locked"), story.summary.changes) == (1, 0)
+
+
+def test_a_breach_that_the_dashboard_saw_begins_and_ends() -> None:
+    ill = verdict("s1", allow=False)
+    rows = [
+        scrape(0, 10.0) | {"verdicts": [verdict("s1", allow=True)]},
+        scrape(5, 10.0, 0.5) | {"verdicts": [ill]},
+        scrape(10, 10.0, 0.6),
+        scrape(15, 10.0) | {"verdicts": [verdict("s1", allow=True)]},
+    ]
+    story = tell(chained(rows), WHOLE)
+    assert [(e.kind, e.at - BEGAN) for e in story.events] == [("breach", 5), ("breach", 15)]
+    assert [(v.verb, v.rule) for v in story.violations] == [("status", "max_error_rate")]
+
+
+def test_a_time_that_goes_back_is_kept_and_said() -> None:
+    story = tell(chained([started("status", "s1", after=60), finished("status", "s1", after=10)]), WHOLE)
+    assert [(e.kind, e.what) for e in story.events] == [("clock", "the clock went back by 50.000 s")]
+
+
+def test_rows_outside_the_period_are_left_out_and_a_change_that_reaches_into_it_is_not() -> None:
+    rows = [
+        started("deploy", "r1", after=0),
+        verdict("r1", allow=False, after=5),
+        finished("deploy", "r1", "refused", 3, after=20),
+        started("rollback", "r2", after=30),
+        finished("rollback", "r2", after=40),
+        started("promote", "r3", after=70),
+    ]
+    story = tell(chained(rows), WHOLE, Period(BEGAN + 10, BEGAN + 50))
+    assert [change.verb for change in story.changes] == ["deploy", "rollback"]
+    assert story.violations.total == 0
+    assert (story.summary.records, story.summary.first, story.summary.last) == (3, BEGAN + 20, BEGAN + 40)
+
+
+def test_what_follows_the_first_bad_line_is_told_and_marked() -> None:
+    rows = [started("deploy", "r1"), verdict("r1", allow=False), started("rollback", "r2")]
+    rows += [verdict("r2", allow=False), finished("rollback", "r2")]
+    records = chained(rows)
+    broken = Integrity(Verification(False, 4, 4, "removed", 3))
+    story = tell([*records[:3], records[4]], broken)
+    assert [(change.verb, change.proven) for change in story.changes] == [
+        ("deploy", True),
+        ("rollback", False),
+    ]
+    forged = Integrity(Verification(False, 6, 3, "was duplicated", 2))
+    story = tell([*records[:2], records[1], *records[2:]], forged)
+    assert [violation.proven for violation in story.violations] == [True, False, False]
+
+
+def test_scrapes_that_are_far_apart_have_a_gap_between_them() -> None:
+    rows = [scrape(0, 1.0), scrape(5, 2.0), scrape(10, None), scrape(300, 3.0)]
+    (series,) = tell(chained(rows), WHOLE).series
+    assert [(p.at - BEGAN, p.rate, p.gap) for p in series.points] == [
+        (0, 1.0, True),
+        (5, 2.0, False),
+        (10, None, False),
+        (300, 3.0, True),
+    ]
+
+
+def test_a_long_series_is_thinned_and_keeps_its_peaks() -> None:
+    many = 6 * gathering.MOST_POINTS
+    rows = [scrape(5 * n, 10.0, 0.9 if n == many // 2 else 0.0) for n in range(many)]
+    (series,) = tell(chained(rows), WHOLE).series
+    assert gathering.MOST_POINTS / 4 <= len(series.points) <= gathering.MOST_POINTS
+    assert series.scrapes == many
+    assert max(point.error_rate or 0 for point in series.points) == 0.9
+    assert [point.gap for point in series.points] == [True] + [False] * (len(series.points) - 1)
+    assert {round(point.rate or 0, 6) for point in series.points} == {10.0}
+
+
+def test_tables_keep_their_newest_rows_and_say_how_many_went() -> None:
+    many = telling.MOST_CHANGES + 7
+    rows = [row for n in range(many) for row in (started("deploy", f"r{n}"), finished("deploy", f"r{n}"))]
+    story = tell(chained(rows), WHOLE)
+    assert (len(story.changes.shown), story.changes.left_out) == (telling.MOST_CHANGES, 7)
+    assert story.changes.shown[-1].run == f"r{many - 1}"
+    assert story.summary.tally("deploy").runs == many
+
+
+def test_a_refusal_is_not_pushed_out_by_watching_that_all_is_well() -> None:
+    rows = [started("deploy", "r1"), verdict("r1", allow=False)]
+    rows += [verdict("r1", allow=True) for _ in range(500)]
+    (change,) = tell(chained(rows), WHOLE).changes
+    assert change.verdicts.shown[0].outcome == "refused"
+    assert change.verdicts.total == 501
+    assert len(change.verdicts.shown) < 50
+
+
+ODD: list[Any] = [None, True, -1, 10**400, 1e308, "", "x", "2026", [], [None], [{}], [[]], {}, {"": None}]
+ODD += [{"message": 3, "release": "a", "seconds": "b", "requests": [], "phase": {}, "rule": 5}]
+NAMES = """outcome who argv home exit_code error spent log holder from to before release version mode reason
+    seconds kind slot target targets what found expected verb user since torn domain input checks revision
+    duration_ms slots verdicts action weights allow"""
+odd = st.sampled_from(ODD)
+fields = st.dictionaries(
+    st.sampled_from(NAMES.split()), odd | st.fixed_dictionaries({"blue": odd}), max_size=6
+)
+events = st.sampled_from([*sorted(telling._TOLD), "target", "step", "unheard of"])
+
+
+@given(
+    st.lists(
+        st.tuples(fields, events, st.sampled_from(["deploy", "status", ""]), st.sampled_from(["r1", ""])),
+        max_size=10,
+    )
+)
+def test_no_record_stops_the_story(contents: list[tuple[dict[str, Any], str, str, str]]) -> None:
+    rows = [{**odd, "event": event, "task": task, "run": run} for odd, event, task, run in contents]
+    story = tell(chained(rows), WHOLE)
+    assert story.summary.records == len(contents)
+
+
+def test_numbers_beyond_all_bounds_and_dates_that_do_not_exist_are_told() -> None:
+    records = chained([started("deploy", "r1"), verdict("r1", allow=False, observed=10**400)])
+    records[1] = {**records[1], "time": "9999-99-99T99:99:99.999Z"}
+    (violation,) = tell(records, WHOLE).violations
+    assert (violation.observed, violation.at) == ("beyond all figures", BEGAN)
