@@ -18,6 +18,7 @@ IMAGES = {
     "opa": "swiftdeploy-lab/opa:latest",
 }
 PROGRAMS = {"opa": "opa", "browser": "chromium"}
+PARTS = {"docker", "nginx", *PROGRAMS}
 
 
 @functools.cache
@@ -45,11 +46,23 @@ def _find(part: str) -> tuple[str, str]:
     raise ValueError(f"no such part: {part}")
 
 
+def required() -> list[str]:
+    return [part for part in os.environ.get("SWIFTDEPLOY_REQUIRE", "").split(",") if part]
+
+
+def unmet() -> str:
+    """Why what SWIFTDEPLOY_REQUIRE names is not here, a part that does not exist included; "" when all is."""
+    if unknown := sorted(set(required()) - PARTS):
+        return f"SWIFTDEPLOY_REQUIRE names {', '.join(unknown)}; there are {', '.join(sorted(PARTS))}"
+    reasons = {part: reason for part in required() for found, reason in [_find(part)] if not found}
+    return "; ".join(f"{part} is required and missing: {reason}" for part, reason in reasons.items())
+
+
 def require(part: str) -> str:
     """Return where the part is; skip the test without it, or fail it when the part is required."""
     found, reason = _find(part)
     if found:
         return found
-    if part in os.environ.get("SWIFTDEPLOY_REQUIRE", "").split(","):
+    if part in required():
         pytest.fail(f"{part} is required and missing: {reason}")
     pytest.skip(f"{part} is missing: {reason}")

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.leftovers import mark
+from tests.ports import free_port
+
 APP = Path(__file__).resolve().parents[2] / "app"
 sys.path.insert(0, str(APP))
 
@@ -31,13 +34,6 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition did not come true"
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def running(*, script: Path = APP / "main.py", **environment: str) -> Iterator[A
     environment = {"APP_PORT": str(port), "APP_HOST": "127.0.0.1", **environment}
     with subprocess.Popen(
         [sys.executable, "-B", str(script)],
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], **mark(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -21,8 +21,9 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import PARTS
-from tests.e2e.project import Project, free_ports, make, used
+from tests.e2e.project import Project, make, used
 from tests.lab import require
+from tests.ports import free_port
 
 CASES = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in CASES.glob("*/case.yaml"))
@@ -63,7 +64,7 @@ def damage(project: Project, script: str) -> None:
         "PID": str(project.processes().get(f"app-{slot}", "")),
         "NGINX": str(project.processes().get("nginx", "")),
         "OPERATOR": str(project.operator_port),
-        "OPEN": str(free_ports(1)[0]),
+        "OPEN": str(free_port()),
         "IMAGE": str(project.manifest["nginx"]["image"]),
     }
     environment = {**os.environ, **project.environment, **variables}

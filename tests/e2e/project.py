@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +23,8 @@ import yaml
 
 from tests.e2e.wire import Answer, ask
 from tests.lab import IMAGES
+from tests.leftovers import note
+from tests.ports import free_ports
 
 SOURCE = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).parent / "swiftdeploy"
@@ -276,21 +276,6 @@ def docker(*words: str, check: bool = True, input: str = "") -> str:
     return done.stdout
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports on which nothing listens, below those that the kernel hands to connections."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(21000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
-
-
 def make(folder: Path, engine: str, **changes: Any) -> Project:
     """A new project of the app that ships, not yet deployed; `changes` as in `Project.set`."""
     name = f"e2e-{secrets.token_hex(4)}"
@@ -329,6 +314,7 @@ def make(folder: Path, engine: str, **changes: Any) -> Project:
 
 def used(project: Project) -> Iterator[Project]:
     """Hand the project to a test, tear it down after it, and fail if that leaves anything."""
+    noted = note(project.name, root=str(project.root), engine=project.engine)
     try:
         yield project
         ended = project.run("teardown")
@@ -337,3 +323,5 @@ def used(project: Project) -> Iterator[Project]:
         assert not left, f"teardown left {left}\n{ended.said}"
     finally:
         project.remove()
+        if noted:
+            noted.unlink()

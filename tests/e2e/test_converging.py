@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from tests.e2e.project import Project, free_ports
+from tests.e2e.project import Project
 from tests.e2e.wire import status
+from tests.ports import free_ports
 
 
 def _app(project: Project) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from swiftdeploy_tasks.gate import (
     wait_ready,
 )
 from tests.lab import require
+from tests.ports import free_port
 
 POLICIES = Path(__file__).parents[2] / "policies"
 
@@ -40,13 +40,6 @@ class WatchingServer:
 
     def ask(self, question: Question, bundle: Bundle) -> Verdict:
         return ask_server(question, url=self.serve(bundle), revision=bundle.revision)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,9 @@ import pytest
 
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import Question, ask_server, publish, read_bundle, wait_ready
-from tests.gate.conftest import POLICIES, WatchingServer, free_port
+from tests.gate.conftest import POLICIES, WatchingServer
 from tests.gate.misbehaving import Behaviour, answer, drip, hang, reset, serving
+from tests.ports import free_port
 
 QUESTION = Question("infrastructure", {"engine": "docker"})
 PASSED = {"rule": "r", "passed": True, "observed": 1, "limit": 2, "message": "fine"}

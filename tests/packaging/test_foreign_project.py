@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -23,6 +21,7 @@ import yaml
 
 from tests.lab import require
 from tests.packaging.conftest import CHECKOUT
+from tests.ports import free_ports
 
 SERVER = """
 import http.server
@@ -89,15 +88,6 @@ class Shop:
             except psutil.Error:
                 continue
         return found
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def manifest(name: str, ports: list[int]) -> dict[str, Any]:
