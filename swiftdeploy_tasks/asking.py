@@ -9,17 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
-from swiftdeploy_tasks import admission, apply, artifacts, history, host, sampling, watch
+from swiftdeploy_tasks import admission, apply, artifacts, host, sampling, watch
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
+from swiftdeploy_tasks.errors import GateUnavailable, HistoryError, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
+from swiftdeploy_tasks.metrics.window import LONGEST
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic, from_manifest
@@ -27,6 +29,8 @@ from swiftdeploy_tasks.sampling import Sample
 from swiftdeploy_tasks.watch import Figures
 
 ROLLBACK_WINDOW = 1.0
+# How many records are looked through for a scrape: some hours of a dashboard, a part of a second to read.
+RECORDS_BACK = 5_000
 
 
 def policy_check(run: Run) -> None:
@@ -163,7 +167,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
         engine.operator_port(),
         serving,
         seconds=seconds,
-        recorded=scrapes_of(run, serving, change.current),
+        recorded=scrapes_of(run, serving, change.current, seconds=seconds),
         wait=wait,
     )
     healthy = before.slots[serving].healthy is True
@@ -180,12 +184,13 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         rules = ready(run, asked, engine)
         figures = Figures(None)
         if serving:
+            seconds = float(rules.limits("canary")["window"])
             figures = watch.before(
                 asked,
                 engine.operator_port(),
                 serving,
-                seconds=float(rules.limits("canary")["window"]),
-                recorded=scrapes_of(run, serving, change.current),
+                seconds=seconds,
+                recorded=scrapes_of(run, serving, change.current, seconds=seconds),
                 wait=lambda _: time.sleep(ROLLBACK_WINDOW),
             )
         healthy = serving is not None and before.slots[serving].healthy is True
@@ -227,12 +232,21 @@ def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any)
     run.note("scrape", "failed" if unread else "done", **sampling.records(samples), **more)
 
 
-def scrapes_of(run: Run, slot: Slot, release: Release) -> list[Scrape]:
-    """Return the recorded scrapes of this release in this slot, oldest first, damaged ones left out."""
-    found = []
-    for line in history.read(run.settings.history):
-        there = ((line.record or {}).get("slots") or {}).get(slot) or {}
-        if there.get("release") == release.id and "counters" in there:
-            with suppress(UnreadableMetrics):
-                found.append(Scrape.from_document(there["counters"]))
-    return found
+def scrapes_of(run: Run, slot: Slot, release: Release, *, seconds: float) -> list[Scrape]:
+    """Return the recorded scrapes of this release in this slot that a window of `seconds` may start from.
+
+    Oldest first. One that is damaged is passed over, and a history that cannot be read has none: a window is
+    then waited for.
+    """
+    found: list[Scrape] = []
+    long_ago = time.time() - LONGEST * seconds
+    with suppress(HistoryError):
+        for record in islice(run.history.newest_first(), RECORDS_BACK):
+            there = (record.get("slots") or {}).get(slot) or {}
+            if there.get("release") == release.id and "counters" in there:
+                with suppress(UnreadableMetrics):
+                    found.append(Scrape.from_document(there["counters"]))
+            # What is older can only be the start of a longer idle time, and the youngest of those is enough.
+            if found and found[-1].time < long_ago:
+                break
+    return found[::-1]

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
@@ -70,8 +71,8 @@ GENESIS = Head(0, "0" * 64)
 class Line:
     """One line: its record when the line proves itself, else what is wrong with it.
 
-    `number` counts from 1, `size` is in bytes and `digest` the SHA-256 of the line, both without its newline;
-    the digest is empty where there is a record that ends in a newline.
+    `number` counts from 1 within `file`, `size` is in bytes and `digest` the SHA-256 of the line, both
+    without its newline; the digest is empty where there is a record that ends in a newline.
     """
 
     number: int
@@ -80,17 +81,43 @@ class Line:
     size: int
     digest: str
     terminated: bool
+    file: Path = Path()
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """What a second witness says: the newest head that it has, and what speaks against the history or it.
+
+    `contradicts` is what it knows otherwise, which counts against the history; `problem` is why it cannot be
+    read or was not told of late, which does not.
+    """
+
+    path: Path
+    last: Head | None = None
+    contradicts: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a run of lines proves: `first_bad` is a 1-based line, `trusted_until` a seq (0: nothing)."""
+    """What a run of lines proves.
+
+    `first_bad` is a 1-based line of `first_bad_file` (for a lost tail, where it should stand), None where all
+    is well; `trusted_until` is a seq (0: nothing); `head` is what was compared, None where there is none.
+    `times_back` counts the records that are older by the clock than the one before, which is no fault;
+    `first_back` is the seq of the first of them.
+    """
 
     ok: bool
     records: int
     first_bad: int | None
     reason: str
     trusted_until: int
+    first_bad_file: Path | None = None
+    head: Head | None = None
+    witness: Witnessed | None = None
+    times_back: int = 0
+    first_back: int | None = None
 
 
 def digest_of(record: Record) -> str:
@@ -109,13 +136,13 @@ def line_of(record: Record) -> bytes:
     return _canonical(record).encode() + b"\n"
 
 
-def parse(raw: bytes, number: int = 0) -> Line:
+def parse(raw: bytes, number: int = 0, file: Path = Path()) -> Line:
     """What one line says; `raw` with its newline, if it has one."""
     text = raw.removesuffix(b"\n")
     terminated = len(text) < len(raw)
     record, problem = _believed(text)
     digest = "" if record and terminated else hashlib.sha256(text).hexdigest()
-    return Line(number, record, problem, len(text), digest, terminated)
+    return Line(number, record, problem, len(text), digest, terminated, file)
 
 
 def _believed(text: bytes) -> tuple[Record | None, str]:

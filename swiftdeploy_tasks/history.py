@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +26,8 @@ from typing import Any, BinaryIO
 from swiftdeploy_tasks import chain, files
 from swiftdeploy_tasks.chain import GENESIS, MAX_LINE, Head, Line, Record, Verification
 from swiftdeploy_tasks.errors import HistoryError
+from swiftdeploy_tasks.manifest import HistoryLimits, history_limits
+from swiftdeploy_tasks.settings import Settings
 
 LOCK_SECONDS = 10.0
 _CHUNK = 1 << 16
@@ -32,10 +35,15 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class History:
-    """The history of one project: `path` is its `history.jsonl`, `state` the folder that keeps its head."""
+    """The history of one project: `path` is its `history.jsonl`, `state` the folder that keeps its head.
+
+    `say` is told, in one sentence, what a person should know and what stops nothing.
+    """
 
     path: Path
     state: Path
+    limits: HistoryLimits = field(default_factory=HistoryLimits)
+    say: Callable[[str], None] = field(default=lambda _: None, compare=False, repr=False)
 
     def append(self, event: str, task: str, run: str, outcome: str | None = None, **fields: Any) -> Record:
         """Write one record and return it as it stands in the file; it is on disk when this returns.
@@ -66,7 +74,41 @@ class History:
         with _translated(self.path), self._locked():
             head = self.head()
             size = self.path.stat().st_size if self.path.exists() else 0
-        return chain.check(lambda: read(self.path, size), head)
+        found = chain.check(lambda: read(self.path, size), head)
+        return replace(found, head=head, first_bad_file=None if found.ok else self.path)
+
+    def lines(self) -> Iterator[Line]:
+        """Each line, oldest first, over all files, in bounded memory, as it stood when asked.
+
+        Each record comes once, whatever others append or rotate meanwhile; a line that is no record comes
+        with what is wrong with it. Raises HistoryError.
+        """
+        return read(self.path)
+
+    def newest_first(self) -> Iterator[Record]:
+        """Each record that proves itself, newest first: for who wants only the last ones, and stops there.
+
+        It costs what is taken of it, up to the lines of one file at once. Raises HistoryError.
+        """
+        with _translated(self.path):
+            if not self.path.exists():
+                return
+            with self._opened_to_read() as fd:
+                end = os.fstat(fd).st_size
+                while end > 0:
+                    end, line = _line_before(fd, end)
+                    if line.record:
+                        yield line.record
+
+    @contextmanager
+    def _opened_to_read(self) -> Iterator[int]:
+        fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            yield fd
+        finally:
+            os.close(fd)
 
     @property
     def _head_path(self) -> Path:
@@ -176,6 +218,24 @@ class History:
         files.replace(self._head_path, json.dumps({"seq": head.seq, "hash": head.hash}), mode=0o600)
 
 
+def of(places: Settings, say: Callable[[str], None]) -> History:
+    """The history of a project, with the limits of its manifest as that stands, valid or not."""
+    return History(places.history, places.state, _limits(places.manifest, _signature(places.manifest)), say)
+
+
+@functools.lru_cache(maxsize=8)
+def _limits(manifest: Path, signature: tuple[int, ...]) -> HistoryLimits:
+    return history_limits(manifest)
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    """What changes when the file does; empty where there is none."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+    return ()
+
+
 def read(path: Path, size: int | None = None) -> Iterator[Line]:
     """Each line of a history in turn, in bounded memory; of its first `size` bytes where that is given.
 
@@ -189,7 +249,7 @@ def read(path: Path, size: int | None = None) -> Iterator[Line]:
             number = 0
             while raw := file.readline(min(left, MAX_LINE + 2)):
                 number += 1
-                line = chain.parse(raw, number)
+                line = chain.parse(raw, number, path)
                 if not line.terminated and line.size > MAX_LINE:
                     line = _overlong(file, raw, left, line)
                 left -= line.size + line.terminated

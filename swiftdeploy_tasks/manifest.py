@@ -11,6 +11,7 @@ neither is what a limit of the policy defaults to.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,13 @@ from swiftdeploy_tasks.manifest_check import check, with_defaults
 from swiftdeploy_tasks.manifest_text import Problem, Source, parse, read
 
 __all__ = [
+    "HistoryLimits",
     "Manifest",
     "ManifestProblems",
     "Problem",
     "build",
     "check",
+    "history_limits",
     "load",
     "parse",
     "problems",
@@ -128,11 +131,16 @@ class Rollout:
 
 
 @dataclass(frozen=True)
-class History:
-    """When history.jsonl is rotated: bytes of one file, and how many rotated files are kept."""
+class HistoryLimits:
+    """When history.jsonl is rotated (bytes), how many rotated files are kept, and who else is told its head.
 
-    max_bytes: int
-    keep: int
+    `witness` is a file, relative to the project. The defaults, which are the schema's, hold where no manifest
+    can be read: what is recorded then must not depend on it.
+    """
+
+    max_bytes: int = 10_000_000
+    keep: int = 100
+    witness: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ class Manifest:
     gate: Literal["auto", "server", "embedded"]
     rollout: Rollout
     policy: Mapping[str, Mapping[str, float]]
-    history: History
+    history: HistoryLimits
     digest: str
 
 
@@ -190,6 +198,21 @@ def load(path: Path, *, schema: Path) -> Manifest:
     return build(source, known)
 
 
+def history_limits(path: Path) -> HistoryLimits:
+    """What the manifest at `path` says of the history, whatever else is wrong with it; never raises.
+
+    A value that is not a right one counts as absent: a record is written before a manifest is judged.
+    """
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:
+        content = b""
+    found = parse(content).data if b"history" in content else None
+    section = (found or {}).get("history")
+    said = section if isinstance(section, dict) else {}
+    return _history({key: value for key, value in said.items() if _is_limit(key, value)})
+
+
 def rules(path: Path) -> dict[str, Any]:
     """The schema at `path`, as `check` and `build` want it; raises ManifestError when it cannot be read."""
     try:
@@ -223,7 +246,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
         gate=data["gate"],
         rollout=_rollout(data["rollout"]),
         policy=data["policy"],
-        history=History(max_bytes=int(data["history"]["max_bytes"]), keep=int(data["history"]["keep"])),
+        history=_history(data["history"]),
         digest=source.digest,
     )
 
@@ -245,6 +268,24 @@ def _services(data: Mapping[str, Any], *, source_named: bool) -> Services:
         health=_health(data["health"]),
         metrics_path=None if metrics is None else metrics["path"],
         resources=Resources(float(data["resources"]["cpus"]), data["resources"]["memory"].lower()),
+    )
+
+
+def _is_limit(key: str, value: object) -> bool:
+    if key == "witness":
+        return isinstance(value, str) and value != ""
+    least = {"max_bytes": 10_000, "keep": 1}.get(key, math.inf)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value == int(value) and value >= least
+
+
+def _history(data: Mapping[str, Any]) -> HistoryLimits:
+    default = HistoryLimits()
+    return HistoryLimits(
+        max_bytes=int(data.get("max_bytes", default.max_bytes)),
+        keep=int(data.get("keep", default.keep)),
+        witness=data.get("witness"),
     )
 
 

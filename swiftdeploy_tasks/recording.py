@@ -23,7 +23,7 @@ from typing import Any
 import invoke
 from invoke import Context, Exit, ParseError, Task
 
-from swiftdeploy_tasks import files, lock, screen, settings, signals
+from swiftdeploy_tasks import files, history, lock, screen, settings, signals
 from swiftdeploy_tasks.errors import HistoryError, Interrupted, PreflightError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.settings import Settings
@@ -62,6 +62,11 @@ class Run:
         self.screen = screen.Screen(to_stderr=INVOCATION.json)
         self.document: dict[str, Any] = {"engine": None, **document}
 
+    @property
+    def history(self) -> History:
+        """The project's history, to append to and to read."""
+        return history.of(self.settings, _say_once)
+
     def say(self, text: str) -> None:
         """Tell the person what happens now."""
         self.screen.line(f"  {text}")
@@ -69,18 +74,21 @@ class Run:
     def record(self, event: str, outcome: str | None = None, **fields: Any) -> None:
         """Append a record; a history that cannot be written is told once, and raises HistoryError."""
         if self.settings.is_project or self.settings.state.is_dir():
-            History(self.settings.history, self.settings.state).append(
-                event, self.task, INVOCATION.run, outcome, **fields
-            )
+            self.history.append(event, self.task, INVOCATION.run, outcome, **fields)
 
     def note(self, event: str, outcome: str | None = None, **fields: Any) -> None:
         """Append a record; where the history cannot be written, say so once and go on."""
         try:
             self.record(event, outcome, **fields)
         except HistoryError as problem:
-            if not INVOCATION.warned:
-                INVOCATION.warned = True
-                screen.warning(problem.message)
+            _say_once(problem.message)
+
+
+def _say_once(text: str) -> None:
+    """Warn of the history, once an invocation: what is wrong with it is so for every record."""
+    if not INVOCATION.warned:
+        INVOCATION.warned = True
+        screen.warning(text)
 
 
 def current() -> Run:

@@ -10,7 +10,7 @@ from swiftdeploy_tasks.manifest import (
     Build,
     EnvVar,
     Health,
-    History,
+    HistoryLimits,
     Manifest,
     Network,
     Nginx,
@@ -58,7 +58,7 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
         gate="auto",
         rollout=Rollout((100,), 10.0, 15, 20),
         policy={"infrastructure": {}, "canary": {}},
-        history=History(10_000_000, 100),
+        history=HistoryLimits(10_000_000, 100),
         digest=hashlib.sha256(BASE.encode()).hexdigest(),
     )
 
@@ -87,7 +87,7 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
         "infrastructure": {"min_disk_free_gb": 0, "max_load_per_core": 0.5, "max_memory_used_percent": 100},
         "canary": {"max_error_rate": 0, "max_p99_ms": 250.5, "window": 5, "min_requests": 10},
     }
-    assert (read.engine, read.gate, read.history) == ("local", "embedded", History(10_000, 1))
+    assert (read.engine, read.gate, read.history) == ("local", "embedded", HistoryLimits(10_000, 1))
 
 
 def test_whole_numbers_that_were_written_with_a_point_are_integers() -> None:
