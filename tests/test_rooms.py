@@ -25,6 +25,7 @@ ORDER = """
     engines.choice
     host chain history
     report report.story report.fields report.gathering report.runs report.telling
+    report.words report.inline report.figures report.pictures report.paper report.page
     releases watch sampling admission checks job traffic apply
     lock screen recording project asking verbs settling change planning status deploying promoting going_back
     lifecycle program dev __init__
@@ -47,7 +48,8 @@ DOORS = {
     "requests": {"probe", "gate.opa", "engines.docker_client"},
     "regopy": {"gate.embedded"},
     "jsonschema": {"manifest_check"},
-    "jinja2": {"artifacts"},
+    "jinja2": {"artifacts", "report.paper"},
+    "matplotlib": {"report.figures"},
     "yaml": {"manifest_text", "artifacts"},
     "prometheus_client": {"metrics.page"},
     "rich": {"screen"},
@@ -61,7 +63,7 @@ DOORS = {
         "engines.local_processes",
     },
 }
-COSTLY = {"docker", "requests", "regopy", "jsonschema", "jinja2", "rich"}
+COSTLY = {"docker", "requests", "regopy", "jsonschema", "jinja2", "rich", "matplotlib"}
 
 
 def name_of(path: Path) -> str:

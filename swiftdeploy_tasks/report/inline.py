@@ -1,0 +1,86 @@
+"""How does a drawing become part of a page whose policy allows no style attribute, no script and no fetch?
+
+Stands apart from the drawing because it knows SVG and nothing of charts. What a `style` said becomes
+presentation attributes, which the page's own style sheet overrides (so one drawing serves light and dark);
+names become the drawing's own, so that two on one page do not meet; what only a file needs goes. It refuses
+a drawing with an element that it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+SVG = "{http://www.w3.org/2000/svg}"
+LINK = "{http://www.w3.org/1999/xlink}href"
+KNOWN = frozenset({"svg", "g", "defs", "path", "use", "text", "tspan", "clipPath", "rect", "title", "desc"})
+_DROPPED = frozenset({"metadata", "style"})
+_PAGES_OWN = frozenset({"font", "font-family"})
+_REFERENCE = re.compile(r"#([^)\s]+)")
+_NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+def settle(drawing: str, *, name: str, title: str, text: str) -> str:
+    """Return an SVG document as an element for a page: an image called `title`, described by `text`.
+
+    `name` is unique on the page, and a valid start of an id. Raises ValueError for an element that does not
+    belong in a drawing.
+    """
+    root = ElementTree.fromstring(drawing)  # noqa: S314  (drawn here a moment ago)
+    _drop(root)
+    used = {found for element in root.iter() for found in _references(element)}
+    for element in root.iter():
+        _settle(element, name, used)
+    for attribute in ("width", "height", "version"):
+        root.attrib.pop(attribute, None)
+    root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title", "aria-describedby": f"{name}-text"}
+    described = (("title", "title", title), ("desc", "text", text))
+    for place, (tag, suffix, words) in enumerate(described):
+        element = ElementTree.Element(SVG + tag, {"id": f"{name}-{suffix}"})
+        element.text = words
+        root.insert(place, element)
+    ElementTree.register_namespace("", SVG[1:-1])
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _drop(parent: ElementTree.Element) -> None:
+    for child in list(parent):
+        tag = child.tag.removeprefix(SVG)
+        if tag in _DROPPED:
+            parent.remove(child)
+        elif tag not in KNOWN:
+            raise ValueError(f"a drawing holds no <{tag}>")
+        else:
+            _drop(child)
+
+
+def _references(element: ElementTree.Element) -> set[str]:
+    values = (value for key, value in element.attrib.items() if key in {LINK, "clip-path"})
+    return {found for value in values for found in _REFERENCE.findall(value)}
+
+
+def _settle(element: ElementTree.Element, name: str, used: set[str]) -> None:
+    """Make one element the page's: no style, no file's namespace, names of its own, one decimal."""
+    attributes = element.attrib
+    for part in attributes.pop("style", "").split(";"):
+        key, _, value = (word.strip() for word in part.partition(":"))
+        if value and key not in _PAGES_OWN:
+            attributes[key] = value
+    own = attributes.pop("id", "")
+    if own in used:
+        attributes["id"] = f"{name}-{own}"
+    if link := attributes.pop(LINK, ""):
+        attributes["href"] = link
+    for key in ("href", "clip-path"):
+        if key in attributes:
+            attributes[key] = attributes[key].replace("#", f"#{name}-")
+    for key in ("d", "x", "y", "transform"):
+        if key in attributes:
+            attributes[key] = " ".join(_NUMBER.sub(_rounded, attributes[key]).split())
+    if not (element.text or "").strip():
+        element.text = None
+    element.tail = None
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")

@@ -1,0 +1,55 @@
+"""How do values become a page that is safe whatever they hold?
+
+The door of Jinja2 for HTML, apart from the one for nginx and YAML, which escapes nothing. Every value is
+escaped, and signs that no page may hold are shown as replaced. The page may load nothing and run nothing:
+its policy allows one style sheet, by its digest. It knows no report.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swiftdeploy_tasks.report import words
+
+STYLE = "page.css"
+
+
+def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> str:
+    """Return the page that the template `name` makes of these values; folders as in `artifacts`.
+
+    Values of the type `Drawing` are put in as they are.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: object) -> object:
+        if isinstance(value, Drawing):
+            return Markup(value.svg)  # noqa: S704  (drawn by `inline`, which lets nothing else through)
+        return words.printable(value) if type(value) is str else value
+
+    environment = Environment(
+        loader=FileSystemLoader(folders),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+        finalize=shown,
+    )
+    environment.filters |= {
+        name: getattr(words, name) for name in ("moment", "clock", "figure", "seconds", "weights", "times")
+    }
+    style = environment.loader.get_source(environment, STYLE)[0]  # type: ignore[union-attr]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    sheet = {"style": Markup(style), "style_digest": digest}  # noqa: S704  (ours, from a file)
+    return environment.get_template(name).render(**values, **sheet)
+
+
+class Drawing:
+    """An SVG element made by `inline`."""
+
+    def __init__(self, svg: str) -> None:
+        self.svg = svg

@@ -1,0 +1,313 @@
+"""Which pictures does a story need, and what does each say to somebody who cannot see it?
+
+Stands apart from the drawing, which knows no deployments, and from the page, which only places what is here.
+Each picture has a text with the figures that matter. It leaves nothing out unsaid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from swiftdeploy_tasks.report import words
+from swiftdeploy_tasks.report.fields import number
+from swiftdeploy_tasks.report.figures import (
+    NARROW,
+    SMALL,
+    WIDE,
+    Caption,
+    Line,
+    Mark,
+    Size,
+    Span,
+    Value,
+    checked,
+    course,
+    occasions,
+)
+from swiftdeploy_tasks.report.story import Change, Judgement, Point, Series, Story
+
+MOST_RULES, MOST_ROLLOVERS = 12, 30
+_HAPPENED = {
+    "refused": "refusal",
+    "rolled_back": "rollback",
+    "chaos": "chaos",
+    "interrupted": "interruption",
+    "cut_off": "interruption",
+}
+_CANARY = "canary"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a page places: `narrow` is for small screens, "" where `wide` fits these too."""
+
+    title: str
+    text: str
+    wide: str
+    narrow: str = ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of a slot that is drawn over time, beside the limit of the canary's `rule` times `factor`."""
+
+    name: str
+    title: str
+    unit: str
+    value: Callable[[Point], float | None]
+    rule: str = ""
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one rule saw each time, as (unix seconds, observed, passed), and the limits that held."""
+
+    domain: str
+    rule: str
+    observed: tuple[tuple[float, float, bool], ...]
+    limits: tuple[Value, ...]
+
+
+def of(story: Story) -> list[Picture]:
+    """Return the pictures of the whole period, all on one time axis; none where nothing happened."""
+    span = _span(story)
+    if span is None:
+        return []
+    marks = _marks(story)
+    rules = {one.rule: one for one in _seen(story) if one.domain == _CANARY}
+    drawn = [_measured(story.series, one, rules.get(one.rule), span, marks) for one in MEASURES]
+    pictures = [_happened(marks, span), *drawn, _weights(story, span, marks)]
+    return [picture for picture in pictures if picture]
+
+
+def of_rules(story: Story) -> list[Picture]:
+    """Return a small picture for each rule that observes a figure, those that said no first."""
+    span = _span(story)
+    seen = [one for one in _seen(story) if one.observed]
+    seen.sort(key=lambda one: all(passed for _, _, passed in one.observed))
+    return [_checked(one, span, place) for place, one in enumerate(seen[:MOST_RULES])] if span else []
+
+
+def of_rollovers(story: Story) -> dict[int, Picture]:
+    """Return how the weights moved in each of the newest changes that moved any, by the change's seq."""
+    moved = [change for change in story.changes if any(step.weights for step in change.steps)]
+    return {change.seq: _rollover(change) for change in moved[-MOST_ROLLOVERS:]}
+
+
+def _span(story: Story) -> Span | None:
+    first, last = story.summary.first, story.summary.last
+    return None if first is None or last is None else Span(min(first, last), max(first, last))
+
+
+def _marks(story: Story) -> list[Mark]:
+    changes = (
+        Mark(change.at, change.verb, change.outcome != "done")
+        for change in story.changes
+        if change.outcome != "locked"
+    )
+    events = (
+        Mark(event.at, _HAPPENED[event.kind], True) for event in story.events if event.kind in _HAPPENED
+    )
+    return sorted([*changes, *events], key=lambda mark: mark.time)
+
+
+def _happened(marks: Sequence[Mark], span: Span) -> Picture:
+    counts = {mark.kind: 0 for mark in marks}
+    for mark in marks:
+        counts[mark.kind] += 1
+    told = ", ".join(f"{kind} {count}" for kind, count in counts.items()) or "nothing"
+    text = f"{words.span(span.start, span.end)}. {told}. Filled signs are what went wrong."
+    return _both(
+        "happened",
+        "What happened",
+        text,
+        lambda caption, size: occasions(caption, marks, span=span, size=size),
+    )
+
+
+def _measured(
+    series: Sequence[Series], measure: Measure, rule: Seen | None, span: Span, marks: Sequence[Mark]
+) -> Picture | None:
+    lines = [Line(one.slot, tuple(_with_gaps(one.points, measure.value))) for one in series]
+    lines = [line for line in lines if any(figure is not None for _, figure in line.values)]
+    if not lines:
+        return None
+    limits = _limits(rule, span, measure.factor)
+    told = [_course_in_words(line, measure.unit) for line in lines]
+    if limits and (last := limits[-1][1]) is not None:
+        told.append(f"limit {words.figure(last)} {measure.unit}")
+    if any(one.scrapes > len(one.points) for one in series):
+        told.append("scrapes that lie close together are drawn as one, with their highest figure")
+    return _both(
+        measure.name,
+        measure.title,
+        f"{'; '.join(told)}.",
+        lambda caption, size: course(caption, lines, span=span, size=size, limits=limits, marks=marks),
+    )
+
+
+def _with_gaps(points: Iterable[Point], value: Callable[[Point], float | None]) -> Iterator[Value]:
+    for point in points:
+        if point.gap:
+            yield point.at, None
+        yield point.at, value(point)
+        if point.until > point.at:
+            yield point.until, value(point)
+
+
+def _course_in_words(line: Line, unit: str) -> str:
+    known = [(figure, at) for at, figure in line.values if figure is not None]
+    (low, _), (high, at) = min(known), max(known)
+    return (
+        f"app-{line.slot}: {words.figure(low)} to {words.figure(high)} {unit},"
+        f" highest at {words.clock(at)}"
+    )
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+MEASURES = (
+    Measure("rate", "Requests a second", "requests/s", lambda point: point.peak_rate),
+    Measure(
+        "errors",
+        "Errors, in % of requests",
+        "%",
+        lambda point: _percent(point.error_rate),
+        "max_error_rate",
+        100.0,
+    ),
+    Measure("p99", "Slowest 1 % of answers (p99), in ms", "ms", lambda point: point.p99_ms, "max_p99_ms"),
+)
+
+
+def _limits(rule: Seen | None, span: Span, factor: float) -> list[Value]:
+    """The limits as they changed; the first one known is drawn from the start."""
+    known = [(at, factor * limit) for at, limit in (rule.limits if rule else ()) if limit is not None]
+    return [(span.start, known[0][1]), *known[1:]] if known else []
+
+
+def _weights(story: Story, span: Span, marks: Sequence[Mark]) -> Picture | None:
+    lines = _shares(story)
+    if not lines:
+        return None
+    now = ", ".join(f"app-{line.slot} {words.figure(line.values[-1][1])} %" for line in lines)
+    ended = [replace(line, values=(*line.values, (span.end, line.values[-1][1]))) for line in lines]
+    return _both(
+        "weights",
+        "Share of each slot, in % of requests",
+        f"At the end: {now}. The shares of each roll-over are listed with it, below.",
+        lambda caption, size: course(
+            caption, ended, span=span, size=size, marks=marks, is_stepped=True, top=105
+        ),
+    )
+
+
+def _shares(story: Story) -> list[Line]:
+    """What each slot got over time: as steps set it and as scrapes saw it."""
+    set_at = [(at, dict(weights)) for change in story.changes for at, weights in _settings(change)]
+    set_at += [(event.at, {}) for event in story.events if event.kind == "teardown"]
+    seen = {one.slot: [(point.at, float(point.weight)) for point in one.points] for one in story.series}
+    slots = sorted({slot for _, weights in set_at for slot in weights} | seen.keys())
+    return [
+        Line(
+            slot,
+            tuple(sorted([*((at, float(w.get(slot, 0))) for at, w in set_at), *seen.get(slot, [])])),
+        )
+        for slot in slots
+    ]
+
+
+def _settings(change: Change) -> Iterator[tuple[float, tuple[tuple[str, int], ...]]]:
+    for step in change.steps:
+        if step.weights and step.outcome == "done":
+            yield step.at + (step.seconds or 0.0), step.weights
+
+
+def _rollover(change: Change) -> Picture:
+    settings = list(_settings(change)) or [(step.at, step.weights) for step in change.steps if step.weights]
+    slots = sorted({slot for _, weights in settings for slot, _ in weights})
+    end = max(change.ended or change.at, settings[-1][0])
+    lines = [
+        Line(
+            slot,
+            (
+                *((at, float(dict(weights).get(slot, 0))) for at, weights in settings),
+                (end, float(dict(settings[-1][1]).get(slot, 0))),
+            ),
+        )
+        for slot in slots
+    ]
+    marks = [Mark(change.way_back.at, "rollback", True)] if change.way_back else []
+    text = " → ".join(words.weights(weights) for _, weights in settings)
+    caption = Caption(f"change-{change.seq}", "Shares while it rolled over, in %", text)
+    drawn = course(
+        caption, lines, span=Span(change.at, end), size=SMALL, marks=marks, is_stepped=True, top=105
+    )
+    return Picture(caption.title, text, drawn)
+
+
+def _seen(story: Story) -> list[Seen]:
+    """What the rules that observe figures saw in the verdicts that the story keeps, by domain and rule."""
+    found: dict[tuple[str, str], list[tuple[float, object, object, bool]]] = {}
+    for verdict in _verdicts(story):
+        for check in verdict.checks:
+            row = (verdict.at, check.observed, check.limit, check.passed)
+            found.setdefault((verdict.domain, check.rule), []).append(row)
+    for rule in story.rules:
+        last = rule.last
+        rows = found.setdefault((rule.domain, last.rule), [])
+        if not any(at == rule.at for at, *_ in rows):
+            rows.append((rule.at, last.observed, last.limit, last.passed))
+    return [
+        Seen(
+            domain,
+            rule,
+            tuple((at, value, ok) for at, seen, _, ok in rows if (value := number(seen)) is not None),
+            tuple(_changed((at, number(limit)) for at, _, limit, _ in rows)),
+        )
+        for (domain, rule), rows in sorted((key, sorted(rows, key=_time)) for key, rows in found.items())
+    ]
+
+
+def _time(row: tuple[float, object, object, bool]) -> float:
+    return row[0]
+
+
+def _verdicts(story: Story) -> Iterator[Judgement]:
+    for change in story.changes:
+        yield from change.verdicts
+
+
+def _changed(values: Iterable[Value]) -> Iterator[Value]:
+    """Only the values that differ from the one before."""
+    before: float | None = None
+    for at, value in values:
+        if value is not None and value != before:
+            yield at, value
+            before = value
+
+
+def _checked(one: Seen, span: Span, place: int) -> Picture:
+    failed = sum(not passed for _, _, passed in one.observed)
+    last = one.observed[-1]
+    limit = one.limits[-1][1] if one.limits else None
+    against = "" if limit is None else f" against a limit of {words.figure(limit)}"
+    text = (
+        f"{one.domain}: seen {words.times(len(one.observed))}, said no {words.times(failed)};"
+        f" last {words.figure(last[1])}{against}."
+    )
+    limits = _limits(one, span, 1.0)
+    caption = Caption(f"rule-{place}", one.rule, text)
+    return Picture(one.rule, text, checked(caption, one.observed, limits, span=span, size=SMALL))
+
+
+def _both(name: str, title: str, text: str, draw: Callable[[Caption, Size], str]) -> Picture:
+    wide, narrow = (
+        draw(Caption(f"{name}-{suffix}", title, text), size)
+        for suffix, size in (("wide", WIDE), ("narrow", NARROW))
+    )
+    return Picture(title, text, wide, narrow)

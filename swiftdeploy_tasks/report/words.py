@@ -1,0 +1,73 @@
+"""How are a time, a figure and a share written, wherever the page shows one?
+
+Stands apart so that one value reads the same in a table, beside a chart and in a sentence. Times are UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+_KEPT = "\n\t"
+
+
+def moment(at: float) -> str:
+    """Return a date and time, to the second."""
+    return f"{_utc(at):%Y-%m-%d %H:%M:%S}"
+
+
+def clock(at: float) -> str:
+    """Return the time of the day."""
+    return f"{_utc(at):%H:%M:%S}"
+
+
+def span(start: float, end: float) -> str:
+    """Return from when until when."""
+    is_one_day = _utc(start).date() == _utc(end).date()
+    return f"{moment(start)} to {clock(end) if is_one_day else moment(end)} UTC"
+
+
+def figure(value: object) -> str:
+    """Return a figure with what of it can be told apart, and anything else as its text."""
+    if value is None:
+        return "not known"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) or value.is_integer():
+        return f"{int(value):,}".replace(",", " ") if abs(value) < 1e15 else f"{value:.3g}"
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}".replace(",", " ")
+
+
+def seconds(value: float | None) -> str:
+    """Return how long something took."""
+    if value is None:
+        return "not known"
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    if value < 120:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def weights(shares: Iterable[tuple[str, int]]) -> str:
+    """Return who gets which share."""
+    return ", ".join(f"{slot} {share} %" for slot, share in shares) or "nobody"
+
+
+def times(count: int) -> str:
+    """Return how often."""
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def printable(text: str) -> str:
+    """Return the text with a mark in the place of every sign that no page may hold; lines and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in _KEPT else "\ufffd" for sign in text)
+
+
+def _utc(at: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)

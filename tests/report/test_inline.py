@@ -1,0 +1,53 @@
+"""A drawing becomes a part of a page, and brings no style, no name and no fetch of its own."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from swiftdeploy_tasks.report import inline
+
+FILE = """<?xml version="1.0"?>
+<svg xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt" height="9pt" viewBox="0 0 9 9"
+ xmlns="http://www.w3.org/2000/svg" version="1.1">
+ <metadata><a/></metadata><defs><style>* {{}}</style><path id="dot" d="M 0.123456 1"/></defs>
+ <g id="unused"><use xlink:href="#dot" style="stroke: #ff0000; font-family: Mine; stroke-width: 0.8"/></g>
+ {more}</svg>"""
+
+
+def settled(name: str = "one", more: str = "", title: str = "T", text: str = "D") -> ElementTree.Element:
+    return ElementTree.fromstring(inline.settle(FILE.format(more=more), name=name, title=title, text=text))
+
+
+def test_styles_become_attributes_that_a_style_sheet_can_override() -> None:
+    use = next(element for element in settled().iter() if element.tag.endswith("}use"))
+    assert use.attrib == {"href": "#one-dot", "stroke": "#ff0000", "stroke-width": "0.8"}
+
+
+def test_names_are_the_drawings_own_and_only_those_that_are_used_stay() -> None:
+    names = {element.get("id") for element in settled("two").iter()} - {None}
+    assert names == {"two-dot", "two-title", "two-text"}
+
+
+def test_it_is_an_image_with_a_name_and_a_text_whatever_these_hold() -> None:
+    hostile = '</title><script>"&'
+    root = settled(title=hostile, text=hostile)
+    assert (root.get("role"), root.get("aria-labelledby"), root.get("aria-describedby")) == (
+        "img",
+        "one-title",
+        "one-text",
+    )
+    assert [child.text for child in list(root)[:2]] == [hostile, hostile]
+    assert {"width", "height"}.isdisjoint(root.keys())
+
+
+@pytest.mark.parametrize("element", ["script", "image", "foreignObject", "a", "animate"])
+def test_an_element_that_does_more_than_draw_is_refused(element: str) -> None:
+    with pytest.raises(ValueError, match=f"<{element}>"):
+        settled(more=f"<g><{element}/></g>")
+
+
+def test_coordinates_lose_what_nobody_can_see() -> None:
+    path = next(element for element in settled().iter() if element.tag.endswith("}path"))
+    assert path.get("d") == "M 0.1 1"

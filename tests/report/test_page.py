@@ -1,0 +1,174 @@
+"""The page shows somebody who was not there what happened, on any screen, and does nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from swiftdeploy_tasks.report.page import page
+from swiftdeploy_tasks.report.story import Story
+from swiftdeploy_tasks.settings import DEFAULTS
+from tests.report import day
+from tests.report.looking import do_nothing, looked
+
+PAYLOAD = "<script>window.struck = 1; document.title = 1</script><img src=x onerror='window.struck = 1'>"
+HOSTILE = (
+    PAYLOAD,
+    f"</title></style></svg></details></script>{PAYLOAD}",
+    "\"'><a href=\"javascript:window.struck = 1\" autofocus onfocus='window.struck = 1'>",
+    "javascript:window.struck = 1",
+    "http://127.0.0.1:9/fetched.png",
+    "{{ 7 * 7 }}{% include 'page.css' %}",
+    "𝕳𝖊𝖑𝖑𝖔 💥🚀 漢字",
+    "\x00\x01\x1b[31m\u202e\u2028\x7f",
+    "w" * 1500,
+    "$\\frac{1}{0}$ &lt;b&gt; &amp;",
+    "a\nb\r\nc\td",
+)
+
+
+def made(story: Story, project: str = "shop") -> str:
+    return page(story, project=project, made=1_764_000_000.0, folders=(DEFAULTS / "templates",))
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    return made(day.story())
+
+
+def hostile(contents: list[day.Content]) -> list[day.Content]:
+    """The same records with a hostile text in the place of every text, but for what makes it that record."""
+    kept = {"event", "run", "argv", "outcome", "task", "rule", "domain"}
+    number = 0
+
+    def changed(value: Any, name: str = "") -> Any:
+        nonlocal number
+        if isinstance(value, dict):
+            return {key: changed(one, key) for key, one in value.items()}
+        if isinstance(value, list):
+            return [changed(one) for one in value]
+        if isinstance(value, str) and name not in kept:
+            number += 1
+            return HOSTILE[number % len(HOSTILE)]
+        return value
+
+    rows = [{key: changed(value, key) for key, value in row.items()} for row in contents]
+    for row in rows:
+        for check in row.get("checks", []):
+            number += 1
+            check["rule"] = HOSTILE[number % len(HOSTILE)]
+    return rows
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", ["narrow", "wide"])
+def test_everybody_can_read_it_on_any_screen(
+    browser: Browser, whole: str, tmp_path: Path, width: str, scheme: str
+) -> None:
+    with looked(browser, whole, tmp_path, width=width, scheme=scheme) as seen:  # type: ignore[arg-type]
+        assert not seen.is_scrolled_sideways
+        seen.open_all()
+        assert not seen.is_scrolled_sideways
+        do_nothing(seen, tmp_path)
+        assert seen.hindrances() == []
+
+
+@pytest.mark.parametrize("width", ["narrow", "wide"])
+def test_every_picture_is_there_once_is_not_empty_and_has_words(
+    browser: Browser, whole: str, tmp_path: Path, width: str
+) -> None:
+    with looked(browser, whole, tmp_path, width=width) as seen:  # type: ignore[arg-type]
+        seen.open_all()
+        shown = [one for one in seen.page.locator("svg").all() if one.is_visible()]
+        names = [one.get_attribute("aria-labelledby") or "" for one in shown]
+        for name in day.PICTURES:
+            assert names.count(f"{name}-{width}-title") == 1
+        assert sum(name.startswith("change-") for name in names) == 4
+        assert sum(name.startswith("rule-") for name in names) == 3
+        for one in shown:
+            box = one.bounding_box()
+            assert box and box["width"] > 200 and box["height"] > 80
+            assert one.locator("path[stroke]").count() > 5
+            assert one.locator("desc").text_content()
+
+
+def test_the_drawn_lines_follow_the_colours_of_the_scheme(
+    browser: Browser, whole: str, tmp_path: Path
+) -> None:
+    seen_colours = []
+    for scheme in ("light", "dark"):
+        with looked(browser, whole, tmp_path, scheme=scheme) as seen:
+            line = seen.page.locator(".is-wide svg[aria-labelledby^=rate] path[stroke='#0072b2']").first
+            seen_colours.append(line.evaluate("one => getComputedStyle(one).stroke"))
+    assert seen_colours[0] != seen_colours[1]
+
+
+def test_that_the_history_is_whole_is_said_before_all_else(
+    browser: Browser, whole: str, tmp_path: Path
+) -> None:
+    with looked(browser, whole, tmp_path) as seen:
+        statement = seen.page.locator("main > *").first
+        assert "The history is whole" in statement.inner_text()
+        assert statement.get_attribute("class") == "statement is-good"
+        assert seen.page.locator("tr.unproven").count() == 0
+
+
+def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser, tmp_path: Path) -> None:
+    text = made(day.story(bad=(90, "was edited: its hash is not that of its content")))
+    with looked(browser, text, tmp_path) as seen:
+        statement = seen.page.locator("main > *").first
+        told = statement.inner_text()
+        assert "Line 90 of history.jsonl was edited: its hash is not that of its content." in told
+        assert "Records up to 89 can still be trusted" in told
+        assert statement.get_attribute("class") == "statement is-bad"
+        assert seen.page.locator("tr.unproven").count() > 0
+        assert seen.hindrances() == []
+
+
+def test_a_rollover_opens_to_all_that_is_known_of_it(browser: Browser, whole: str, tmp_path: Path) -> None:
+    with looked(browser, whole, tmp_path) as seen:
+        details = seen.page.locator("details", has_text="rolled back by itself")
+        assert not details.locator("h4").first.is_visible()
+        details.locator("summary").press("Enter")
+        text = details.inner_text()
+        for told in (
+            "1.0.0 (canary) → 1.1.0 (canary)",
+            "blue 90 %, green 10 %",
+            "start 1.5 s",
+            "500 requests in 5.0 s",
+            "max_error_rate 0.42 (0.01)",
+            "1.2 s after the breach",
+            *day.LOG,
+        ):
+            assert told in text
+
+
+def test_on_paper_nothing_is_closed(browser: Browser, whole: str, tmp_path: Path) -> None:
+    with looked(browser, whole, tmp_path) as seen:
+        seen.page.emulate_media(media="print")
+        hidden = [one for one in seen.page.locator("details h4").all() if not one.is_visible()]
+        assert seen.page.locator("details h4").count() > 0
+        assert hidden == []
+
+
+def test_hostile_records_stay_text(browser: Browser, tmp_path: Path) -> None:
+    text = made(day.story(hostile(day.contents())), project=PAYLOAD)
+    with looked(browser, text, tmp_path, width="narrow") as seen:
+        seen.open_all()
+        seen.page.wait_for_load_state("networkidle")
+        do_nothing(seen, tmp_path)
+        assert seen.page.evaluate("[window.struck, document.title]") == [None, f"Audit report of {PAYLOAD}"]
+        assert seen.page.locator("script, img, a, iframe, object, form, link, base").count() == 0
+        assert not seen.is_scrolled_sideways
+        assert PAYLOAD in seen.page.locator("main").inner_text()
+        assert seen.hindrances() == []
+
+
+def test_a_history_without_records_has_a_page(browser: Browser, tmp_path: Path) -> None:
+    with looked(browser, made(day.story([])), tmp_path) as seen:
+        do_nothing(seen, tmp_path)
+        assert "Nothing happened in this period" in seen.page.locator("main").inner_text()
+        assert seen.hindrances() == []
