@@ -34,12 +34,10 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Keep the tests of a module that share a stack on one worker, each engine's apart."""
-    for item in items:
-        if isinstance(item, pytest.Function) and _shares(item):
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    if isinstance(item, pytest.Function) and _shares(item):
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
 def _shares(item: pytest.Function) -> bool:

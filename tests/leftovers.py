@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-MARK = "SWIFTDEPLOY_TEST_RUN"  # in the environment of what tests start: the folder of the run's notes
+MARK = "TEST_RUN"  # in the environment of what tests start, verbs too: the folder of the run's notes
 
 
 def begin() -> None:

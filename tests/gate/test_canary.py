@@ -55,7 +55,7 @@ def changed(changes: list[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
     return document
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(
     phase=st.sampled_from(["before", "watch", "step_end"]),
     changes=st.lists(st.tuples(_PLACES, _VALUES), min_size=1, max_size=4),
