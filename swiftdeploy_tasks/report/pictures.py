@@ -91,8 +91,8 @@ def of_rules(story: Story) -> list[Picture]:
 
 
 def of_rollovers(story: Story) -> dict[int, Picture]:
-    """Return how the weights moved in each of the newest changes that moved any, by the change's seq."""
-    moved = [change for change in story.changes if any(step.weights for step in change.steps)]
+    """Return how the weights moved in each of the newest changes that moved them, by the change's seq."""
+    moved = [change for change in story.changes if len(_shares_set(change)) > 1]
     return {change.seq: _rollover(change) for change in moved[-MOST_ROLLOVERS:]}
 
 
@@ -208,7 +208,7 @@ def _weights(story: Story, span: Span, marks: Sequence[Mark]) -> Picture | None:
 
 def _shares(story: Story) -> list[Line]:
     """What each slot got over time: as steps set it and as scrapes saw it."""
-    set_at = [(at, dict(weights)) for change in story.changes for at, weights in _settings(change)]
+    set_at = [(at, dict(weights)) for change in story.changes for at, weights in _shares_set(change)]
     set_at += [(event.at, {}) for event in story.events if event.kind == "teardown"]
     seen = {one.slot: [(point.at, float(point.weight)) for point in one.points] for one in story.series}
     slots = sorted({slot for _, weights in set_at for slot in weights} | seen.keys())
@@ -221,14 +221,17 @@ def _shares(story: Story) -> list[Line]:
     ]
 
 
-def _settings(change: Change) -> Iterator[tuple[float, tuple[tuple[str, int], ...]]]:
-    for step in change.steps:
-        if step.weights and step.outcome == "done":
-            yield step.at + (step.seconds or 0.0), step.weights
+def _shares_set(change: Change) -> list[tuple[float, tuple[tuple[str, int], ...]]]:
+    """When a change had set which shares."""
+    return [
+        (step.at + (step.seconds or 0.0), step.weights)
+        for step in change.steps
+        if step.weights and step.outcome == "done"
+    ]
 
 
 def _rollover(change: Change) -> Picture:
-    settings = list(_settings(change)) or [(step.at, step.weights) for step in change.steps if step.weights]
+    settings = _shares_set(change)
     slots = sorted({slot for _, weights in settings for slot, _ in weights})
     end = max(change.ended or change.at, settings[-1][0])
     lines = [
