@@ -123,30 +123,31 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
     for step in steps:
         boundary(f"{step.action} {step.target}")
         job.say(str(step))
-        job.record(
-            "step",
-            action=step.action,
-            target=step.target,
-            reason=step.reason,
-            weights=dict(step.then.traffic.weights),
-        )
-        began = time.monotonic()
-        _DO[step.action](job, step)
-        phase = _PHASES.get(step.action, "switch")
-        job.spent[phase] = round(job.spent.get(phase, 0.0) + time.monotonic() - began, 3)
+        weights = dict(step.then.traffic.weights)
+        job.record("step", action=step.action, target=step.target, reason=step.reason, weights=weights)
+        began, outcome = time.monotonic(), "failed"
+        try:
+            _DO[step.action](job, step)
+            outcome = "done"
+        finally:
+            seconds = round(time.monotonic() - began, 3)
+            phase = _PHASES.get(step.action, "switch")
+            job.spent[phase] = round(job.spent.get(phase, 0.0) + seconds, 3)
+            job.record("step", outcome, action=step.action, target=step.target, seconds=seconds)
     boundary("applied")
 
 
-def undo(job: Job, before: State) -> None:
+def undo(job: Job, before: State) -> float | None:
     """Bring back what stood `before`: the release that served takes all, what was added is removed.
 
     Where nothing stood, nothing is left. The traffic moves first, without asking the slot that failed.
+    Returns when (monotonic) the release that served had all traffic again, None where none did.
     """
     job.watch = None
     if before.proxy is None and not before.slots:
         job.say("nothing ran before: removing what was started")
         job.engine.remove_all(job.say)
-        return
+        return None
     traffic.restore_proxy(job)
     now = job.engine.observe()
     serving = before.traffic.leader
@@ -156,11 +157,13 @@ def undo(job: Job, before: State) -> None:
     if now.proxy and serving in kept and (added or not _is_settled(job, whole.traffic)):
         job.say(f"going back: app-{serving} takes all traffic")
         traffic.route(job, whole)
+    back = time.monotonic()
     for slot in added:
         traffic.drain(job, _nothing)
         job.say(f"removing app-{slot}")
         job.engine.stop_slot(slot)
     write_compose(job, whole)
+    return back if serving in kept else None
 
 
 def _start_proxy(job: Job, step: Step) -> None:

@@ -181,7 +181,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
     """Put a rollback to the gate, for the record; when nobody can be asked, that is recorded too."""
     serving = before.traffic.leader
     try:
-        rules = ready(run, asked, engine)
+        rules = _ready_for_rollback(run, asked, engine)
         figures = Figures(None)
         if serving:
             seconds = float(rules.limits("canary")["window"])
@@ -202,8 +202,15 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
             rules,
         )
     except GateUnavailable as error:
-        run.note("verdict", "unanswered", domain="canary", error=error.message)
         run.screen.line(f"  nobody could be asked ({error.message}); a rollback goes on without", "warn")
+
+
+def _ready_for_rollback(run: Run, asked: Manifest, engine: Engine) -> Bundle:
+    try:
+        return ready(run, asked, engine)
+    except GateUnavailable as error:
+        run.note("verdict", "unanswered", domain="canary", error=error.message)
+        raise
 
 
 def slot_watch(run: Run, asked: Manifest, engine: Engine, change: Change) -> watch.SlotWatch:
@@ -214,7 +221,17 @@ def slot_watch(run: Run, asked: Manifest, engine: Engine, change: Change) -> wat
         question = admission.about_canary(change, asked, phase, figures, healthy=healthy)
         return _ask(run, question, asked, engine, rules, quiet=phase == "watch")
 
-    return watch.SlotWatch(engine, asked, asked.nginx.operator_port, put)
+    def notice(slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:
+        record_chaos(run, slot, release, earlier, now)
+
+    return watch.SlotWatch(engine, asked, asked.nginx.operator_port, put, notice)
+
+
+def record_chaos(run: Run, slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:
+    """Record a fault that the app began, or ceased, to inject since it was scraped before."""
+    if outcome := sampling.turned(earlier, now):
+        kind = now.chaos if outcome == "seen" else earlier and earlier.chaos
+        run.note("chaos", outcome, slot=slot, release=release.id, kind=kind)
 
 
 def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:

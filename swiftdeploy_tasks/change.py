@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from swiftdeploy_tasks import admission, apply, files, releases, settling, signals
+from swiftdeploy_tasks import admission, apply, files, noting, releases, settling, signals
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
@@ -18,7 +18,7 @@ from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import Placement, Proxy, Release, State
+from swiftdeploy_tasks.release import Release, State
 
 
 def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
@@ -49,28 +49,14 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def tell_target(run: Run, before: State, release: Release, asked: Manifest) -> None:
-    """Say in the document and on record what is wanted, before anything moves."""
-    previous = before.release_of(before.traffic.leader)
-    run.document |= {
-        "release": release.id,
-        "previous": previous.id if previous else None,
-        "mode": release.mode,
-        "version": release.version,
-        "slot": before.traffic.leader,
-        "url": f"http://127.0.0.1:{asked.nginx.port}/",
-    }
-    names = ("release", "previous", "mode", "version")
-    run.note("target", **{name: run.document[name] for name in names})
-
-
 def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) -> None:
     """Make the release what runs, or go back to what ran before and raise what went wrong.
 
     `text` is the manifest that it will run under.
     """
     began = time.monotonic()
-    drifted = _note_drift(run, before)
+    run.invocation.secrets.update(job.secrets.values())
+    drifted = noting.drift(run, before)
     settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     choice.record(run.settings, job.engine.name)
     try:
@@ -87,10 +73,11 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
             write_compose(job, stands)
             if not job.with_opa:
                 job.engine.stop_opa()
-    except BaseException:
-        _go_back(run, job, before)
+    except BaseException as problem:
+        _go_back(run, job, before, problem)
         raise
     finally:
+        run.ending["spent"] = job.spent
         run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
     if drifted:
         run.note("drift", "mended", targets=drifted)
@@ -100,42 +87,24 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
     run.screen.line(f"  {told}", "pass")
 
 
-def _note_drift(run: Run, before: State) -> list[str]:
-    """Record what is not as it was applied; return the parts that have drifted."""
-    parts: dict[str, Placement | Proxy] = {f"app-{slot}": there for slot, there in before.slots.items()}
-    if before.proxy:
-        parts["nginx"] = before.proxy
-    served = before.traffic.leader
-    gone = [f"app-{served}"] if served and served not in before.slots else []
-    gone += ["nginx"] if before.slots and not before.proxy else []
-    drifted = []
-    for target in gone:
-        run.note("drift", "found", target=target, what="the state", expected="running", found="gone")
-    for target, there in parts.items():
-        found = [vars(difference) for difference in there.differences]
-        if not there.live:
-            found += [{"what": "the state", "expected": "running", "found": there.trouble or "no answer"}]
-        for fields in found:
-            run.note("drift", "found", target=target, **fields)
-        drifted += [target] if found else []
-    return gone + drifted
-
-
 def keep_applied(run: Run, text: bytes) -> None:
     """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
     run.invocation.carried["confirmed"] = True
     files.replace(run.settings.applied, text, mode=0o600)
 
 
-def _go_back(run: Run, job: Job, before: State) -> None:
+def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
     """Undo, and say so; an undo that fails is told and does not hide what went wrong first."""
+    noticed = time.monotonic()
     try:
         with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
-            apply.undo(job, before)
+            back = apply.undo(job, before)
+            if back is not None and isinstance(problem, SwiftDeployError):
+                noting.way_back(run, before, problem, back - noticed)
             if before.proxy is None and not before.slots:
                 choice.forget(run.settings)
             settling.forget(run.settings)
             run.note("undone", "done")
     except (SwiftDeployError, OSError) as error:
-        run.note("undone", "failed", error=str(error))
-        run.screen.line(f"  going back failed too: {error}; run: invoke deploy", "fail")
+        run.note("undone", "failed", error=run.masked(str(error)))
+        run.screen.line(f"  going back failed too: {run.masked(str(error))}; run: invoke deploy", "fail")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, asking, checks, releases, settling, signals, verbs
+from swiftdeploy_tasks import apply, asking, checks, noting, releases, settling, signals, verbs
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import (
     carry_out,
     job_of,
     keep_applied,
     secrets_of,
-    tell_target,
 )
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.preflight import failure
@@ -39,7 +38,7 @@ def deploy(run: Run, *, again: bool) -> None:
         )
     job.secrets = secrets_of(release, {})
     before = apply.compared(job, apply.look(engine, run.settings), release)
-    tell_target(run, before, release, asked)
+    noting.target(run, before, release, asked)
     running = before.release_of(before.traffic.leader)
     if running and running.mode != release.mode:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
@@ -48,7 +47,10 @@ def deploy(run: Run, *, again: bool) -> None:
     carry_out(run, job, before, release, text)
     with signals.undisturbed():
         apply.boundary("confirm the release")
+        is_new = running != release or releases.present(run.settings.releases) != release.id
         releases.confirm(run.settings.releases, release)
+        if is_new:
+            noting.confirmed(run, running, release)
         apply.boundary("keep the manifest")
         keep_applied(run, text)
         asking.record_scrape(run, asked, engine)

@@ -21,6 +21,8 @@ Every error that a person is meant to see is one class here, so that scripts can
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SwiftDeployError(Exception):
     """One sentence for a person, and the next command to type; `exit_code` is the process's."""
@@ -92,9 +94,13 @@ class HistoryError(SwiftDeployError):
 
 
 class LockHeld(SwiftDeployError):
-    """Another invocation is writing in this project."""
+    """Another invocation is writing in this project; `holder` is what is known of it."""
 
     exit_code = 8
+
+    def __init__(self, message: str, next: str = "", *, holder: Mapping[str, object] | None = None) -> None:
+        super().__init__(message, next)
+        self.holder = holder
 
 
 class WouldChange(SwiftDeployError):

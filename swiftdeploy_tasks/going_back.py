@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks import apply, asking, manifest, manifest_edit, releases, settling, signals, verbs
+from swiftdeploy_tasks import (
+    apply,
+    asking,
+    manifest,
+    manifest_edit,
+    noting,
+    releases,
+    settling,
+    signals,
+    verbs,
+)
 from swiftdeploy_tasks.admission import Change
-from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
+from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
@@ -41,7 +51,7 @@ def rollback(run: Run, to: str) -> None:
         to = cut_off.release
         running = before.release_of(before.traffic.leader)
         if running and running.id == to:
-            tell_target(run, before, running, asked)
+            noting.target(run, before, running, asked)
             run.say(f"version {running.version} ({running.mode}) serves: the rollback is done")
             return
     row = _target(run, to)
@@ -49,12 +59,13 @@ def rollback(run: Run, to: str) -> None:
     serving = before.traffic.leader
     running = before.release_of(serving)
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
-    tell_target(run, before, release, asked)
+    noting.target(run, before, release, asked)
     asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
     carry_out(run, job, before, release, _text_in_force(run))
     with signals.undisturbed():
         apply.boundary("confirm the release")
         releases.roll_back(run.settings.releases, row)
+        noting.confirmed(run, running, release)
         apply.boundary("rewrite the mode")
         verbs.try_to_write_mode(run, release.mode)
         apply.boundary("keep the manifest")

@@ -21,6 +21,17 @@ from pathlib import Path
 from swiftdeploy_tasks import files, probe
 from swiftdeploy_tasks.errors import LockHeld, PreflightError
 
+# Which variable names the run, by CI system; GITHUB_RUN_ID is Gitea's and Forgejo's too.
+CI_RUNS = {
+    "GitHub": "GITHUB_RUN_ID",
+    "GitLab": "CI_JOB_ID",
+    "Buildkite": "BUILDKITE_BUILD_ID",
+    "CircleCI": "CIRCLE_BUILD_NUM",
+    "Azure": "BUILD_BUILDID",
+    "Bitbucket": "BITBUCKET_BUILD_NUMBER",
+    "Jenkins": "BUILD_TAG",
+}
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -66,10 +77,14 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
             "make the folder writable, or set INVOKE_SWIFTDEPLOY_STATE",
         ) from None
     if not probe.until(lambda: _try(descriptor), seconds=wait, every=0.1):
-        holder = _holder(descriptor) or "another invocation"
+        holder = _holder(descriptor)
         os.close(descriptor)
         waited = f" after {wait:g} s of waiting" if wait else ""
-        raise LockHeld(f"the project is locked{waited} by {holder}", f"invoke {verb} --wait 60")
+        raise LockHeld(
+            f"the project is locked{waited} by {holder or 'another invocation'}",
+            f"invoke {verb} --wait 60",
+            holder=asdict(holder) if holder else None,
+        )
     cut_off = _holder(descriptor)
     name = json.dumps(asdict(_me(verb))).encode()
     # Written over the former name, not after removing it: killed in between, one of the two still stands.
@@ -86,8 +101,8 @@ def who() -> dict[str, str]:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    run = os.environ.get("GITHUB_RUN_ID") or os.environ.get("CI_JOB_ID") or os.environ.get("BUILD_TAG") or ""
-    return {"user": user, "host": socket.gethostname(), **({"ci": run} if run else {})}
+    runs = [f"{system} {os.environ[name]}" for system, name in CI_RUNS.items() if os.environ.get(name)]
+    return {"user": user, "host": socket.gethostname(), **({"ci": runs[0]} if runs else {})}
 
 
 def _me(verb: str) -> Holder:

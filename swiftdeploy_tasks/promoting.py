@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks import apply, asking, manifest_edit, releases, settling, signals, verbs
+from swiftdeploy_tasks import apply, asking, manifest_edit, noting, releases, settling, signals, verbs
 from swiftdeploy_tasks.admission import Change
-from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of, tell_target
+from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of
 from swiftdeploy_tasks.errors import PreflightError, UsageError
 from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.manifest_edit import MODES
@@ -31,7 +31,7 @@ def promote(run: Run, mode: str) -> None:
         raise PreflightError("nothing runs that could be promoted", "invoke deploy")
     _refuse_another(run, job, before, serving, running)
     target = dataclasses.replace(running, mode=mode or MODES[1 - MODES.index(running.mode)])
-    tell_target(run, before, target, asked)
+    noting.target(run, before, target, asked)
     if target.mode == running.mode:
         run.say(f"version {running.version} is {running.mode} already")
         verbs.write_mode(run, running.mode)
@@ -45,7 +45,7 @@ def promote(run: Run, mode: str) -> None:
     with signals.undisturbed():
         apply.boundary("confirm the release")
         releases.confirm(run.settings.releases, target)
-        run.note("mode", "done", before=running.mode, after=target.mode)
+        noting.confirmed(run, running, target)
         apply.boundary("rewrite the mode")
         verbs.write_mode(run, target.mode)
         apply.boundary("keep the manifest")

@@ -23,10 +23,19 @@ from typing import Any
 import invoke
 from invoke import Context, Exit, ParseError, Task
 
-from swiftdeploy_tasks import files, history, lock, screen, settings, signals
-from swiftdeploy_tasks.errors import HistoryError, Interrupted, PreflightError, SwiftDeployError, UsageError
+from swiftdeploy_tasks import files, history, lock, masking, screen, settings, signals
+from swiftdeploy_tasks.errors import (
+    HistoryError,
+    Interrupted,
+    LockHeld,
+    PreflightError,
+    SwiftDeployError,
+    UsageError,
+)
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.settings import Settings
+
+KEPT_LINES, LONGEST_LINE = 20, 500
 
 
 @dataclass
@@ -40,6 +49,7 @@ class Invocation:
     held: lock.Held | None = None
     cut_off: lock.Holder | None = None
     warned: bool = False
+    secrets: set[str] = field(default_factory=set)
     carried: dict[str, Any] = field(default_factory=dict)
     at_end: ExitStack = field(default_factory=ExitStack)
 
@@ -50,7 +60,10 @@ _DOCUMENTS: dict[str, dict[str, Any]] = {}
 
 
 class Run:
-    """One task's run: where it is, what it says, what it records, and the fields of its document."""
+    """One task's run: where it is, what it says, what it records, and the fields of its document.
+
+    `ending` are the fields that its `finished` record has beside the usual ones.
+    """
 
     def __init__(
         self, task: str, places: Settings, document: dict[str, Any], *, has_no_effect: bool = False
@@ -61,11 +74,16 @@ class Run:
         self.invocation = INVOCATION
         self.screen = screen.Screen(to_stderr=INVOCATION.json)
         self.document: dict[str, Any] = {"engine": None, **document}
+        self.ending: dict[str, Any] = {}
 
     @property
     def history(self) -> History:
         """The project's history, to append to and to read."""
         return history.of(self.settings, _say_once)
+
+    def masked(self, text: str) -> str:
+        """Return a text that came from outside without the secrets that this invocation knows."""
+        return masking.masked(text, INVOCATION.secrets)
 
     def say(self, text: str) -> None:
         """Tell the person what happens now."""
@@ -196,8 +214,8 @@ class RecordedTask(Task[Any]):
             _RUNS.pop()
         code = problem.exit_code if problem else 0
         outcome = "error" if is_bug else _outcome(code)
-        told = {"error": {"kind": problem.kind, "message": problem.message}} if problem else {}
-        run.note("finished", outcome, exit_code=code, duration_ms=_ms(began), **told)
+        told = _told(run, problem) if problem else {}
+        run.note("finished", outcome, exit_code=code, duration_ms=_ms(began), **run.ending, **told)
         is_told = self._tell(run.document, problem)
         if problem:
             raise Exit(code=code)
@@ -209,12 +227,16 @@ class RecordedTask(Task[Any]):
             raise UsageError(f"{self.verb} cannot be run dry", "invoke plan")
         is_first = self.writes and INVOCATION.held is None
         if is_first:
-            INVOCATION.held = lock.acquire(
-                run.settings.state, verb=INVOCATION.verb or self.verb, wait=INVOCATION.wait
-            )
+            asked = INVOCATION.verb or self.verb
+            try:
+                INVOCATION.held = lock.acquire(run.settings.state, verb=asked, wait=INVOCATION.wait)
+            except LockHeld as error:
+                run.note("lock", "held", who=lock.who(), argv=asked, holder=error.holder)
+                raise
             INVOCATION.cut_off = INVOCATION.held.cut_off
         begin = run.record if self.needs_history else run.note
-        begin("started", who=lock.who(), argv=INVOCATION.verb or self.verb)
+        who, argv = lock.who(), INVOCATION.verb or self.verb
+        begin("started", who=who, argv=argv, home=run.settings.home)
         run.screen.line(self.verb, "head")
         if INVOCATION.cut_off and is_first:
             _tell_cut_off(run, INVOCATION.cut_off)
@@ -279,6 +301,15 @@ def _of_the_host(error: Exception) -> SwiftDeployError | None:
             f"a file cannot be written or read: {text[:300]}", "df -h, and ls -ld on the folder"
         )
     return None
+
+
+def _told(run: Run, problem: SwiftDeployError) -> dict[str, Any]:
+    """Return what a `finished` record says of what went wrong; what a slot printed is kept, short."""
+    problem.message = run.masked(problem.message)
+    problem.log = tuple(map(run.masked, problem.log))
+    error = {"error": {"kind": problem.kind, "message": problem.message}}
+    kept = [line[:LONGEST_LINE] for line in problem.log[-KEPT_LINES:]]
+    return {**error, **({"log": kept} if kept else {})}
 
 
 def _outcome(code: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from swiftdeploy_tasks import apply, files, manifest_edit, releases, verbs
+from swiftdeploy_tasks import apply, files, manifest_edit, noting, releases, verbs
 from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.plan import Goal, plan
 from swiftdeploy_tasks.recording import Run
@@ -73,6 +73,8 @@ def _confirm(run: Run, cut_off: Target, release: Release) -> None:
         releases.roll_back(folder, below[-1])
     else:
         releases.confirm(folder, release)
+    # Killed after it was confirmed, the verb may not have put it on record.
+    noting.confirmed(run, held[-1] if held and not is_on_top else None, release)
     files.replace(
         run.settings.applied, manifest_edit.set_mode(cut_off.manifest.encode(), release.mode), mode=0o600
     )

@@ -79,23 +79,26 @@ def before(
 class SlotWatch:
     """Looks after one new slot while it takes traffic; see `job.Watch`.
 
-    `ask` puts the question for a phase and these figures and returns the recorded verdict.
+    `ask` puts the question for a phase and these figures and returns the recorded verdict; `notice` is told
+    of each two scrapes of a release in a row.
     """
 
     engine: Engine
     manifest: Manifest
     port: int
     ask: Callable[[str, Release, Figures, bool], Verdict]
+    notice: Callable[[Slot, Release, Scrape | None, Scrape], None]
     slot: Slot = "blue"
     release: Release | None = None
     start: Scrape | None = None
+    last: Scrape | None = None
     unreadable: int = 0
     unhealthy: int = 0
 
     def begin(self, slot: Slot, release: Release) -> None:
         """Count from now what the slot sees."""
         self.slot, self.release, self.unreadable, self.unhealthy = slot, release, 0, 0
-        self.start = None
+        self.start = self.last = None
         self._figures()
 
     def tick(self) -> None:
@@ -118,6 +121,9 @@ class SlotWatch:
             if now is None:
                 return Figures(None)
             self.unreadable = 0
+            if self.release:
+                self.notice(self.slot, self.release, self.last, now)
+            self.last = now
             if self.start is None:
                 self.start = now
                 return Figures(Window(0.001, 0))

@@ -175,11 +175,11 @@ def test_a_state_folder_that_cannot_be_made_is_refused_with_the_way_out(tmp_path
 
 
 def test_who_acts_names_the_ci_run_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GITHUB_RUN_ID", "CI_JOB_ID", "BUILD_TAG"):
+    for name in lock.CI_RUNS.values():
         monkeypatch.delenv(name, raising=False)
     assert lock.who().keys() == {"user", "host"}
     monkeypatch.setenv("CI_JOB_ID", "4711")
-    assert lock.who()["ci"] == "4711"
+    assert lock.who()["ci"] == "GitLab 4711"
 
 
 def test_the_holder_still_has_it_while_another_waits(tmp_path: Path, holder: Hold) -> None:

@@ -27,8 +27,8 @@ ORDER = """
     report report.story report.fields report.gathering report.runs report.telling
     report.words report.inline report.figures report.pictures report.paper report.page
     releases watch sampling admission checks job traffic apply
-    lock screen recording project asking verbs settling change planning status deploying promoting going_back
-    lifecycle program dev __init__
+    lock screen masking recording project noting asking verbs settling change planning status
+    deploying promoting going_back lifecycle program dev __init__
 """
 ROOMS = ORDER.split()
 

@@ -326,7 +326,7 @@ class _Teller:
                 peak_rate=rate,
                 error_rate=window.error_rate,
                 p99_ms=window.beyond_ms if window.p99_ms is None else window.p99_ms,
-                chaos=fields.text(found.get("chaos")),
+                chaos="" if found.get("chaos") == "none" else fields.text(found.get("chaos")),
                 gap=False,
             ),
             window.seconds,

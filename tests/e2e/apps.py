@@ -9,6 +9,13 @@ print("no database at db.example.org", file=sys.stderr, flush=True)
 sys.exit(3)
 """
 
+TELLS_ITS_SECRET = """
+import json, os, sys
+print("cannot log in with", os.environ["TOKEN"], flush=True)
+print(json.dumps({"token": os.environ["TOKEN"]}), flush=True)
+sys.exit(3)
+"""
+
 MUTE = """
 import os, socket, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

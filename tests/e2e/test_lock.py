@@ -11,6 +11,8 @@ import pytest
 from tests.e2e import apps
 from tests.e2e.project import Project, Started, until
 
+WRITING = ("deploy", "render", "build", "policy-check", "teardown")
+
 
 @pytest.fixture
 def busy(new_project: Callable[..., Project]) -> Iterator[tuple[Project, Started]]:
@@ -26,7 +28,7 @@ def busy(new_project: Callable[..., Project]) -> Iterator[tuple[Project, Started
 
 def test_who_writes_second_is_refused_and_told_by_whom(busy: tuple[Project, Started]) -> None:
     project, started = busy
-    for verb in ("deploy", "render", "build", "policy-check", "teardown"):
+    for verb in WRITING:
         ended = project.run(verb, "--json")
         document = ended.document()
         assert (ended.code, document["task"], document["exit_code"]) == (8, verb, 8)
@@ -35,6 +37,11 @@ def test_who_writes_second_is_refused_and_told_by_whom(busy: tuple[Project, Star
         assert str(started.process.pid) in document["error"]["message"]
         assert f"{verb} --wait" in document["error"]["next"]
     assert project.run("teardown", "--wait", "1").code == 8
+    met = [record for record in project.history() if record["event"] == "lock"]
+    assert [record["argv"] for record in met] == [*WRITING, "teardown"]
+    for record in met:
+        assert (record["holder"]["verb"], record["holder"]["pid"]) == ("deploy", started.process.pid)
+        assert record["who"]["user"]
     assert "app-blue" in project.running()
 
 

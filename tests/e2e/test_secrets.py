@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.e2e import apps
 from tests.e2e.project import Project, docker
 
 SECRET = "tr0ub4dor-and-3-horses"
@@ -64,3 +65,13 @@ def test_a_secret_that_is_not_set_stops_everything_before_it_moves(told: Project
     assert ended.code == 2, ended.said
     assert "E2E_TOKEN" in ended.err
     assert told.left() == []
+
+
+def test_a_secret_that_the_app_prints_when_it_dies_is_kept_and_shown_masked(told: Project) -> None:
+    told.use_app(apps.TELLS_ITS_SECRET)
+    ended = told.run("deploy", "--json", E2E_TOKEN='pass"word-of-many-signs')
+    assert ended.code == 6, ended.said
+    end = told.history()[-1]
+    assert end["log"] == ["cannot log in with [secret]", '{"token": "[secret]"}']
+    assert "cannot log in with [secret]" in ended.err
+    assert "word-of-many-signs" not in ended.said + (told.root / "history.jsonl").read_text()

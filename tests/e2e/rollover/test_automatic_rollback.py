@@ -53,7 +53,17 @@ def goes_back(project: Project, fault: str, code: int, *words: str, fine: frozen
     assert course.after == course.before
     assert ended.document()["error"]["kind"] == ("AppUnhealthy" if code == 6 else "PolicyRefused")
     assert plan["steps"][0]["action"] == "start"
-    assert [r["outcome"] for r in project.history() if r["event"] == "undone"][-1] == "done"
+    records = project.history()
+    assert [r["outcome"] for r in records if r["event"] == "undone"][-1] == "done"
+    way_back = [r for r in records if r["event"] == "rolled_back"][-1]
+    assert way_back["run"] == next(r["run"] for r in reversed(records) if r["task"] == "deploy")
+    assert way_back["reason"]["message"] == ended.document()["error"]["message"]
+    assert way_back["to"]["release"] == ended.document()["previous"]
+    assert 0 < way_back["seconds"] < ended.document()["duration_s"]
+    end = [r for r in records if r["event"] == "finished" and r["task"] == "deploy"][-1]
+    assert (end["exit_code"], end["spent"]) == (code, ended.document()["spent"])
+    assert end["log"]
+    assert [line for line in end["log"] if line not in ended.err] == []
 
 
 def test_a_release_that_answers_500_to_all_but_health_goes_back_by_itself(serving: Project) -> None:

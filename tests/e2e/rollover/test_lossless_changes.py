@@ -271,4 +271,19 @@ def test_a_question_that_nobody_answered_is_kept_too(runs: list[list[dict[str, A
 
 def test_a_change_of_mode_is_kept(runs: list[list[dict[str, Any]]]) -> None:
     (mode,) = [r for r in runs[2] if r["event"] == "mode"]
-    assert (mode["before"], mode["after"], mode["outcome"]) == ("stable", "canary", "done")
+    assert (mode["from"], mode["to"], mode["outcome"]) == ("stable", "canary", "done")
+    (confirmed,) = [r for r in runs[2] if r["event"] == "confirmed"]
+    assert (confirmed["mode"], confirmed["before"]["mode"]) == ("canary", "stable")
+    assert (mode["release"], mode["version"]) == (confirmed["release"], confirmed["version"])
+
+
+def test_every_step_is_kept_with_its_weights_and_how_it_ended(runs: list[list[dict[str, Any]]]) -> None:
+    for records in runs:
+        steps = [r for r in records if r["event"] == "step"]
+        began, ended = steps[::2], steps[1::2]
+        assert [(r["action"], r["target"]) for r in began] == [(r["action"], r["target"]) for r in ended]
+        assert {r["outcome"] for r in began} == {None}
+        assert {r["outcome"] for r in ended} == {"done"}
+        assert all(sum(r["weights"].values()) in (0, 100) for r in began)
+        spent = next(r["spent"] for r in records if r["event"] == "finished" and "spent" in r)
+        assert abs(sum(r["seconds"] for r in ended) - sum(spent.values())) < 0.05

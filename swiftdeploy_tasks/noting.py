@@ -1,0 +1,75 @@
+"""What is put on record of a change: what it set out for, what it met, and how it came to its end.
+
+Stands apart because several verbs tell the same, and whoever reads the history relies on one form. It writes
+records and what `--json` has of them; it decides and moves nothing.
+"""
+
+from __future__ import annotations
+
+from swiftdeploy_tasks.errors import SwiftDeployError
+from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.release import Placement, Proxy, Release, State
+from swiftdeploy_tasks.releases import Confirmation
+
+
+def target(run: Run, before: State, release: Release, asked: Manifest) -> None:
+    """Say in the document and on record what is wanted, before anything moves."""
+    previous = before.release_of(before.traffic.leader)
+    run.document |= {
+        "release": release.id,
+        "previous": previous.id if previous else None,
+        "mode": release.mode,
+        "version": release.version,
+        "slot": before.traffic.leader,
+        "url": f"http://127.0.0.1:{asked.nginx.port}/",
+    }
+    run.note("target", previous=run.document["previous"], before=_named(previous), **_named(release))
+
+
+def confirmed(run: Run, former: Release | Confirmation | None, release: Release) -> None:
+    """Put on record that the release was confirmed after a former one, and a change of mode."""
+    run.note("confirmed", "done", before=_named(former), **_named(release))
+    if former and former.mode != release.mode:
+        modes = {"from": former.mode, "to": release.mode}
+        run.note("mode", "done", release=release.id, version=release.version, **modes)
+
+
+def way_back(run: Run, before: State, problem: SwiftDeployError, seconds: float) -> None:
+    """Record an automatic rollback: why, to what, and how long after the breach all traffic was back."""
+    run.note(
+        "rolled_back",
+        "done",
+        reason={"kind": problem.kind, "message": run.masked(problem.message)},
+        to=_named(before.release_of(before.traffic.leader)),
+        seconds=round(seconds, 3),
+    )
+
+
+def drift(run: Run, before: State) -> list[str]:
+    """Record what is not as it was applied; return the parts that have drifted."""
+    parts: dict[str, Placement | Proxy] = {f"app-{slot}": there for slot, there in before.slots.items()}
+    if before.proxy:
+        parts["nginx"] = before.proxy
+    served = before.traffic.leader
+    gone = [f"app-{served}"] if served and served not in before.slots else []
+    gone += ["nginx"] if before.slots and not before.proxy else []
+    drifted = []
+    for target in gone:
+        run.note("drift", "found", target=target, what="the state", expected="running", found="gone")
+    for target, there in parts.items():
+        found = [vars(difference) for difference in there.differences]
+        if not there.live:
+            found += [{"what": "the state", "expected": "running", "found": there.trouble or "no answer"}]
+        for fields in found:
+            run.note("drift", "found", target=target, **fields)
+        drifted += [target] if found else []
+    return gone + drifted
+
+
+def _named(release: Release | Confirmation | None) -> dict[str, str]:
+    """Return what a record says of a release, nothing where there is none."""
+    if release is None:
+        return {}
+    name = release.id if isinstance(release, Release) else release.release
+    return {"release": name, "version": release.version, "mode": release.mode}
