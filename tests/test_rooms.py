@@ -25,7 +25,7 @@ ORDER = """
     engines.choice
     host chain history
     report report.story report.fields report.gathering report.runs report.telling
-    report.words report.inline report.figures report.pictures report.paper report.page
+    report.words report.inline report.figures report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
     lock screen masking recording project noting asking verbs settling change planning status
     deploying promoting going_back lifecycle program dev __init__

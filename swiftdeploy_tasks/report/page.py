@@ -1,6 +1,6 @@
 """The report as a page: the same story as the Markdown report, for people who want to look.
 
-Stands apart from `pictures`, which decides what is drawn. It escapes nothing itself, since `paper` lets
+Stands apart from `charts`, which decides what is drawn. It escapes nothing itself, since `paper` lets
 nothing through unescaped, and it refuses to draw without the story: it reads no record.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swiftdeploy_tasks.report import paper, pictures
+from swiftdeploy_tasks.report import charts, paper
+from swiftdeploy_tasks.report.charts import Chart
 from swiftdeploy_tasks.report.paper import Drawing
-from swiftdeploy_tasks.report.pictures import Picture
 from swiftdeploy_tasks.report.story import THREAT, Story
 
 MOST_VERDICTS = 2000
@@ -21,26 +21,26 @@ def page(story: Story, *, project: str, made: float, folders: tuple[Path, ...]) 
 
     Raises UsageError where the charting library is missing.
     """
-    drawn = {seq: _placed(picture) for seq, picture in pictures.of_rollovers(story).items()}
+    drawn = {seq: _placed(chart) for seq, chart in charts.of_rollovers(story).items()}
     values = {
         "story": story,
         "project": project,
         "made": made,
         "threat": THREAT,
-        "pictures": [_placed(picture) for picture in pictures.of(story)],
-        "rules": [_placed(picture) for picture in pictures.of_rules(story)],
+        "charts": [_placed(chart) for chart in charts.of(story)],
+        "rules": [_placed(chart) for chart in charts.of_rules(story)],
         "rollovers": drawn,
         "told_in_full": _told_in_full(story),
     }
     return paper.fill("report.html.j2", values, folders=folders)
 
 
-def _placed(picture: Picture) -> dict[str, object]:
+def _placed(chart: Chart) -> dict[str, object]:
     return {
-        "title": picture.title,
-        "text": picture.text,
-        "wide": Drawing(picture.wide),
-        "narrow": Drawing(picture.narrow) if picture.narrow else None,
+        "title": chart.title,
+        "text": chart.text,
+        "wide": Drawing(chart.wide),
+        "narrow": Drawing(chart.narrow) if chart.narrow else None,
     }
 
 

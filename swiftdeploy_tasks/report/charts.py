@@ -1,7 +1,7 @@
-"""Which pictures does a story need, and what does each say to somebody who cannot see it?
+"""Which charts does a story need, and what does each say to somebody who cannot see it?
 
 Stands apart from the drawing, which knows no deployments, and from the page, which only places what is here.
-Each picture has a text with the figures that matter. It leaves nothing out unsaid.
+Each chart has a text with the figures that matter. It leaves nothing out unsaid.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CANARY = "canary"
 
 
 @dataclass(frozen=True)
-class Picture:
+class Chart:
     """What a page places: `narrow` is for small screens, "" where `wide` fits these too."""
 
     title: str
@@ -70,27 +70,27 @@ class Seen:
     limits: tuple[Value, ...]
 
 
-def of(story: Story) -> list[Picture]:
-    """Return the pictures of the whole period, all on one time axis; none where nothing happened."""
+def of(story: Story) -> list[Chart]:
+    """Return the charts of the whole period, all on one time axis; none where nothing happened."""
     span = _span(story)
     if span is None:
         return []
     marks = _marks(story)
     rules = {one.rule: one for one in _seen(story) if one.domain == _CANARY}
     drawn = [_measured(story.series, one, rules.get(one.rule), span, marks) for one in MEASURES]
-    pictures = [_happened(marks, span), *drawn, _weights(story, span, marks)]
-    return [picture for picture in pictures if picture]
+    charts = [_happened(marks, span), *drawn, _weights(story, span, marks)]
+    return [chart for chart in charts if chart]
 
 
-def of_rules(story: Story) -> list[Picture]:
-    """Return a small picture for each rule that observes a figure, those that said no first."""
+def of_rules(story: Story) -> list[Chart]:
+    """Return a small chart for each rule that observes a figure, those that said no first."""
     span = _span(story)
     seen = [one for one in _seen(story) if one.observed]
     seen.sort(key=lambda one: all(passed for _, _, passed in one.observed))
     return [_checked(one, span, place) for place, one in enumerate(seen[:MOST_RULES])] if span else []
 
 
-def of_rollovers(story: Story) -> dict[int, Picture]:
+def of_rollovers(story: Story) -> dict[int, Chart]:
     """Return how the weights moved in each of the newest changes that moved them, by the change's seq."""
     moved = [change for change in story.changes if len(_shares_set(change)) > 1]
     return {change.seq: _rollover(change) for change in moved[-MOST_ROLLOVERS:]}
@@ -113,7 +113,7 @@ def _marks(story: Story) -> list[Mark]:
     return sorted([*changes, *events], key=lambda mark: mark.time)
 
 
-def _happened(marks: Sequence[Mark], span: Span) -> Picture:
+def _happened(marks: Sequence[Mark], span: Span) -> Chart:
     counts = {mark.kind: 0 for mark in marks}
     for mark in marks:
         counts[mark.kind] += 1
@@ -129,7 +129,7 @@ def _happened(marks: Sequence[Mark], span: Span) -> Picture:
 
 def _measured(
     series: Sequence[Series], measure: Measure, rule: Seen | None, span: Span, marks: Sequence[Mark]
-) -> Picture | None:
+) -> Chart | None:
     lines = [Line(one.slot, tuple(_with_gaps(one.points, measure.value))) for one in series]
     lines = [line for line in lines if any(figure is not None for _, figure in line.values)]
     if not lines:
@@ -190,7 +190,7 @@ def _limits(rule: Seen | None, span: Span, factor: float) -> list[Value]:
     return [(span.start, known[0][1]), *known[1:]] if known else []
 
 
-def _weights(story: Story, span: Span, marks: Sequence[Mark]) -> Picture | None:
+def _weights(story: Story, span: Span, marks: Sequence[Mark]) -> Chart | None:
     lines = _shares(story)
     if not lines:
         return None
@@ -230,7 +230,7 @@ def _shares_set(change: Change) -> list[tuple[float, tuple[tuple[str, int], ...]
     ]
 
 
-def _rollover(change: Change) -> Picture:
+def _rollover(change: Change) -> Chart:
     settings = _shares_set(change)
     slots = sorted({slot for _, weights in settings for slot, _ in weights})
     end = max(change.ended or change.at, settings[-1][0])
@@ -250,7 +250,7 @@ def _rollover(change: Change) -> Picture:
     drawn = course(
         caption, lines, span=Span(change.at, end), size=SMALL, marks=marks, is_stepped=True, top=105
     )
-    return Picture(caption.title, text, drawn)
+    return Chart(caption.title, text, drawn)
 
 
 def _seen(story: Story) -> list[Seen]:
@@ -294,7 +294,7 @@ def _changed(values: Iterable[Value]) -> Iterator[Value]:
             before = value
 
 
-def _checked(one: Seen, span: Span, place: int) -> Picture:
+def _checked(one: Seen, span: Span, place: int) -> Chart:
     failed = sum(not passed for _, _, passed in one.observed)
     last = one.observed[-1]
     limit = one.limits[-1][1] if one.limits else None
@@ -305,12 +305,12 @@ def _checked(one: Seen, span: Span, place: int) -> Picture:
     )
     limits = _limits(one, span, 1.0)
     caption = Caption(f"rule-{place}", one.rule, text)
-    return Picture(one.rule, text, checked(caption, one.observed, limits, span=span, size=SMALL))
+    return Chart(one.rule, text, checked(caption, one.observed, limits, span=span, size=SMALL))
 
 
-def _both(name: str, title: str, text: str, draw: Callable[[Caption, Size], str]) -> Picture:
+def _both(name: str, title: str, text: str, draw: Callable[[Caption, Size], str]) -> Chart:
     wide, narrow = (
         draw(Caption(f"{name}-{suffix}", title, text), size)
         for suffix, size in (("wide", WIDE), ("narrow", NARROW))
     )
-    return Picture(title, text, wide, narrow)
+    return Chart(title, text, wide, narrow)
