@@ -23,6 +23,9 @@ from swiftdeploy_tasks.watch import Figures
 
 DOMAINS = ("infrastructure", "isolation", "canary")
 LOOK_SECONDS = 1.0
+ANSWER_SECONDS = 4.5
+# A limit of the canary policy that is no rule: how long its window is.
+WINDOW = "window"
 
 
 _LISTEN = re.compile(r"^\s*listen (\S+?)[ ;]", re.MULTILINE)
@@ -103,15 +106,26 @@ def about_canary(
     )
 
 
-def ask(question: Question, rules: Bundle, *, port: int, server: bool) -> Verdict:
-    """Put the question to the OPA server on `port`, or to the embedded engine; raises GateUnavailable."""
+def ask(
+    question: Question, rules: Bundle, *, port: int, server: bool, timeout: float = ANSWER_SECONDS
+) -> Verdict:
+    """Put the question to the OPA server on `port`, or to the embedded engine; raises GateUnavailable.
+
+    The server has `timeout` seconds.
+    """
     if server:
         from swiftdeploy_tasks.gate.opa import ask_server
 
-        return ask_server(question, url=f"http://127.0.0.1:{port}", revision=rules.revision)
+        url = f"http://127.0.0.1:{port}"
+        return ask_server(question, url=url, revision=rules.revision, timeout=timeout)
     from swiftdeploy_tasks.gate.embedded import ask_embedded
 
     return ask_embedded(question, rules)
+
+
+def rules_of(rules: Bundle, domain: str) -> tuple[str, ...]:
+    """Return the names of the domain's rules, as its limits name them."""
+    return tuple(name for name in sorted(rules.limits(domain)) if name != WINDOW)
 
 
 def publish(settings: Settings, rules: Bundle) -> None:

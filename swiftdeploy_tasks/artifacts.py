@@ -56,6 +56,14 @@ CONTAINER_SITE = Site(
 )
 
 
+_REASONS = {
+    "created": "there is none",
+    "unchanged": "",
+    "updated": "what it is made from changed",
+    "mended": "it was edited by hand",
+}
+
+
 @dataclass(frozen=True)
 class FileChange:
     """A file as it should be beside what is there; `state` is created, unchanged, updated or mended."""
@@ -64,6 +72,11 @@ class FileChange:
     text: str
     state: str
     diff: str
+
+    @property
+    def reason(self) -> str:
+        """Why it would be written, "" where it would not be."""
+        return _REASONS[self.state]
 
     def document(self) -> dict[str, str]:
         """The form of CONTRACTS' `files`."""

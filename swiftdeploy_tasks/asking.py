@@ -37,7 +37,7 @@ def policy_check(run: Run) -> None:
     """Ask the gate about this host and these artifacts; raises PolicyRefused or GateUnavailable."""
     asked, engine = read_manifest(run), engine_of(run)
     rules = ready(run, asked, engine)
-    verdicts = [_ask(run, question, asked, engine, rules) for question in _before_deploy(run, asked, engine)]
+    verdicts = [_ask(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)]
     run.invocation.carried["verdicts"] = verdicts
     refused = [check for verdict in verdicts for check in verdict.failed]
     if refused:
@@ -62,7 +62,8 @@ def ready(run: Run, asked: Manifest, engine: Engine) -> Bundle:
     return found
 
 
-def _before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, ...]:
+def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, ...]:
+    """Return what is asked before a deploy: about this host, and about the files as they would be applied."""
     home = run.settings.home
     with_opa = admission.is_server(asked, engine.gate)
     images = {"nginx": asked.nginx.image, "opa": asked.opa.image}
@@ -157,7 +158,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
     serving = before.traffic.leader
     assert serving is not None
     rules = ready(run, asked, engine)
-    seconds = float(rules.limits("canary")["window"])
+    seconds = float(rules.limits("canary")[admission.WINDOW])
 
     def wait(length: float) -> None:
         run.screen.countdown(f"measuring what serves now for {length:g} s", length)
@@ -184,7 +185,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         rules = _ready_for_rollback(run, asked, engine)
         figures = Figures(None)
         if serving:
-            seconds = float(rules.limits("canary")["window"])
+            seconds = float(rules.limits("canary")[admission.WINDOW])
             figures = watch.before(
                 asked,
                 engine.operator_port(),

@@ -8,7 +8,6 @@ from invoke import Collection, Context, task
 
 from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
-from swiftdeploy_tasks.status import show as show_status
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
 WAIT = {"wait": "Seconds to wait while another invocation holds the project's lock."}
@@ -113,7 +112,13 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
 
 @task(
     klass=RecordedTask,
-    help=JSON,
+    help={
+        "once": "Show it once, also on a terminal.",
+        "interval": "Seconds between two looks on a terminal.",
+        "exit-code": "Show it once; exit 6 for a slot that is unhealthy, 4 for a gate that cannot be asked, "
+        "3 for a rule that fails, 9 for drift, in this order.",
+    }
+    | JSON,
     document={
         "mode": None,
         "version": None,
@@ -123,9 +128,14 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
         "drift": [],
     },
 )
-def status(c: Context, json: bool = False) -> None:
-    """Show what runs."""
-    show_status(current())
+def status(
+    c: Context, once: bool = False, interval: int = 5, exit_code: bool = False, json: bool = False
+) -> None:
+    """Show what runs and how it fares: live on a terminal, once elsewhere."""
+    # A dashboard is the one thing that no other verb needs.
+    from swiftdeploy_tasks.status import show
+
+    show(current(), once=once, interval=interval, exit_code=exit_code)
 
 
 @task(

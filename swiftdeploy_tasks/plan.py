@@ -45,6 +45,10 @@ class Deed:
     target: str
     reason: str
 
+    def document(self) -> dict[str, str]:
+        """The form of CONTRACTS' `steps`."""
+        return {"action": self.action, "target": self.target, "reason": self.reason}
+
     def __str__(self) -> str:
         return f"{self.target}: {_SAID[self.action]}, because {self.reason}"
 
@@ -58,6 +62,7 @@ class Step(Deed):
 
 
 _SAID = {
+    "write": "is written anew",
     "settle": "is settled",
     "build": "is built",
     "pull": "is pulled",

@@ -43,9 +43,16 @@ class Prospect:
         """All that would be done, in order."""
         return (*self.mends, *self.steps)
 
+    @property
+    def drift(self) -> tuple[Deed, ...]:
+        """All that is not as it is to be: the files, but for those that only follow from the steps, first."""
+        own = [change for change in self.applied if change.state == "mended" or not self.steps]
+        files = changed((*self.root, *own))
+        return (*(Deed("write", change.path.name, change.reason) for change in files), *self.deeds)
+
     def document(self) -> list[dict[str, str]]:
         """The form of CONTRACTS' `steps`."""
-        return [{"action": deed.action, "target": deed.target, "reason": deed.reason} for deed in self.deeds]
+        return [deed.document() for deed in self.deeds]
 
 
 def show(run: Run, *, check: bool) -> None:

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 400
 _MOST_ROWS = 8
-_COLOURS = {"pass": "green", "fail": "bold red", "warn": "yellow", "head": "bold", "dim": "dim", "": ""}
-_WRITTEN = {
-    "created": "written, because there is none",
-    "updated": "written anew, because what it is made from changed",
-    "mended": "written anew, because it was edited by hand",
-}
+TONES = {"pass": "green", "fail": "bold red", "warn": "yellow", "head": "bold", "dim": "dim", "": ""}
 _MARKS = {True: ("pass", "pass"), False: ("FAIL", "fail"), None: ("----", "dim")}
 
 
@@ -103,7 +98,8 @@ class Screen:
     def diffs(self, changes: Iterable[FileChange]) -> None:
         """Print how each file would change, line by line."""
         for change in changes:
-            _print(self.stream, f"  {change.path.name}: is {_WRITTEN[change.state]}", "head")
+            anew = "" if change.state == "created" else " anew"
+            _print(self.stream, f"  {change.path.name}: is written{anew}, because {change.reason}", "head")
             for line in change.diff.splitlines():
                 _print(self.stream, f"    {line}", {"+": "pass", "-": "fail"}.get(line[:1], "dim"))
 
@@ -136,6 +132,20 @@ def put(stream: TextIO | None, text: str) -> bool:
     return True
 
 
+@contextmanager
+def bearing(stream: TextIO) -> Iterator[None]:
+    """Print within; that nobody can take it stops no verb."""
+    try:
+        yield
+    except (OSError, ValueError):
+        _discard(stream)
+
+
+def plain(text: str) -> str:
+    """Return the text with a mark in the place of each sign that would move the cursor, or hide."""
+    return "".join(sign if sign.isprintable() or sign == "\t" else "\ufffd" for sign in text)
+
+
 def _discard(stream: TextIO) -> None:
     """Let what is still to come go nowhere, Python's own flush at the end included."""
     with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
@@ -153,14 +163,11 @@ def _is_terminal(stream: TextIO | None) -> TypeGuard[TextIO]:
 
 
 def _print(stream: TextIO | None, text: str, tone: str = "") -> None:
-    plain = "".join(sign if sign.isprintable() or sign == "\t" else "\ufffd" for sign in text)
     if not _is_terminal(stream):
-        put(stream, plain)
+        put(stream, plain(text))
         return
-    try:
-        _console(stream).print(plain, style=_COLOURS[tone] or None, markup=False, soft_wrap=True)
-    except (OSError, ValueError):
-        _discard(stream)
+    with bearing(stream):
+        _console(stream).print(plain(text), style=TONES[tone] or None, markup=False, soft_wrap=True)
 
 
 @functools.cache

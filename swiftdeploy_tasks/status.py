@@ -1,81 +1,221 @@
-"""What runs, and is it what manifest.yaml gives? Printed once."""
+"""What runs, how does it fare, and is it what manifest.yaml gives? Shown once, or until it is ended.
+
+Stands apart from the verbs because it changes nothing: each look makes a picture, records what was scraped,
+and goes on where a part of it is down.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
-from swiftdeploy_tasks import apply, manifest, planning
+from swiftdeploy_tasks import (
+    admission,
+    apply,
+    compliance,
+    dashboard,
+    host,
+    manifest,
+    planning,
+    releases,
+    sampling,
+)
+from swiftdeploy_tasks.asking import record_samples, scrapes_of
+from swiftdeploy_tasks.compliance import Unanswered
 from swiftdeploy_tasks.engines import choice
-from swiftdeploy_tasks.errors import ManifestError
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import GateUnavailable, ManifestError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.project import engine_of, read_manifest
+from swiftdeploy_tasks.picture import Picture, concern
+from swiftdeploy_tasks.plan import Deed
+from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
+from swiftdeploy_tasks.recent import Recent
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import SLOTS, Placement, Slot, State
+from swiftdeploy_tasks.release import SLOTS, Slot, State
+from swiftdeploy_tasks.sampling import Sample
+
+SECONDS = 30.0
+# As many columns as there is room for beside the figures.
+GRAPHED = 20
+# Steps that only follow from others: what drifted is told by these.
+_FOLLOWS = frozenset({"health", "route", "confirm", "hold", "drain"})
+T = TypeVar("T")
 
 
-def show(run: Run) -> None:
-    """Print what runs, once; with a manifest that cannot be used, say so when that is done."""
-    name = choice.recorded(run.settings)
-    problem: ManifestError | None = None
-    try:
-        asked = read_manifest(run)
-    except ManifestError as error:
-        if not name or not run.settings.applied.is_file():
-            raise
-        problem = error
-        asked = manifest.load(run.settings.applied, schema=run.settings.schema)
-    engine = choice.make(name, run.settings) if name else engine_of(run)
-    run.document["engine"] = engine.name
-    seen = apply.look(engine, run.settings)
-    stands = _show(run, asked, seen)
-    if problem:
+@dataclass
+class Observer:
+    """Looks again and again; remembers what a later look is compared with."""
+
+    run: Run
+    memory: sampling.Memory
+    recent: Recent
+    rates: dict[Slot, deque[float | None]] = field(
+        default_factory=lambda: {slot: deque(maxlen=GRAPHED) for slot in SLOTS}
+    )
+    told: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    unusable: ManifestError | None = None
+
+    def look_again(self) -> Picture:
+        """Return the picture of this moment; what makes it impossible to look is in the picture."""
+        try:
+            return self.look()
+        except SwiftDeployError as error:
+            engine = str(self.run.document["engine"])
+            return Picture(_now(), "", engine, is_deployed=True, problems=(error.message,))
+
+    def look(self) -> Picture:
+        """Return the picture of this moment, recorded; raises what makes it impossible to look."""
+        self.problems, self.unusable = [], None
+        name = choice.recorded(self.run.settings)
+        asked = self._manifest(needed=not name)
+        engine = choice.make(name, self.run.settings) if name else engine_of(self.run)
+        self.run.document["engine"] = engine.name
+        seen = apply.look(engine, self.run.settings)
+        if not (name or seen.proxy or seen.slots):
+            return Picture(_now(), asked.name, engine.name)
+        return self._deployed(asked, engine, seen)
+
+    def _manifest(self, *, needed: bool) -> Manifest:
+        """Return the manifest; the applied one, with a word about it, where it cannot be used."""
+        forget_manifest(self.run)
+        try:
+            return read_manifest(self.run)
+        except ManifestError as error:
+            places = self.run.settings
+            if needed or not places.applied.is_file():
+                raise
+            self.problems.append(f"manifest.yaml cannot be used: {error.message}")
+            self.unusable = error
+            return manifest.load(places.applied, schema=places.schema)
+
+    def _deployed(self, asked: Manifest, engine: Engine, seen: State) -> Picture:
+        look = sampling.Look(asked, engine.operator_port(), seen, seconds=self._window(asked))
+        samples = sampling.take(look, self.memory)
+        leader = seen.traffic.leader
+        serving = samples.get(leader) if leader else None
+        standings = compliance.judge(self.run, asked, engine, serving)
+        picture = Picture(
+            time=_now(),
+            project=asked.name,
+            engine=engine.name,
+            is_deployed=True,
+            url=f"http://127.0.0.1:{asked.nginx.port}/",
+            traffic=seen.traffic,
+            since=self._since(serving),
+            proxy=_fault(seen),
+            slots=samples,
+            rates=self._graphed(samples),
+            compliance=standings,
+            host=self._tried(lambda: host.measure(engine.disks()), {}),
+            drift=self._drift(seen),
+            problems=tuple(self.problems),
+        )
+        self._record(picture)
+        return replace(picture, events=self.recent.events())
+
+    def _window(self, asked: Manifest) -> float:
+        """Return the length that the canary policy judges by, in seconds."""
+        try:
+            return float(admission.bundle(self.run.settings, asked).limits("canary")[admission.WINDOW])
+        except (GateUnavailable, KeyError, TypeError, ValueError):
+            return SECONDS
+
+    def _since(self, serving: Sample | None) -> str | None:
+        if serving is None:
+            return None
+        held = releases.stack(releases.confirmations(self.run.settings.releases))
+        if held and serving.release and held[-1].release == serving.release.id:
+            return held[-1].since
+        return _rfc3339(serving.since) if serving.since else None
+
+    def _graphed(self, samples: dict[Slot, Sample | None]) -> dict[Slot, tuple[float | None, ...]]:
+        for slot, sample in samples.items():
+            window = sample.window if sample else None
+            self.rates[slot].append((window.rate or 0.0) if window else None)
+        return {slot: tuple(rates) for slot, rates in self.rates.items()}
+
+    def _drift(self, seen: State) -> tuple[Deed, ...]:
+        if self.unusable:
+            return ()
+        found = self._tried(lambda: planning.prospect(self.run, seen), None)
+        if found is None:
+            return ()
+        self.problems += found.notes
+        return found.drift
+
+    def _tried(self, ask: Callable[[], T], otherwise: T) -> T:
+        try:
+            return ask()
+        except SwiftDeployError as error:
+            self.problems.append(error.message)
+            return otherwise
+
+    def _record(self, picture: Picture) -> None:
+        """Append the scrape; verdicts and drift with it only where they are not what was told last."""
+        verdicts = [
+            standing.document()
+            for standing in picture.compliance
+            if not (isinstance(standing, Unanswered) and standing.early)
+        ]
+        outcomes = [(v["domain"], c["rule"], c["passed"]) for v in verdicts for c in v["checks"]]
+        more = {"verdicts": verdicts} if self._is_new("verdicts", outcomes) else {}
+        if self._is_new("drift", picture.drift):
+            for deed in (deed for deed in picture.drift if deed.action not in _FOLLOWS):
+                self.run.note("drift", "found", target=deed.target, what=deed.action, found=deed.reason)
+        for slot, sample in picture.slots.items():
+            self._record_chaos(slot, sample)
+        record_samples(self.run, picture.slots, host=dict(picture.host), **more)
+
+    def _record_chaos(self, slot: Slot, sample: Sample | None) -> None:
+        if sample is None or sample.scrape is None or sample.release is None:
+            return
+        *_, before, now = (None, None, *self.memory.of(slot, sample.release))
+        if now and (change := sampling.turned(before, now)):
+            kind = now.chaos if change == "seen" else before.chaos if before else None
+            self.run.note("chaos", change, slot=slot, release=sample.release.id, kind=kind)
+
+    def _is_new(self, what: str, value: object) -> bool:
+        is_new = bool(self.told.get(what, ()) != value)
+        self.told[what] = value
+        return is_new
+
+
+def show(run: Run, *, once: bool, interval: int, exit_code: bool) -> None:
+    """Show the picture, on a terminal until Ctrl-C; with `exit_code` raises what calls for somebody."""
+    if interval < 1:
+        raise UsageError(f"--interval takes whole seconds from 1, not {interval}", "invoke status")
+    memory = sampling.Memory(lambda slot, release: scrapes_of(run, slot, release, seconds=SECONDS))
+    observer = Observer(run, memory, Recent(run))
+    if not (once or exit_code or run.invocation.json) and dashboard.can_move(run.screen.stream):
+        first = observer.look()
+        return dashboard.live(first, observer.look_again, run.screen.stream, every=interval)
+    picture = observer.look()
+    run.document |= picture.document()
+    dashboard.show(picture, run.screen.stream)
+    if observer.unusable:
+        raise observer.unusable
+    if exit_code and (problem := concern(picture)):
         raise problem
-    if stands:
-        _show_drift(run, seen)
+    return None
 
 
-def _show(run: Run, asked: Manifest, seen: State) -> bool:
-    """Print what runs; return whether anything does."""
-    leader = seen.release_of(seen.traffic.leader)
-    slots: dict[Slot, Any] = {slot: _slot_document(seen, slot) for slot in SLOTS}
-    run.document["slots"] = slots
-    if seen.proxy is None and not seen.slots:
-        run.say(f"nothing is deployed on the {run.document['engine']} engine; next: invoke deploy")
-        return False
-    if leader:
-        url = f"http://127.0.0.1:{asked.nginx.port}/"
-        run.document |= {"mode": leader.mode, "version": leader.version, "url": url}
-        run.say(f"engine {run.document['engine']}, {url}, version {leader.version} ({leader.mode})")
-    else:
-        run.screen.line(f"  engine {run.document['engine']}: nobody serves", "fail")
-    for slot, there in slots.items():
-        if there:
-            health = "healthy" if there["healthy"] else "NOT healthy"
-            share = f"weight {there['weight']}, {health}"
-            run.say(f"app-{slot}: version {there['version']} ({there['mode']}), {share}")
-    return True
+def _fault(seen: State) -> str:
+    """Return what is wrong with nginx, "" when nothing is."""
+    if seen.proxy is None:
+        return "does not run"
+    if seen.proxy.live:
+        return ""
+    return seen.proxy.trouble or "does not answer"
 
 
-def _show_drift(run: Run, seen: State) -> None:
-    found = planning.prospect(run, seen)
-    run.document["drift"] = found.document()
-    for deed in found.deeds[:1]:
-        run.screen.line(f"  not as manifest.yaml gives it: {deed}", "warn")
-    if found.changes:
-        run.say("all of it: invoke plan")
+def _now() -> str:
+    return _rfc3339(time.time())
 
 
-def _slot_document(seen: State, slot: Slot) -> dict[str, Any] | None:
-    there: Placement | None = seen.slots.get(slot)
-    if there is None:
-        return None
-    release = there.release
-    return {
-        "release": release.id if release else None,
-        "mode": release.mode if release else None,
-        "version": release.version if release else None,
-        "weight": seen.traffic.of(slot),
-        "healthy": bool(there.healthy),
-        "chaos": None,
-        "window": None,
-    }
+def _rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

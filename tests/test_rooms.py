@@ -27,8 +27,9 @@ ORDER = """
     report report.story report.fields report.gathering report.runs report.telling
     report.words report.inline report.figures report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
-    lock screen masking recording project noting asking verbs settling change planning status
-    deploying promoting going_back lifecycle program dev __init__
+    lock screen masking recording project noting asking verbs settling change planning
+    compliance recent picture dashboard status deploying promoting going_back
+    lifecycle program dev __init__
 """
 ROOMS = ORDER.split()
 
@@ -52,7 +53,7 @@ DOORS = {
     "matplotlib": {"report.figures"},
     "yaml": {"manifest_text", "artifacts"},
     "prometheus_client": {"metrics.page"},
-    "rich": {"screen"},
+    "rich": {"screen", "dashboard"},
     "psutil": {
         "host",
         "checks",

@@ -1,0 +1,108 @@
+"""What is happening at this moment, as one value, and does it call for somebody?
+
+Stands apart so that the terminal, the page, the JSON document and the exit code are made of the same look. It
+looks at nothing itself and draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from swiftdeploy_tasks.compliance import Standing, Unanswered
+from swiftdeploy_tasks.errors import (
+    AppUnhealthy,
+    GateUnavailable,
+    PolicyRefused,
+    SwiftDeployError,
+    WouldChange,
+)
+from swiftdeploy_tasks.plan import Deed
+from swiftdeploy_tasks.release import SLOTS, Slot, Traffic
+from swiftdeploy_tasks.report.story import Event
+from swiftdeploy_tasks.sampling import Sample
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One look at a project.
+
+    `since` is when what serves was confirmed (RFC 3339), `rates` the requests a second of the last looks,
+    oldest first, None where a look had no window. `proxy` says what is wrong with nginx, `problems` what
+    could not be looked at. With nothing deployed the rest is empty.
+    """
+
+    time: str
+    project: str
+    engine: str
+    is_deployed: bool = False
+    url: str | None = None
+    traffic: Traffic = field(default_factory=Traffic)
+    since: str | None = None
+    proxy: str = ""
+    slots: Mapping[Slot, Sample | None] = field(default_factory=lambda: dict.fromkeys(SLOTS))
+    rates: Mapping[Slot, tuple[float | None, ...]] = field(default_factory=dict)
+    compliance: tuple[Standing, ...] = ()
+    host: Mapping[str, Any] = field(default_factory=dict)
+    drift: tuple[Deed, ...] = ()
+    problems: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    @property
+    def serving(self) -> Sample | None:
+        """What has most of the traffic, None where nothing stands there."""
+        leader = self.traffic.leader
+        return self.slots.get(leader) if leader else None
+
+    def document(self) -> dict[str, Any]:
+        """The fields of CONTRACTS' `status`."""
+        release = self.serving.release if self.serving else None
+        return {
+            "mode": release.mode if release else None,
+            "version": release.version if release else None,
+            "url": self.url if release else None,
+            "slots": {slot: there.document() if there else None for slot, there in self.slots.items()},
+            "compliance": [standing.document() for standing in self.compliance],
+            "drift": [deed.document() for deed in self.drift],
+        }
+
+
+def concern(picture: Picture) -> SwiftDeployError | None:
+    """Return what calls for somebody, the gravest first; None when all is well."""
+    if not picture.is_deployed:
+        return None
+    return _unhealthy(picture) or _unasked(picture) or _refused(picture) or _drifted(picture)
+
+
+def _unhealthy(picture: Picture) -> SwiftDeployError | None:
+    for slot, share in picture.traffic.weights.items():
+        there = picture.slots.get(slot)
+        if there is None or not there.healthy:
+            what = "is not healthy" if there else "is gone"
+            return AppUnhealthy(f"app-{slot}, which has {share} % of the traffic, {what}", "invoke rollback")
+    if picture.traffic.leader is None:
+        why = f"nginx {picture.proxy}" if picture.proxy else "no slot has traffic"
+        return AppUnhealthy(f"nobody serves: {why}", "invoke deploy")
+    return None
+
+
+def _unasked(picture: Picture) -> SwiftDeployError | None:
+    for standing in picture.compliance:
+        if isinstance(standing, Unanswered) and not standing.early:
+            return GateUnavailable(f"{standing.domain} cannot be asked: {standing.reason}", "invoke validate")
+    return None
+
+
+def _refused(picture: Picture) -> SwiftDeployError | None:
+    for standing in picture.compliance:
+        if not isinstance(standing, Unanswered) and standing.failed:
+            return PolicyRefused(standing.failed[0].sentence, "mend what the rule names")
+    return None
+
+
+def _drifted(picture: Picture) -> SwiftDeployError | None:
+    if not picture.drift:
+        return None
+    more = f" (and {len(picture.drift) - 1} more)" if len(picture.drift) > 1 else ""
+    return WouldChange(f"{picture.drift[0]}{more}", "invoke plan")

@@ -1,0 +1,240 @@
+"""status on both engines: what it shows, what it records, by which code it calls for somebody."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.project import COMMAND, Project, docker, until
+
+Make = Callable[..., Project]
+LIMIT = "policy__infrastructure__min_disk_free_gb"
+
+
+def told(project: Project, *, code: int = 0, **environment: str) -> dict[str, Any]:
+    ended = project.run("status", "--json", "--exit-code", folder=None, **environment)
+    assert ended.code == code, ended.said
+    return ended.document()
+
+
+def records(project: Project, event: str) -> list[dict[str, Any]]:
+    return [record for record in project.history() if record["event"] == event]
+
+
+@contextmanager
+def frozen(project: Project, part: str) -> Iterator[None]:
+    """A part that runs and answers nobody."""
+    if project.engine == "docker":
+        docker("pause", f"{project.name}-{part}")
+    else:
+        psutil.Process(project.processes()[part]).suspend()
+    try:
+        yield
+    finally:
+        if project.engine == "docker":
+            docker("unpause", f"{project.name}-{part}")
+        else:
+            psutil.Process(project.processes()[part]).resume()
+
+
+def test_nothing_deployed_is_said_and_calls_for_nobody(project: Project) -> None:
+    assert told(project)["slots"] == {"blue": None, "green": None}
+    assert "nothing is deployed" in project.run("status").ok().said
+
+
+def test_a_look_shows_what_was_asked_since_the_last_one_and_records_it(deployed: Project) -> None:
+    told(deployed)
+    for _ in range(7):
+        assert deployed.get("/").status == 200
+    document = told(deployed)
+    window = document["slots"]["blue"]["window"]
+    assert window["requests"] >= 7 and window["error_rate"] == 0
+    assert 0 < window["p50_ms"] <= window["p95_ms"] <= window["p99_ms"]
+    last = records(deployed, "scrape")[-1]
+    assert last["outcome"] == "done"
+    assert last["slots"]["blue"]["window"] == window
+    assert last["slots"]["blue"]["counters"]["ok"] >= 7
+    assert last["slots"]["green"] is None
+
+
+def test_every_rule_of_every_domain_is_judged(deployed: Project) -> None:
+    compliance = {verdict["domain"]: verdict for verdict in told(deployed)["compliance"]}
+    assert set(compliance) == {"infrastructure", "isolation", "canary"}
+    assert all(verdict["allow"] is True for verdict in compliance.values())
+    assert {check["rule"] for check in compliance["canary"]["checks"]} >= {"max_error_rate", "max_p99_ms"}
+
+
+def test_in_a_pipe_it_is_plain_text_in_one_go(deployed: Project) -> None:
+    ended = deployed.run("status").ok()
+    assert "\x1b" not in ended.out
+    for words in ("1.0.0 stable", "healthy", "min_disk_free_gb", "non_root", "max_p99_ms", "drift  none"):
+        assert words in ended.out, ended.out
+    assert f"http://127.0.0.1:{deployed.port}/" in ended.out
+
+
+def test_drift_is_named_and_recorded_once_a_look(deployed: Project) -> None:
+    path = deployed.root / "nginx.conf"
+    whole = path.read_text()
+    path.write_text(whole + "# mine\n")
+    document = told(deployed, code=9)
+    path.write_text(whole)
+    assert [(one["target"], one["reason"]) for one in document["drift"]] == [
+        ("nginx.conf", "it was edited by hand")
+    ]
+    assert records(deployed, "drift")[-1]["target"] == "nginx.conf"
+    assert told(deployed)["drift"] == []
+
+
+def test_a_rule_that_fails_comes_before_drift(deployed: Project) -> None:
+    was = deployed.manifest["policy"]["infrastructure"]["min_disk_free_gb"]
+    path = deployed.root / "nginx.conf"
+    whole = path.read_text()
+    path.write_text(whole + "# mine\n")
+    if deployed.engine == "local":
+        deployed.set(**{LIMIT: 10**9})
+        failed = told(deployed, code=3)["compliance"]
+        rules = {c["rule"] for verdict in failed for c in verdict["checks"] if not c["passed"]}
+        assert rules == {"min_disk_free_gb"}
+    else:
+        # The server goes on with the limits that were published: nobody vouches for the new ones.
+        deployed.set(**{LIMIT: 10**9})
+        assert {verdict["allow"] for verdict in told(deployed, code=4)["compliance"]} == {None}
+    deployed.set(**{LIMIT: was})
+    path.write_text(whole)
+
+
+def test_a_slot_that_does_not_answer_comes_before_all(deployed: Project) -> None:
+    with frozen(deployed, "app-blue"):
+        document = told(deployed, code=6)
+    assert document["slots"]["blue"]["healthy"] is False
+    assert document["slots"]["blue"]["window"] is None
+    assert told(deployed)["slots"]["blue"]["healthy"] is True
+
+
+def test_a_slot_that_is_gone_calls_for_somebody(deployed: Project) -> None:
+    deployed.stop("app-blue")
+    document = told(deployed, code=6)
+    assert document["drift"]
+    deployed.deploy()
+
+
+def test_an_opa_that_is_down_is_a_gate_that_cannot_be_asked(new_project: Make) -> None:
+    project = new_project("docker")
+    project.deploy()
+    project.stop("opa")
+    document = told(project, code=4)
+    assert {verdict["allow"] for verdict in document["compliance"]} == {None}
+    assert document["slots"]["blue"]["healthy"] is True
+    assert "unknown" in project.run("status").ok().out
+    assert "opa" in project.run("status").ok().out
+    project.stop("nginx")
+    assert "nobody serves" in project.run("status").ok().out
+    assert project.run("status", "--exit-code").code == 6
+
+
+def test_a_manifest_that_cannot_be_used_is_said_beside_what_runs(deployed: Project) -> None:
+    path = deployed.root / "manifest.yaml"
+    whole = path.read_text()
+    path.write_text("services: [\n")
+    ended = deployed.run("status")
+    path.write_text(whole)
+    assert ended.code == 2
+    assert "healthy" in ended.out and "manifest.yaml cannot be used" in ended.out
+
+
+def test_chaos_is_seen_once_and_its_end_too(new_project: Make) -> None:
+    project = new_project("local", services__mode="canary")
+    project.deploy()
+    faults: list[tuple[dict[str, Any], str]] = [
+        ({"mode": "slow", "duration": 0.01}, "slow"),
+        ({"mode": "recover"}, "none"),
+    ]
+    for fault, shown in faults:
+        project.operator("/slots/blue/chaos", method="POST", body=json.dumps(fault).encode())
+        for _ in range(2):
+            assert told(project)["slots"]["blue"]["chaos"] == shown
+    seen = [(r["outcome"], r["kind"], r["slot"]) for r in records(project, "chaos")]
+    assert seen == [("seen", "slow", "blue"), ("gone", "slow", "blue")]
+
+
+class Terminal:
+    """A verb on a terminal, and what it has drawn so far."""
+
+    def __init__(self, project: Project, *words: str) -> None:
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+        self.process = subprocess.Popen(
+            [str(COMMAND), *words],
+            cwd=project.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.drawn = ""
+        self._ours = ours
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                chunk = os.read(self._ours, 65536)
+            except OSError:
+                return
+            self.drawn += chunk.decode("utf-8", "replace")
+
+    def shows(self, words: str) -> None:
+        until(lambda: words in self.drawn, f"{words!r} in {self.drawn[-3000:]!r}")
+        self.drawn = ""
+
+    def end(self, signal_number: int = signal.SIGINT) -> int:
+        self.process.send_signal(signal_number)
+        code = self.process.wait(timeout=20)
+        self._reader.join(timeout=5)
+        os.close(self._ours)
+        return code
+
+
+def test_on_a_terminal_it_goes_on_until_ctrl_c_whatever_goes_down(new_project: Make) -> None:
+    project = new_project("local")
+    project.deploy()
+    shown = Terminal(project, "status", "--interval", "1")
+    try:
+        shown.shows("Ctrl-C ends it")
+        shown.shows("healthy")
+        project.kill("app-blue")
+        shown.shows("GONE")
+        project.stop("nginx")
+        shown.shows("nobody serves")
+        shown.shows("nginx does not run")
+        (project.root / "manifest.yaml").write_text("services: [\n")
+        shown.shows("manifest.yaml cannot be used")
+        project.write()
+        project.deploy()
+        shown.shows("healthy")
+    finally:
+        code = shown.end()
+    assert code == 0
+    finished = [r for r in records(project, "finished") if r["task"] == "status"]
+    assert finished[-1]["outcome"] == "done"
+    assert len([r for r in records(project, "scrape") if r["task"] == "status"]) >= 5
+
+
+@pytest.mark.parametrize("interval", ["0", "-1", "soon"])
+def test_an_interval_below_a_second_is_refused(new_project: Make, interval: str) -> None:
+    ended = new_project("local").run("status", "--interval", interval)
+    assert ended.code == 1
+    assert "--interval" in ended.err and interval in ended.err

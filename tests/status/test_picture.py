@@ -1,0 +1,69 @@
+"""What of a picture calls for somebody, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from swiftdeploy_tasks.compliance import Unanswered
+from swiftdeploy_tasks.picture import Picture, concern
+from swiftdeploy_tasks.plan import Deed
+from swiftdeploy_tasks.release import Traffic
+from tests.status.values import SAMPLE, check, picture, verdict
+
+SICK: dict[str, Any] = {"slots": {"blue": replace(SAMPLE, healthy=False), "green": None}}
+DRIFT: dict[str, Any] = {"drift": (Deed("write", "nginx.conf", "it was edited by hand"),)}
+REFUSED = verdict(check(passed=False, observed=900))
+UNASKED = Unanswered("isolation", ("non_root",), "nothing listens at http://127.0.0.1:8181")
+EARLY = Unanswered("canary", ("max_p99_ms",), "no window yet", early=True)
+
+
+def code(found: Picture) -> int:
+    problem = concern(found)
+    return problem.exit_code if problem else 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, 0),
+        ({"compliance": (EARLY,)}, 0),
+        (DRIFT, 9),
+        (DRIFT | {"compliance": (REFUSED,)}, 3),
+        (DRIFT | {"compliance": (REFUSED, UNASKED)}, 4),
+        (DRIFT | SICK | {"compliance": (REFUSED, UNASKED)}, 6),
+        ({"slots": {"blue": None, "green": None}}, 6),
+        ({"traffic": Traffic(), "proxy": "does not run"}, 6),
+        ({"traffic": Traffic({"green": 100}), "slots": {"blue": SICK["slots"]["blue"], "green": SAMPLE}}, 0),
+    ],
+    ids=[
+        "all is well",
+        "too soon to ask",
+        "drift",
+        "a failed rule before drift",
+        "nobody to ask before a failed rule",
+        "a sick slot with traffic before all",
+        "the slot with the traffic is gone",
+        "nobody serves",
+        "a sick slot without traffic harms nobody",
+    ],
+)
+def test_the_gravest_concern_gives_the_exit_code(changes: dict[str, Any], expected: int) -> None:
+    assert code(picture(**changes)) == expected
+
+
+def test_nothing_deployed_calls_for_nobody() -> None:
+    assert code(Picture("2026-03-01T12:00:00Z", "shop", "local")) == 0
+
+
+def test_what_is_not_known_is_null_in_the_document_and_never_a_yes() -> None:
+    (found,) = picture(compliance=(UNASKED,)).document()["compliance"]
+    assert found["allow"] is None
+    assert [(one["rule"], one["passed"]) for one in found["checks"]] == [("non_root", None)]
+
+
+def test_without_somebody_who_serves_the_document_has_no_url() -> None:
+    document = picture(traffic=Traffic()).document()
+    assert (document["mode"], document["version"], document["url"]) == (None, None, None)

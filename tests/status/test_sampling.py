@@ -1,0 +1,103 @@
+"""Windows from scrapes that are remembered: true ones only, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from swiftdeploy_tasks import sampling, watch
+from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
+from swiftdeploy_tasks.release import Placement, State, Traffic
+from swiftdeploy_tasks.sampling import KEPT, Look, Memory, Sample
+from tests.status.values import RELEASE
+
+SEEN = State(None, {"blue": Placement(RELEASE, "", healthy=True)}, Traffic({"blue": 100}))
+
+
+def counted(at: float, ok: int = 0) -> Scrape:
+    """An app that was started long ago."""
+    return Scrape(time=at, ok=ok, uptime=10_000.0 + at)
+
+
+def looked(monkeypatch: pytest.MonkeyPatch, memory: Memory, now: Scrape) -> Sample:
+    monkeypatch.setattr(watch, "scrape", lambda manifest, port, slot: now)
+    look = Look(manifest=None, port=1, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
+    sample = sampling.take(look, memory)["blue"]
+    assert sample is not None
+    return sample
+
+
+def test_the_first_look_has_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked(monkeypatch, Memory(lambda slot, release: ()), counted(0, ok=7)).window is None
+
+
+def test_the_next_looks_have_one_as_long_as_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(lambda slot, release: ())
+    lengths = []
+    for at in range(0, 61, 5):
+        window = looked(monkeypatch, memory, counted(at, ok=7 + at * 2)).window
+        lengths.append(window.seconds if window else None)
+        assert window is None or window.rate == 2.0
+    assert lengths == [None, 5, 10, 15, 20, 25, 30, 30, 30, 30, 30, 30, 30]
+
+
+def test_a_recorded_scrape_of_the_last_half_minute_makes_the_first_look_one_with_a_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = Memory(lambda slot, release: [counted(0)])
+    window = looked(monkeypatch, memory, counted(30, ok=60)).window
+    assert window and (window.seconds, window.requests) == (30, 60)
+
+
+def test_a_scrape_of_an_hour_ago_makes_no_window_where_something_was_counted_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = Memory(lambda slot, release: [counted(0)])
+    assert looked(monkeypatch, memory, counted(3600, ok=60)).window is None
+
+
+def test_another_release_in_the_slot_is_not_counted_from_the_former_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = Memory(lambda slot, release: ())
+    looked(monkeypatch, memory, counted(0))
+    other = replace(RELEASE, version="2.0.0")
+    memory.of("blue", other)
+    assert list(memory.held) == [("blue", other.id)]
+    assert looked(monkeypatch, memory, counted(5, ok=10)).window is None
+
+
+def test_memory_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(lambda slot, release: ())
+    for at in range(3 * KEPT):
+        looked(monkeypatch, memory, counted(at))
+    assert [len(held) for held in memory.held.values()] == [KEPT]
+
+
+def test_metrics_that_cannot_be_read_are_told_and_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(manifest: object, port: int, slot: str) -> Scrape:
+        raise UnreadableMetrics("/metrics of app-blue: it answers 500")
+
+    monkeypatch.setattr(watch, "scrape", unreadable)
+    look = Look(manifest=None, port=1, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
+    samples = sampling.take(look, Memory(lambda slot, release: ()))
+    sample = samples["blue"]
+    assert sample and sample.window is None and "it answers 500" in sample.problem
+    assert "it answers 500" in sampling.records(samples)["slots"]["blue"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (None, "none", ""),
+        (None, "slow", "seen"),
+        ("none", "error", "seen"),
+        ("slow", "error", "seen"),
+        ("error", "error", ""),
+        ("error", "none", "gone"),
+    ],
+)
+def test_a_change_of_chaos_is_told_once(before: str | None, after: str, expected: str) -> None:
+    earlier = Scrape(time=1.0, chaos=before) if before else None
+    assert sampling.turned(earlier, Scrape(time=2.0, chaos=after)) == expected
