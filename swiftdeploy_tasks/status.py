@@ -24,7 +24,7 @@ from swiftdeploy_tasks import (
     releases,
     sampling,
 )
-from swiftdeploy_tasks.asking import record_samples, scrapes_of
+from swiftdeploy_tasks.asking import record_chaos, record_samples, scrapes_of
 from swiftdeploy_tasks.compliance import Unanswered
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
@@ -174,10 +174,9 @@ class Observer:
     def _record_chaos(self, slot: Slot, sample: Sample | None) -> None:
         if sample is None or sample.scrape is None or sample.release is None:
             return
-        *_, before, now = (None, None, *self.memory.of(slot, sample.release))
-        if now and (change := sampling.turned(before, now)):
-            kind = now.chaos if change == "seen" else before.chaos if before else None
-            self.run.note("chaos", change, slot=slot, release=sample.release.id, kind=kind)
+        before, now = (None, *self.memory.of(slot, sample.release))[-2:]
+        if now:
+            record_chaos(self.run, slot, sample.release, before, now)
 
     def _is_new(self, what: str, value: object) -> bool:
         is_new = bool(self.told.get(what, ()) != value)
