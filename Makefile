@@ -18,7 +18,7 @@ lint: .venv/dev.stamp
 	@.venv/bin/invoke dev.lint
 
 test: lint
-	@.venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+	@.venv/bin/python -m pytest -n auto $(ARGS)
 
 .venv/dev.stamp: pyproject.toml
 	@./swiftdeploy --version >&2

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import lab, leftovers
 
-TOGETHER = ("module", "package", "session")
+HERE = Path(__file__).parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,26 +31,27 @@ def _starts_the_run(config: pytest.Config) -> bool:
     return not hasattr(config, "workerinput")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Workers for `-n auto`: tests of whole projects spend more than half of their time waiting."""
     return 2 * (os.cpu_count() or 1)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of a module that share a stack on one worker, each engine's apart."""
-    if isinstance(item, pytest.Function) and _shares(item):
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file on one worker, those of each engine apart: they share a stack."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneStackOneWorker(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, case = nodeid.partition("::")
+            return file + next((f" {name}" for name in ("docker", "local") if f"[{name}" in case), "")
+
+    config.option.loadscopereorder = False
+    return OneStackOneWorker(config, log)
 
 
-def _shares(item: pytest.Function) -> bool:
-    """Whether a fixture of ours outlives this test; the name of an engine alone is nothing to share."""
-    fixtures = item._fixtureinfo.name2fixturedefs.items()
-    return any(
-        found[-1].baseid and found[-1].scope in TOGETHER for name, found in fixtures if name != "engine"
-    )
-
-
-def _group(item: pytest.Function) -> str:
-    given = getattr(item, "callspec", None)
-    engine = given.params.get("engine", "") if given else ""
-    return f"{item.module.__name__} {engine}".strip()
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the stacks, which take longest, so that what is short fills the end."""
+    items.sort(key=lambda item: item.path.relative_to(HERE).parts[0] not in ("drift", "e2e"))
