@@ -161,8 +161,7 @@ def _course_in_words(line: Line, unit: str) -> str:
     known = [(figure, at) for at, figure in line.values if figure is not None]
     (low, _), (high, at) = min(known), max(known)
     return (
-        f"app-{line.slot}: {words.figure(low)} to {words.figure(high)} {unit},"
-        f" highest at {words.clock(at)}"
+        f"app-{line.slot}: {words.figure(low)} to {words.figure(high)} {unit}, highest at {words.clock(at)}"
     )
 
 

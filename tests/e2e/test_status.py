@@ -77,7 +77,7 @@ def test_every_rule_of_every_domain_is_judged(deployed: Project) -> None:
 def test_in_a_pipe_it_is_plain_text_in_one_go(deployed: Project) -> None:
     ended = deployed.run("status").ok()
     assert "\x1b" not in ended.out
-    for words in ("1.0.0 stable", "healthy", "min_disk_free_gb", "non_root", "max_p99_ms", "none: what runs is what manifest.yaml gives"):
+    for words in ("1.0.0 stable", "healthy", "min_disk_free_gb", "non_root", "max_p99_ms", "drift"):
         assert words in ended.out, ended.out
     assert f"http://127.0.0.1:{deployed.port}/" in ended.out
 
