@@ -1,7 +1,7 @@
 # Short ways in. `make` gives 2 for every failure; for the exit codes that say why, call ./swiftdeploy itself.
 # Words for the command go into ARGS: make deploy ARGS="--json --wait 60"
 
-VERBS := validate render build policy-check plan deploy promote rollback status teardown
+VERBS := validate render build policy-check plan deploy promote rollback status audit teardown
 
 .PHONY: help test lint $(VERBS)
 

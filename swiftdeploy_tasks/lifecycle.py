@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke import Collection, Context, task
 
-from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, verbs
+from swiftdeploy_tasks import asking, auditing, deploying, going_back, planning, promoting, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
@@ -140,6 +140,29 @@ def status(
 
 @task(
     klass=RecordedTask,
+    looks_first=True,
+    help={
+        "since": "Tell what happened from then on: 2026-11-24, 2026-11-24T15:00:00Z (UTC without a zone), or"
+        " how long ago, as 90m, 24h or 7d.",
+        "until": "Tell what happened up to then; a day is meant as a whole.",
+    }
+    | JSON,
+    document={
+        "verified": None,
+        "records": None,
+        "first_bad": None,
+        "first_bad_file": None,
+        "reason": None,
+        "report": None,
+    },
+)
+def audit(c: Context, since: str = "", until: str = "", json: bool = False) -> None:
+    """Verify the history, and write audit_report.md; the whole history is verified, whatever the period."""
+    auditing.audit(current(), since=since, until=until)
+
+
+@task(
+    klass=RecordedTask,
     writes=True,
     help={"clean": "Also remove what was generated; the history stays."} | JSON | WAIT,
     document={"removed": []},
@@ -150,6 +173,17 @@ def teardown(c: Context, clean: bool = False, json: bool = False, wait: int = 0)
 
 
 ns = Collection(
-    "swiftdeploy", validate, render, build, policy_check, plan, deploy, promote, rollback, status, teardown
+    "swiftdeploy",
+    validate,
+    render,
+    build,
+    policy_check,
+    plan,
+    deploy,
+    promote,
+    rollback,
+    status,
+    audit,
+    teardown,
 )
 ns.configure({"swiftdeploy": {"state": ""}})

@@ -75,6 +75,7 @@ class Run:
         self.screen = screen.Screen(to_stderr=INVOCATION.json)
         self.document: dict[str, Any] = {"engine": None, **document}
         self.ending: dict[str, Any] = {}
+        self.has_begun = False
 
     @property
     def history(self) -> History:
@@ -84,6 +85,14 @@ class Run:
     def masked(self, text: str) -> str:
         """Return a text that came from outside without the secrets that this invocation knows."""
         return masking.masked(text, INVOCATION.secrets)
+
+    def begin(self, *, needs_history: bool = False) -> None:
+        """Put on record that the task has begun, once; raises HistoryError where it needs the history."""
+        if self.has_begun:
+            return
+        self.has_begun = True
+        put = self.record if needs_history else self.note
+        put("started", who=lock.who(), argv=INVOCATION.verb or self.task, home=self.settings.home)
 
     def say(self, text: str) -> None:
         """Tell the person what happens now."""
@@ -152,8 +161,9 @@ class RecordedTask(Task[Any]):
     """A task whose every run is recorded.
 
     `writes` takes the project's lock; `needs_history` stops before anything moves where the history cannot
-    be written; `has_no_effect` leaves nothing but records behind; `document` gives the fields of `--json`
-    that are there even when the task fails.
+    be written; `looks_first` leaves it to the task to `begin`, when it has seen what it must see without a
+    record of its own; `has_no_effect` leaves nothing but records behind; `document` gives the fields of
+    `--json` that are there even when the task fails.
     """
 
     def __init__(
@@ -162,6 +172,7 @@ class RecordedTask(Task[Any]):
         *args: Any,
         writes: bool = False,
         needs_history: bool = False,
+        looks_first: bool = False,
         has_no_effect: bool = False,
         document: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -170,6 +181,7 @@ class RecordedTask(Task[Any]):
         super().__init__(body, *args, **kwargs)
         self.writes = writes
         self.needs_history = needs_history
+        self.looks_first = looks_first
         self.has_no_effect = has_no_effect
         self.document = document or {}
         _DOCUMENTS[self.verb] = self.document
@@ -234,9 +246,8 @@ class RecordedTask(Task[Any]):
                 run.note("lock", "held", who=lock.who(), argv=asked, holder=error.holder)
                 raise
             INVOCATION.cut_off = INVOCATION.held.cut_off
-        begin = run.record if self.needs_history else run.note
-        who, argv = lock.who(), INVOCATION.verb or self.verb
-        begin("started", who=who, argv=argv, home=run.settings.home)
+        if not self.looks_first:
+            run.begin(needs_history=self.needs_history)
         run.screen.line(self.verb, "head")
         if INVOCATION.cut_off and is_first:
             _tell_cut_off(run, INVOCATION.cut_off)
@@ -276,7 +287,7 @@ def _tell_cut_off(run: Run, holder: lock.Holder) -> None:
     """Record that the one who wrote here last was killed, and remove the files that it was writing."""
     run.screen.line(f"  {holder} was killed; what it left behind is put right", "warn")
     run.note("cut_off", "found", verb=holder.verb, pid=holder.pid, user=holder.user, since=holder.since)
-    files.sweep(run.settings.root, ("manifest.yaml", "nginx.conf", "docker-compose.yml"))
+    files.sweep(run.settings.root, ("manifest.yaml", "nginx.conf", "docker-compose.yml", "audit_report.*"))
     files.sweep(run.settings.state, settings.GENERATED)
     for folder in run.settings.written:
         files.sweep(folder)

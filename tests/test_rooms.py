@@ -25,11 +25,11 @@ ORDER = """
     engines.choice
     host chain history
     report report.story report.fields report.gathering report.runs report.telling
-    report.words report.inline report.figures report.charts report.paper report.page
+    report.words report.markdown report.inline report.figures report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
     lock screen masking recording project noting asking verbs settling change planning
     compliance recent picture dashboard status deploying promoting going_back
-    lifecycle program dev __init__
+    auditing lifecycle program dev __init__
 """
 ROOMS = ORDER.split()
 

@@ -87,16 +87,57 @@ class Period:
 
 @dataclass(frozen=True)
 class Integrity:
-    """What is proven of the whole history, whatever the period: `head` is the one that the state folder has.
+    """What is proven of the whole history, whatever the period.
 
-    `first_bad_file` is the file that holds the line `verification.first_bad`; `witness` is what the second
-    witness says, "" where none is kept.
+    `unreadable` says why it could not be read, "" where it could.
     """
 
     verification: Verification
-    head: Head | None = None
-    first_bad_file: str | None = None
-    witness: str = ""
+    unreadable: str = ""
+
+    @property
+    def head(self) -> Head | None:
+        """The head that the state folder has."""
+        return self.verification.head
+
+    @property
+    def first_bad_file(self) -> str:
+        """The name of the file that holds the first bad line."""
+        file = self.verification.first_bad_file
+        return file.name if file else "the history"
+
+    @property
+    def verdict(self) -> str:
+        """What is proven, in sentences."""
+        found = self.verification
+        if self.unreadable:
+            return f"The history cannot be read, so nothing is proven: {self.unreadable}"
+        if found.ok and not found.records:
+            return "Nothing is recorded yet."
+        if found.ok:
+            return (
+                f"All {found.records} records follow each other, up to the head; none was changed or removed."
+            )
+        line = "" if found.first_bad is None else f"Line {found.first_bad} of {self.first_bad_file}: "
+        trusted = (
+            f"Records up to {found.trusted_until} can still be trusted; what comes after is not proven."
+            if found.trusted_until
+            else "No record can be trusted."
+        )
+        return f"{line}{found.reason}. {trusted}"
+
+    @property
+    def witness(self) -> str:
+        """What the second witness says, in a sentence; "" where none is kept."""
+        witness = self.verification.witness
+        if witness is None:
+            return ""
+        if witness.contradicts:
+            return f"The witness {witness.path} contradicts the history: {witness.contradicts}."
+        if witness.problem:
+            return f"The witness {witness.path} could not be asked: {witness.problem}."
+        last = f", up to record {witness.last.seq}" if witness.last else ""
+        return f"The witness {witness.path} says the same{last}."
 
 
 @dataclass(frozen=True)

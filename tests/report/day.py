@@ -5,6 +5,7 @@ Two slots take turns under a load that is scraped every five seconds, but for a 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks.chain import Head, Verification
@@ -127,7 +128,10 @@ def story(changed: list[Content] | None = None, *, bad: tuple[int, str] | None =
     records = chained(changed if changed is not None else contents())
     head = Head(records[-1]["seq"], records[-1]["hash"]) if records else None
     if bad is None:
-        return tell(records, Integrity(Verification(True, len(records), None, "", len(records)), head))
+        whole = Verification(True, len(records), None, "", len(records), head=head)
+        return tell(records, Integrity(whole))
     line, reason = bad
-    verification = Verification(False, len(records), line, reason, line - 1)
-    return tell(records, Integrity(verification, head, "history.jsonl"))
+    verification = Verification(
+        False, len(records), line, reason, line - 1, first_bad_file=Path("history.jsonl"), head=head
+    )
+    return tell(records, Integrity(verification))

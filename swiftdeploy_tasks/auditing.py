@@ -1,0 +1,129 @@
+"""Is the history whole, and what does it tell? The work of `audit`.
+
+Stands apart from the history, which judges, and from the reports, which are written from values: it carries
+the one to the other. The order is its promise: verify, read, write the report, and only then put a record of
+its own on the history. It takes no lock of the project, and a history that does not verify is told in full,
+its report included, before the verb ends with it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from swiftdeploy_tasks import files
+from swiftdeploy_tasks.chain import Record, Verification
+from swiftdeploy_tasks.errors import HistoryError, UsageError
+from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.report.markdown import markdown
+from swiftdeploy_tasks.report.story import Integrity, Period, Story
+from swiftdeploy_tasks.report.telling import tell
+
+REPORT = "audit_report.md"
+_AGO = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def audit(run: Run, *, since: str, until: str) -> None:
+    """Verify the history and write the report of the period; raises HistoryError when it is not whole."""
+    period = _period(since, until, now=time.time())
+    if not (run.settings.is_project or run.settings.state.is_dir()):
+        run.document |= {"verified": True, "records": 0}
+        run.say("nothing is recorded here, and here is no project; next: invoke validate")
+        return
+    story = _story(run, period)
+    run.begin()
+    found = story.integrity.verification
+    run.document |= {
+        "verified": found.ok,
+        "records": found.records,
+        "first_bad": found.first_bad,
+        "first_bad_file": str(found.first_bad_file) if found.first_bad_file else None,
+        "reason": found.reason or None,
+    }
+    try:
+        _write(run, story)
+    except OSError as error:
+        if found.ok:
+            raise
+        run.screen.line(f"  {REPORT} could not be written: {error}", "fail")
+    _tell(run, story)
+    if not found.ok:
+        raise HistoryError(story.integrity.verdict, _next(found))
+
+
+def _story(run: Run, period: Period) -> Story:
+    """Verify first, then read what was verified; what cannot be read is a story without records."""
+    try:
+        found = run.history.verify()
+        return tell(_records(run, found), Integrity(found), period)
+    except HistoryError as error:
+        unread = Verification(False, 0, None, error.message, 0)
+        return tell((), Integrity(unread, unreadable=error.message), period)
+
+
+def _records(run: Run, found: Verification) -> Iterator[Record]:
+    """Each record in turn; of a history that is whole, none that was appended after it was verified."""
+    for line in run.history.lines():
+        if line.record and not (found.ok and line.record["seq"] > found.trusted_until):
+            yield line.record
+
+
+def _write(run: Run, story: Story) -> None:
+    path = run.settings.root / REPORT
+    files.replace(path, markdown(story, project=run.settings.root.name, made=time.time()))
+    run.document["report"] = str(path)
+
+
+def _tell(run: Run, story: Story) -> None:
+    integrity, summary = story.integrity, story.summary
+    run.screen.line(f"  {integrity.verdict}", "pass" if integrity.verification.ok else "fail")
+    if integrity.head:
+        run.say(f"head: record {integrity.head.seq}, {integrity.head.hash}")
+    if integrity.witness:
+        run.say(integrity.witness)
+    counts = ", ".join(f"{tally.verb} {tally.runs}" for tally in summary.tallies)
+    run.say(f"in the period: {counts}, rolled back by itself {summary.automatic_rollbacks}")
+    if run.document["report"]:
+        run.say(f"the report: {run.document['report']}")
+
+
+def _next(found: Verification) -> str:
+    """Return the command that shows the first bad line."""
+    if found.first_bad is None or found.first_bad_file is None:
+        return "ls -l"
+    path = shlex.quote(str(found.first_bad_file))
+    if found.first_bad_file.suffix == ".jsonl":
+        return f"sed -n {found.first_bad}p {path}"
+    return f"zcat {path} | sed -n {found.first_bad}p"
+
+
+def _period(since: str, until: str, *, now: float) -> Period:
+    """Return the period that the words give; raises UsageError for what is no time."""
+    everything = Period()
+    start = _moment("since", since, now, is_end=False) if since else everything.since
+    end = _moment("until", until, now, is_end=True) if until else everything.until
+    if start > end:
+        raise UsageError(f"--since {since} is later than --until {until}", "invoke audit")
+    return Period(start, end)
+
+
+def _moment(option: str, text: str, now: float, *, is_end: bool) -> float:
+    """Return Unix seconds. A day is meant from its first to its last moment, a time without a zone as UTC."""
+    try:
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}).total_seconds()
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+            return day.timestamp() + (86400 - 0.001 if is_end else 0)
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--{option} takes a date (2026-11-24), a time (2026-11-24T15:00:00Z) or how long ago (90m, 24h,"
+            f" 7d), not {text!r}",
+            "invoke audit --since 7d",
+        ) from None

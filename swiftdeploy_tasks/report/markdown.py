@@ -1,0 +1,217 @@
+"""The report in GitHub Flavored Markdown: for git, for a review, and for whoever has no browser at hand.
+
+Stands apart from the page because it has a syntax of its own to be safe in. Every value goes through `shown`,
+the one place that escapes; what is not a value is written here. It decides nothing and reads no record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from swiftdeploy_tasks.report import words
+from swiftdeploy_tasks.report.story import (
+    THREAT,
+    Change,
+    Event,
+    Integrity,
+    Judgement,
+    Rows,
+    Step,
+    Story,
+    Violation,
+)
+
+MOST_TOLD = 20
+LONGEST_CELL = 300
+Row = TypeVar("Row")
+_ENTITIES = {sign: f"&#{ord(sign)};" for sign in "|\\`"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+# Also what would begin a link by itself, and underscores that are not within a word.
+_ACTIVE = re.compile(
+    r"[|\\`&<>*\[\]~$]|(?<=:)/(?=/)|(?<=www)\.|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", re.IGNORECASE
+)
+
+
+def shown(value: object) -> str:
+    """Return a value as Markdown that renders as its text, in a cell or in a sentence, on one line.
+
+    What is not printable is named by its number, and a long text is cut.
+    """
+    text = words.figure(value) if isinstance(value, int | float) else str(value)
+    if len(text) > LONGEST_CELL:
+        text = f"{text[:LONGEST_CELL]}…"
+    return _ACTIVE.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), visible(text))
+
+
+def visible(text: str) -> str:
+    """Return the text with the number of each sign that does not print, ends of lines included."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else f"‹U+{ord(sign):04X}›" for sign in text)
+
+
+def markdown(story: Story, *, project: str, made: float) -> str:
+    """Return the whole report; `made` is the time that it names, in Unix seconds."""
+    summary = story.summary
+    period = (
+        words.span(summary.first, summary.last)
+        if summary.first is not None and summary.last is not None
+        else "no record in it"
+    )
+    parts = [
+        f"# Audit report of {shown(project)}",
+        f"Period: {period}. Made at {words.moment(made)}. All times are UTC.",
+        *_integrity(story.integrity),
+        "## Summary",
+        _table(("", ""), _summary(story)),
+        "## Timeline",
+        _rows(story.events, ("Time", "What", "Who", "Record"), _event, "Nothing happened."),
+        "## Policy violations",
+        _rows(story.violations, _VIOLATION, _violation, "No rule said no."),
+        "## Deploys, promotes and rollbacks",
+        _rows(story.changes, _CHANGE, _change, "There were none."),
+        *(part for change in story.changes.shown[-MOST_TOLD:] for part in _told(change)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _integrity(integrity: Integrity) -> list[str]:
+    found = integrity.verification
+    head = integrity.head
+    proven = "**The history is whole.**" if found.ok else "**THE HISTORY DOES NOT VERIFY.**"
+    says = [f"{proven} {shown(integrity.verdict)}"]
+    if head:
+        says.append(f"Head: record {head.seq}, `{head.hash}`.")
+    if found.times_back:
+        says.append(f"The clock went back {words.times(found.times_back)}, which is no fault of the history.")
+    if integrity.witness:
+        says.append(shown(integrity.witness))
+    return ["## Integrity", *says, THREAT]
+
+
+def _summary(story: Story) -> list[tuple[str, str]]:
+    summary = story.summary
+    rows = []
+    for tally in summary.tallies:
+        ends = ", ".join(f"{count} {outcome}" for outcome, count in tally.outcomes)
+        rows.append((f"{tally.verb}s".capitalize(), f"{tally.runs}" + (f" ({shown(ends)})" if ends else "")))
+    share = summary.failed_share
+    failed = "none was made" if share is None else f"{share:.0%} of {summary.changes}"
+    recovery = "nothing to recover from"
+    if summary.recovery_p50_s is not None:
+        half, worst = words.seconds(summary.recovery_p50_s), words.seconds(summary.recovery_worst_s)
+        recovery = f"half within {half}, all within {worst}"
+    latency = "nobody was asked"
+    if summary.policy_p50_ms is not None:
+        latency = f"p50 {summary.policy_p50_ms:.3g} ms, p95 {summary.policy_p95_ms:.3g} ms"
+    return [
+        *rows,
+        ("Deploys and promotes that did not go through", failed),
+        ("Rolled back by themselves", str(summary.automatic_rollbacks)),
+        ("From the breach to all traffic back", recovery),
+        ("Policy questions", words.figure(summary.questions)),
+        ("Policy latency", latency),
+        ("Refusals", f"{words.figure(summary.refused)} ({words.figure(summary.unanswered)} unanswered)"),
+        ("Records", f"{words.figure(summary.records)}, {words.figure(summary.scrapes)} of them scrapes"),
+    ]
+
+
+def _event(row: Event) -> tuple[str, ...]:
+    return (words.moment(row.at), shown(row.what), shown(row.who), _record(row.seq, row.proven))
+
+
+_VIOLATION = ("Time", "Verb", "Domain", "Rule", "Observed", "Limit", "What it says", "Revision", "Record")
+
+
+def _violation(row: Violation) -> tuple[str, ...]:
+    domain = f"{row.domain}, {row.phase}" if row.phase else row.domain
+    rule = row.rule or "nobody answered"
+    values = (row.verb, domain, rule, _known(row.observed), _known(row.limit), row.message, row.revision)
+    return (words.moment(row.at), *map(shown, values), _record(row.seq, row.proven))
+
+
+_CHANGE = ("Time", "Verb", "Who", "From", "To", "Took", "Outcome", "Record")
+
+
+def _change(row: Change) -> tuple[str, ...]:
+    code = "" if row.exit_code is None else f", exit {row.exit_code}"
+    back = ", rolled back by itself" if row.way_back else ""
+    values = (row.verb, row.who, row.before or "", row.after or "")
+    took = words.seconds(row.seconds)
+    ended = shown(f"{row.outcome}{code}{back}")
+    return (words.moment(row.at), *map(shown, values), took, ended, _record(row.seq, row.proven))
+
+
+def _told(change: Change) -> Iterable[str]:
+    """What a change did, step by step."""
+    outcome = f"{change.outcome}, {words.seconds(change.seconds)}"
+    yield f"### {change.verb.capitalize()} at {words.moment(change.at)}: {shown(outcome)}"
+    releases = [
+        f"{word} version {shown(release)}, release {shown(release.release)}"
+        for word, release in (("from", change.before), ("to", change.after))
+        if release
+    ]
+    confirmed = "confirmed" if change.is_confirmed else "not confirmed"
+    says = f"By {shown(change.who)}" + (f", {' '.join(releases)}, {confirmed}" if releases else "")
+    yield f"{says}. Run {shown(change.run)}."
+    if change.error:
+        yield f"It ended in {shown(change.task)}: {shown(change.error)}"
+    if change.way_back:
+        yield (
+            f"Rolled back by itself: all traffic was back {words.seconds(change.way_back.seconds)} after"
+            f" the breach. The reason: {shown(change.way_back.reason)}"
+        )
+    if change.spent:
+        spent = ", ".join(f"{shown(phase)} {words.seconds(seconds)}" for phase, seconds in change.spent)
+        yield f"Time spent: {spent}."
+    if change.steps.total:
+        yield _rows(change.steps, ("Time", "Step", "Shares", "Took", "Outcome"), _step, "")
+    if change.verdicts.total:
+        yield _rows(change.verdicts, ("Time", "Question", "Answer", "Window", "Rules", "ms"), _judgement, "")
+    if change.log:
+        yield _table(("The last lines of the slot that failed",), [(shown(line),) for line in change.log])
+
+
+def _step(row: Step) -> tuple[str, ...]:
+    said = (f"{row.action} {row.target}: {row.reason}", words.weights(row.weights))
+    took = words.seconds(row.seconds)
+    return (words.clock(row.at), *map(shown, said), took, shown(row.outcome or "no end on record"))
+
+
+def _judgement(row: Judgement) -> tuple[str, ...]:
+    question = f"{row.domain}, {row.phase}" if row.phase else row.domain
+    window = ""
+    if row.window:
+        figures = (("rate", "/s"), ("error_rate", " errors"), ("p50_ms", " ms p50"), ("p99_ms", " ms p99"))
+        known = [(getattr(row.window, name), unit) for name, unit in figures]
+        told = [f"{words.figure(value)}{unit}" for value, unit in known if value is not None]
+        window = ", ".join([f"{row.window.requests} in {words.seconds(row.window.seconds)}", *told])
+    failed = [check for check in row.checks if not check.passed]
+    said = row.error or "; ".join(
+        f"{check.rule}: {_known(check.observed)}, limit {_known(check.limit)}" for check in failed
+    )
+    rules = said or f"{len(row.checks)} of {len(row.checks)} passed"
+    answer = f"{row.outcome} by {row.answered_by}" if row.answered_by else row.outcome
+    values = (question, answer, window, rules, _known(row.duration_ms))
+    return (words.clock(row.at), *map(shown, values))
+
+
+def _known(value: object) -> str:
+    return "" if value is None else words.figure(value)
+
+
+def _record(seq: int, proven: bool) -> str:
+    return str(seq) if proven else f"{seq} **(not proven)**"
+
+
+def _rows(rows: Rows[Row], head: Sequence[str], told: Callable[[Row], Sequence[str]], none: str) -> str:
+    if not rows.total:
+        return none
+    table = _table(head, map(told, rows))
+    return f"{rows.left_out} older ones are not shown.\n\n{table}" if rows.left_out else table
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    return "\n".join(lines)

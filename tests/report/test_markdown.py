@@ -1,0 +1,151 @@
+"""The Markdown report renders as what was put in, whatever the records hold."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import cmarkgfm
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from swiftdeploy_tasks.chain import Verification
+from swiftdeploy_tasks.report.markdown import LONGEST_CELL, markdown, shown, visible
+from swiftdeploy_tasks.report.story import THREAT, Integrity
+from swiftdeploy_tasks.report.telling import tell
+from tests.report import day
+from tests.report.records import WHOLE, chained, finished, started, verdict
+
+EXTENSIONS = ["table", "autolink", "strikethrough", "tagfilter", "tasklist"]
+HOSTILE = [
+    "a|b\\|c\\\\|d\\",
+    "two\nlines\r\nand three\u2028four\x0bfive",
+    "`code` ``more`` ```",
+    "<script>alert(1)</script><!-- <b>&lt;",
+    "\x1b[31mred\x00\x07\x9b\x7f",
+    "right \u202eto left\u2066 and \ufeffnothing\u200b",
+    "[link](http://example.org) ![](x) https://example.org/_a_ www.example.org HTTP://X.example",
+    "*bold* __init__ _a_ a_b ~~gone~~ ~x~ $x$ # 1. - + > =",
+    "🦜 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 é",
+    "x" * 5000,
+    "&amp; &#124; &nope; %7C",
+    "--- | :-: |",
+]
+values = st.text(
+    alphabet=st.characters() | st.sampled_from("|\\`*_<>[]()~$#&:/.\n\r\x1b\u202ew-"), max_size=40
+)
+
+
+class Rendered(HTMLParser):
+    """The tables as lists of rows of the text of their cells, and every tag that stands anywhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.tags: set[str] = set()
+        self._cell = False
+        self.feed(cmarkgfm.markdown_to_html_with_extensions(text, 0, EXTENSIONS))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self._cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self.tables[-1][-1][-1] += data
+
+
+def as_cell(text: str) -> str:
+    """What a reader is to see of the text: outer blanks are no part of a cell."""
+    cut = text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
+    return visible(cut).strip(" ")
+
+
+@given(values, values)
+@example(*HOSTILE[:2])
+@example(*HOSTILE[2:4])
+@example(*HOSTILE[4:6])
+@example(*HOSTILE[6:8])
+@example(*HOSTILE[8:10])
+@example(*HOSTILE[10:12])
+@example("https://example.org", "http:\\//_")
+def test_every_cell_renders_as_the_text_that_was_put_in(one: str, other: str) -> None:
+    table = f"| A | B |\n| --- | --- |\n| {shown(one)} | {shown(other)} |\n| end | end |"
+    rendered = Rendered(table)
+    assert rendered.tables == [[["A", "B"], [as_cell(one), as_cell(other)], ["end", "end"]]]
+    assert rendered.tags <= {"table", "thead", "tbody", "tr", "th", "td", "a"}
+
+
+def test_addresses_do_not_become_links() -> None:
+    assert "a" not in Rendered(f"| A |\n| --- |\n| {shown(HOSTILE[6])} |").tags
+
+
+def test_a_report_of_hostile_records_has_every_table_whole() -> None:
+    rows = []
+    for number, text in enumerate(HOSTILE):
+        run, release = f"r{number}", {"release": text, "version": text, "mode": text}
+        rows += [
+            started("deploy", run, who={"user": text, "host": text, "ci": text}, home=text),
+            {"event": "target", "run": run, "before": release, **release},
+            verdict(run, allow=False, observed=text, domain=text, error=text, revision=text),
+            {
+                "event": "step",
+                "run": run,
+                "action": text,
+                "target": text,
+                "reason": text,
+                "weights": {text: 1},
+            },
+            {"event": "step", "run": run, "outcome": text, "seconds": 1},
+            {"event": "drift", "run": run, "outcome": text, "target": text, "what": text, "found": text},
+            {"event": "rolled_back", "run": run, "reason": {"message": text}, "to": release},
+            finished("deploy", run, text, 1, error={"message": text}, log=[text, text], spent={text: 1}),
+        ]
+    text = markdown(tell(chained(rows), WHOLE), project="a|b\n# c", made=0)
+    rendered = Rendered(text)
+    assert rendered.tables
+    for table in rendered.tables:
+        assert {len(row) for row in table} == {len(table[0])}
+    logs = [table for table in rendered.tables if table[0] == ["The last lines of the slot that failed"]]
+    assert [[cell for (cell,) in table[1:]] for table in logs] == [[as_cell(text)] * 2 for text in HOSTILE]
+    assert rendered.tags <= {"h1", "h2", "h3", "p", "strong", "code", *Rendered("| A |\n| - |\n| b |").tags}
+
+
+def test_the_statement_of_integrity_comes_first_with_the_head_and_the_threat_model() -> None:
+    story = day.story()
+    text = markdown(story, project="shop", made=0)
+    before_the_rest = text.partition("## Summary")[0]
+    assert "**The history is whole.**" in before_the_rest
+    assert story.integrity.head is not None
+    assert story.integrity.head.hash in before_the_rest
+    assert THREAT in before_the_rest
+    assert "## " not in before_the_rest.partition("## Integrity")[0].replace("# Audit", "", 1)
+
+
+def test_a_broken_history_is_said_at_the_top_and_its_rows_are_marked() -> None:
+    text = markdown(day.story(bad=(100, "was edited: its hash does not match")), project="shop", made=0)
+    top = text.partition("## Summary")[0]
+    for words in ("DOES NOT VERIFY", "Line 100 of history.jsonl", "was edited", "Records up to 99"):
+        assert words in top
+    timeline = text.partition("## Timeline")[2].partition("## Policy")[0].splitlines()
+    marked = [line for line in timeline if "not proven" in line]
+    assert 0 < len(marked) < len(timeline) - 4
+
+
+def test_a_history_that_cannot_be_read_is_said_at_the_top() -> None:
+    unread = Integrity(Verification(False, 0, None, "no", 0), unreadable="history.jsonl: Permission denied")
+    text = markdown(tell((), unread), project="shop", made=0)
+    assert "cannot be read, so nothing is proven: history.jsonl: Permission denied" in text
+
+
+def test_tables_say_how_many_rows_they_left_out() -> None:
+    rows = [row for n in range(103) for row in (started("deploy", f"r{n}"), finished("deploy", f"r{n}"))]
+    assert "\n3 older ones are not shown.\n" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
