@@ -16,7 +16,7 @@ from swiftdeploy_tasks.report.story import Point, Rows, Series
 Row = TypeVar("Row")
 
 MOST_POINTS = 1000
-LOOKED_EVERY = 30.0
+SHORTEST_GAP = 30.0
 MISSED = 3.0
 
 
@@ -72,14 +72,17 @@ class Thinned:
         self._scrapes = 0
         self._width = 1.0
         self._last = -math.inf
+        self._apart: deque[float] = deque(maxlen=2)
         self._held: dict[int, tuple[Point, int]] = {}
 
-    def take(self, point: Point, seconds: float) -> None:
-        """Take one more, measured over `seconds`."""
+    def take(self, point: Point) -> None:
+        """Take one more; a gap is before it when it comes much later than those before it came."""
         self._scrapes += 1
         apart = point.at - self._last
-        allowed = MISSED * max(LOOKED_EVERY / MISSED, seconds)
+        allowed = max(SHORTEST_GAP, MISSED * min(self._apart, default=0.0))
         self._last = point.at
+        if 0 <= apart < math.inf:
+            self._apart.append(apart)
         self._put(replace(point, gap=not 0 <= apart <= allowed), 1)
         while len(self._held) > MOST_POINTS:
             self._width *= 2

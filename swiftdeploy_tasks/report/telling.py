@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from swiftdeploy_tasks.chain import HEAD_LOST, TORN, Record
@@ -328,17 +329,20 @@ class _Teller:
                 p99_ms=window.beyond_ms if window.p99_ms is None else window.p99_ms,
                 chaos="" if found.get("chaos") == "none" else fields.text(found.get("chaos")),
                 gap=False,
-            ),
-            window.seconds,
+            )
         )
 
     def _compliance(self, value: Mapping[str, Any], run: Run | None) -> None:
         """Take a verdict of the dashboard, which records one only when a rule's answer has changed."""
-        outcome = "allowed" if value.get("allow") is True else "refused"
+        allow = value.get("allow")
+        outcome = "unanswered" if not isinstance(allow, bool) else "allowed" if allow else "refused"
         found = judgement({**value, "seq": self._record["seq"], "outcome": outcome}, self._at)
+        if outcome == "unanswered":
+            reason = found.checks[0].message if found.checks else ""
+            found = replace(found, error=reason)
         self._judge(found, run.verb if run else self._told("task"))
         is_ill = outcome == "refused"
-        if found.domain != "canary" or is_ill == self._is_ill:
+        if found.domain != "canary" or outcome == "unanswered" or is_ill == self._is_ill:
             return
         self._is_ill = is_ill
         broken = ", ".join(check.message or check.rule for check in found.checks if not check.passed)

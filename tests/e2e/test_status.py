@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import signal
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.project import COMMAND, Project, docker, until
+from tests.e2e.project import Project, docker
+from tests.e2e.terminal import Terminal
 
 Make = Callable[..., Project]
 LIMIT = "policy__infrastructure__min_disk_free_gb"
@@ -165,47 +161,6 @@ def test_chaos_is_seen_once_and_its_end_too(new_project: Make) -> None:
             assert told(project)["slots"]["blue"]["chaos"] == shown
     seen = [(r["outcome"], r["kind"], r["slot"]) for r in records(project, "chaos")]
     assert seen == [("seen", "slow", "blue"), ("gone", "slow", "blue")]
-
-
-class Terminal:
-    """A verb on a terminal, and what it has drawn so far."""
-
-    def __init__(self, project: Project, *words: str) -> None:
-        ours, theirs = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
-        self.process = subprocess.Popen(
-            [str(COMMAND), *words],
-            cwd=project.root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self.drawn = ""
-        self._ours = ours
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                chunk = os.read(self._ours, 65536)
-            except OSError:
-                return
-            self.drawn += chunk.decode("utf-8", "replace")
-
-    def shows(self, words: str) -> None:
-        until(lambda: words in self.drawn, f"{words!r} in {self.drawn[-3000:]!r}")
-        self.drawn = ""
-
-    def end(self, signal_number: int = signal.SIGINT) -> int:
-        self.process.send_signal(signal_number)
-        code = self.process.wait(timeout=20)
-        self._reader.join(timeout=5)
-        os.close(self._ours)
-        return code
 
 
 def test_on_a_terminal_it_goes_on_until_ctrl_c_whatever_goes_down(new_project: Make) -> None:

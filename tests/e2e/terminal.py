@@ -1,0 +1,52 @@
+"""A terminal of its own for a verb that draws on one."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import threading
+
+from tests.e2e.project import COMMAND, Project, until
+
+
+class Terminal:
+    """A verb on a terminal, and what it has drawn so far."""
+
+    def __init__(self, project: Project, *words: str) -> None:
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+        self.process = subprocess.Popen(
+            [str(COMMAND), *words],
+            cwd=project.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.drawn = ""
+        self._ours = ours
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                chunk = os.read(self._ours, 65536)
+            except OSError:
+                return
+            self.drawn += chunk.decode("utf-8", "replace")
+
+    def shows(self, words: str) -> None:
+        until(lambda: words in self.drawn, f"{words!r} in {self.drawn[-3000:]!r}")
+        self.drawn = ""
+
+    def end(self, signal_number: int = signal.SIGINT) -> int:
+        self.process.send_signal(signal_number)
+        code = self.process.wait(timeout=20)
+        self._reader.join(timeout=5)
+        os.close(self._ours)
+        return code
