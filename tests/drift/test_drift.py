@@ -85,30 +85,38 @@ def told(document: dict[str, Any]) -> dict[str, str]:
     return about
 
 
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize(("engine", "name"), TABLE)
 def test_it_is_found_named_and_mended(stacks: Callable[[str], Project], engine: str, name: str) -> None:
     stack, case = stacks(engine), READ[name]
     slot = serving(stack)
-    damage(stack, case["damage"])
     given: dict[str, Any] = case.get("environment", {})
+    damage(stack, case["damage"])
+    try:
+        found(stack, case["found"], slot, given)
+        stack.deploy(**given)
+        stack.run("plan", "--check", **given).ok()
+        assert stack.get().status == 200
+        assert len([part for part in stack.running() if part.startswith("app-")]) == 1
+    except AssertionError:
+        stack.run("deploy")  # the next case is to find it whole
+        raise
+    stack.environment.update(given)
 
+
+def found(stack: Project, wanted: dict[str, str], slot: str, given: dict[str, Any]) -> None:
+    """Plan names each target with what is said about it."""
     planned = stack.run("plan", "--check", "--json", **given)
     assert planned.code == 9, planned.said
     about = told(planned.document())
     names = {"SLOT": slot, "OTHER": "green" if slot == "blue" else "blue", "NAME": stack.name}
-    for target, words in case["found"].items():
-        wanted = Template(words).substitute(names)
-        named = Template(target).substitute(names)
+    for target, words in wanted.items():
+        named, wording = (Template(text).substitute(names) for text in (target, words))
         said = [words for name, words in about.items() if name.startswith(named)]
-        assert wanted in " ".join(said), json.dumps(about, indent=1)
-
-    stack.deploy(**given)
-    stack.run("plan", "--check", **given).ok()
-    assert stack.get().status == 200
-    assert len([part for part in stack.running() if part.startswith("app-")]) == 1
-    stack.environment.update(given)
+        assert wording in " ".join(said), json.dumps(about, indent=1)
 
 
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize("engine", PARTS)
 def test_nothing_is_found_where_nothing_was_touched(stacks: Callable[[str], Project], engine: str) -> None:
     for _ in range(5):
