@@ -38,13 +38,14 @@ def boundary(name: str) -> None:
 def look(engine: Engine, settings: Settings) -> State:
     """Return what stands on the engine, with the traffic that nginx has loaded and each slot's health.
 
-    Where the applied files are not those that nginx has loaded, its configuration counts as unknown.
+    Where the applied files are not those that nginx has loaded, its configuration counts as unknown. One
+    that stays silent is told from one that is late; the slots are then asked past it.
     """
     seen = engine.observe()
-    port = engine.operator_port()
-    loaded = probe.generation(port) if port else None
+    loaded = traffic.loaded(engine) if seen.proxy else None
+    port = engine.operator_port() if loaded else 0
     slots = {
-        slot: dataclasses.replace(there, healthy=_is_healthy(port, slot, there))
+        slot: dataclasses.replace(there, healthy=_is_healthy(engine, port, slot, there))
         for slot, there in seen.slots.items()
     }
     if seen.proxy is None:
@@ -137,11 +138,12 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
     boundary("applied")
 
 
-def undo(job: Job, before: State) -> float | None:
-    """Bring back what stood `before`: the release that served takes all, what was added is removed.
+def undo(job: Job, before: State, serving: Slot | None) -> float | None:
+    """Bring back what stood `before`: `serving`, who served then, takes all, and what was added is removed.
 
-    Where nothing stood, nothing is left. The traffic moves first, without asking the slot that failed.
-    Returns when (monotonic) the release that served had all traffic again, None where none did.
+    Where nothing stood, nothing is left. The traffic moves first, without asking the slot that failed. Where
+    who served has died meanwhile there is nothing to go back to, and what took its place stays.
+    Returns when (monotonic) the one that served had all traffic again, None where none did.
     """
     job.watch = None
     if before.proxy is None and not before.slots:
@@ -150,12 +152,15 @@ def undo(job: Job, before: State) -> float | None:
         return None
     traffic.restore_proxy(job)
     now = job.engine.observe()
-    serving = before.traffic.leader
-    kept = {slot: there for slot, there in now.slots.items() if slot in before.slots}
-    whole = State(now.proxy, kept, Traffic({serving: 100} if serving in kept else {}))
-    added = [slot for slot in now.slots if slot not in before.slots]
-    if now.proxy and serving in kept and (added or not _is_settled(job, whole.traffic)):
-        job.say(f"going back: app-{serving} takes all traffic")
+    if serving and not (serving in now.slots and now.slots[serving].live):
+        job.say(f"app-{serving}, which served, is gone: what was started stays")
+        write_compose(job, now)
+        return None
+    added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
+    kept = {slot: there for slot, there in now.slots.items() if slot not in added}
+    whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
+    if now.proxy and (added or not _is_settled(job, whole.traffic)):
+        job.say(f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic")
         traffic.route(job, whole)
     back = time.monotonic()
     for slot in added:
@@ -163,7 +168,13 @@ def undo(job: Job, before: State) -> float | None:
         job.say(f"removing app-{slot}")
         job.engine.stop_slot(slot)
     write_compose(job, whole)
-    return back if serving in kept else None
+    return back if serving else None
+
+
+def _is_new(there: Placement, before: State, slot: Slot) -> bool:
+    """Return whether this is another one than stood in the slot before."""
+    former = before.slots.get(slot)
+    return former is None or (former.release, former.since) != (there.release, there.since)
 
 
 def _start_proxy(job: Job, step: Step) -> None:
@@ -190,7 +201,10 @@ def _wait_healthy(job: Job, step: Step) -> None:
             raise _unhealthy(
                 job, slot, release, f"it died before it was healthy {limits.passes} times in a row"
             )
-        problem = _difference(probe.health(port, slot, limits.path), release)
+        reply = probe.health(port, slot, limits.path)
+        if reply.status is None:
+            traffic.refuse_dead_proxy(job)
+        problem = _difference(reply, release)
         passes = 0 if problem else passes + 1
         last = problem or last
         if time.monotonic() > deadline:
@@ -248,10 +262,19 @@ def _remove(job: Job, step: Step) -> None:
     write_compose(job, step.then)
 
 
-def _is_healthy(port: int, slot: Slot, there: Placement) -> bool | None:
-    if not port or there.release is None:
+def _is_healthy(engine: Engine, port: int, slot: Slot, there: Placement) -> bool | None:
+    """Return what its health path says: through the operator port, or without one (0) past nginx.
+
+    None where it cannot be asked: this host need not reach a container.
+    """
+    if there.release is None:
         return None
-    return there.live and not _difference(probe.health(port, slot, there.release.health.path), there.release)
+    path = there.release.health.path
+    if port:
+        return there.live and not _difference(probe.health(port, slot, path), there.release)
+    host, own = engine.reach(slot)
+    reply = probe.ask(own, path, host=host) if host else probe.Reply(None)
+    return None if reply.status is None else there.live and not _difference(reply, there.release)
 
 
 def _difference(reply: probe.Reply, release: Release) -> str:

@@ -10,13 +10,13 @@ import os
 import time
 from collections.abc import Mapping
 
-from swiftdeploy_tasks import admission, apply, files, noting, releases, settling, signals
+from swiftdeploy_tasks import admission, apply, files, noting, releases, settling, signals, traffic
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
 from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.plan import plan
+from swiftdeploy_tasks.plan import plan, serving_slot
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, State
 
@@ -60,6 +60,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
     settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     choice.record(run.settings, job.engine.name)
     try:
+        job.former = traffic.former(job)
         job.engine.prepare(job.manifest)
         drifted += job.engine.remove_strangers()
         wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
@@ -98,7 +99,7 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
     noticed = time.monotonic()
     try:
         with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
-            back = apply.undo(job, before)
+            back = apply.undo(job, before, serving_slot(before, releases.present(run.settings.releases)))
             if back is not None and isinstance(problem, SwiftDeployError):
                 noting.way_back(run, before, problem, back - noticed)
             if before.proxy is None and not before.slots:

@@ -21,7 +21,8 @@ def deploy(run: Run, *, again: bool) -> None:
     asked, engine = read_manifest(run), engine_of(run)
     run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
     job = job_of(run, asked, engine)
-    if settling.settle(run, job):
+    cut_off = settling.settle(run, job)
+    if cut_off:
         asked = read_manifest(run)
         job = job_of(run, asked, engine)
         verbs.write_root(run)
@@ -30,10 +31,12 @@ def deploy(run: Run, *, again: bool) -> None:
         engine.obtain(asked, run.say)
     if problem := failure((checks.nginx(run.settings, asked, engine),)):
         raise problem
-    release = engine.release(asked)
+    release, present = engine.release(asked), releases.present(run.settings.releases)
     if not again and releases.was_rolled_back(run.settings.releases, release.id):
+        is_just_done = cut_off and (cut_off.verb, cut_off.release) == ("rollback", present)
+        how = "the rollback that was cut off, and is done now" if is_just_done else "a rollback"
         raise PreflightError(
-            f"release {release.id}, version {release.version}, was last removed by a rollback",
+            f"release {release.id}, version {release.version}, was last removed by {how}",
             "change manifest.yaml, or: invoke deploy --again",
         )
     job.secrets = secrets_of(release, {})

@@ -21,6 +21,7 @@ from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import Manifest, ManifestProblems
+from swiftdeploy_tasks.plan import serving_slot
 from swiftdeploy_tasks.project import quiet, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release
@@ -56,7 +57,7 @@ def rollback(run: Run, to: str) -> None:
             return
     row = _target(run, to)
     release = _kept(run, engine, row)
-    serving = before.traffic.leader
+    serving = serving_slot(before, releases.present(run.settings.releases))
     running = before.release_of(serving)
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
     noting.target(run, before, release, asked)

@@ -88,7 +88,7 @@ def plan(observed: State, goal: Goal) -> tuple[Step, ...]:
 
 def path(observed: State, goal: Goal) -> tuple[State, ...]:
     """Return the states to go through, each to be in force before the next, `observed` first."""
-    serving = _serving(observed, goal.confirmed)
+    serving = serving_slot(observed, goal.confirmed)
     wanted = goal.placement
     if serving and _fits(observed.slots[serving], wanted):
         settled = State(goal.proxy, {serving: observed.slots[serving]}, Traffic({serving: 100}))
@@ -115,12 +115,13 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
     return tuple(states)
 
 
-def _serving(observed: State, confirmed: str) -> Slot | None:
+def serving_slot(observed: State, confirmed: str) -> Slot | None:
     """Return the slot that keeps serving meanwhile: a healthy one before one that serves now.
 
     Of two that serve, the confirmed release before the larger share. Where nginx cannot be asked who has
-    traffic, only the confirmed release is trusted.
+    traffic, the confirmed release is trusted, and whoever was asked past nginx and answered.
     """
+    is_silent = observed.proxy is None or not observed.proxy.live
 
     def trusted(slot: Slot) -> bool:
         release = observed.slots[slot].release
@@ -133,7 +134,7 @@ def _serving(observed: State, confirmed: str) -> Slot | None:
     able = [
         slot
         for slot, there in observed.slots.items()
-        if there.live and (observed.traffic.of(slot) or trusted(slot))
+        if there.live and (observed.traffic.of(slot) or trusted(slot) or (is_silent and there.healthy))
     ]
     return max(able, key=rank, default=None)
 

@@ -7,7 +7,7 @@ Stands apart from `plan`, which is pure and knows nginx and the slots alone: her
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swiftdeploy_tasks import admission, apply, artifacts, releases, settling
 from swiftdeploy_tasks.artifacts import FileChange
@@ -21,6 +21,7 @@ from swiftdeploy_tasks.probe import Generation
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import State
+from swiftdeploy_tasks.settling import Settlement
 
 
 @dataclass(frozen=True)
@@ -81,26 +82,46 @@ def prospect(run: Run, seen: State) -> Prospect:
     asked, engine = read_manifest(run), engine_of(run)
     job = job_of(run, asked, engine)
     job.known = engine.facts(asked)
+    folder = run.settings.releases
+    confirmed, removed = releases.present(folder), frozenset[str]()
+    settled = settling.foreseen(job, seen)
+    if settled:
+        seen, confirmed = settled.then, settled.confirmed
+        asked = _in_mode(asked, settled.mode)
+        job = replace(job, manifest=asked)
+        if settled.release and settled.target.verb == "rollback":
+            removed = releases.above(folder, settled.release.id)
     release = engine.release(asked)
     before = apply.compared(job, seen, release)
-    wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
+    wanted = apply.goal(job, release, confirmed=confirmed)
+    if settled and before.proxy and any(step.target == "nginx" for step in settled.steps):
+        before = replace(before, proxy=replace(before.proxy, config=wanted.proxy.config))
     steps = plan(before, wanted)
     notes = []
-    if steps and releases.was_rolled_back(run.settings.releases, release.id):
+    if steps and (release.id in removed or releases.was_rolled_back(folder, release.id)):
         notes.append("deploy refuses this release until --again is given: it was last removed by a rollback")
     policies: tuple[Deed, ...] = ()
     try:
         policies = tuple(_policies(job, before))
     except GateUnavailable as error:
         notes.append(f"deploy would be refused: {error.message}")
-    mends = (*_cut_off(run), *_images(engine, asked), *policies, *_places(job))
+    mends = (*policies, *_settling(settled), *_images(engine, asked), *_places(job))
     applied = _applied_files(job, before, wanted, steps)
     return Prospect(_root_files(run, job), mends, steps, applied, tuple(notes))
 
 
-def _cut_off(run: Run) -> Iterator[Deed]:
-    if target := settling.noted(run.settings):
-        yield Deed("settle", target.verb, "its end is not on record: it is confirmed, or taken back, first")
+def _in_mode(asked: Manifest, mode: str) -> Manifest:
+    """Return the manifest with services.mode as a settled verb rewrites it."""
+    if not mode:
+        return asked
+    return replace(asked, services=replace(asked.services, mode="canary" if mode == "canary" else "stable"))
+
+
+def _settling(settled: Settlement | None) -> Iterator[Deed]:
+    if settled:
+        end = "its release serves: it is confirmed" if settled.release else "it is taken back"
+        yield Deed("settle", settled.target.verb, f"it was cut off, and {end} before anything else")
+        yield from settled.steps
 
 
 def _images(engine: Engine, asked: Manifest) -> Iterator[Deed]:

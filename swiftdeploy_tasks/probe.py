@@ -60,14 +60,17 @@ class Generation:
         return f"blue={blue},green={green},backup={backup},config={self.config},id={self.id}"
 
 
-def ask(port: int, path: str, *, timeout: float = 2.0, method: str = "GET") -> Reply:
-    """Ask this host's `port`; a refused, reset or late answer is a Reply without a status."""
+def ask(port: int, path: str, *, timeout: float = 2.0, method: str = "GET", host: str = HOST) -> Reply:
+    """Ask this host's `port`; a refused, reset or late answer is a Reply without a status.
+
+    `host` is another address that this host alone can reach: a container's.
+    """
     import requests
 
     deadline = time.monotonic() + timeout
     try:
         with _session().request(
-            method, f"http://{HOST}:{port}{path}", timeout=timeout, allow_redirects=False, stream=True
+            method, f"http://{host}:{port}{path}", timeout=timeout, allow_redirects=False, stream=True
         ) as answer:
             body = b""
             for chunk in answer.iter_content(65536):

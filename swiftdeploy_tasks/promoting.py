@@ -28,7 +28,8 @@ def promote(run: Run, mode: str) -> None:
     serving = before.traffic.leader
     running = before.release_of(serving)
     if serving is None or running is None:
-        raise PreflightError("nothing runs that could be promoted", "invoke deploy")
+        why = "nobody gets traffic from nginx" if before.slots else "nothing runs"
+        raise PreflightError(f"{why}, so there is nothing to promote", "invoke deploy")
     _refuse_another(run, job, before, serving, running)
     target = dataclasses.replace(running, mode=mode or MODES[1 - MODES.index(running.mode)])
     noting.target(run, before, target, asked)

@@ -55,6 +55,13 @@ def was_rolled_back(folder: Path, release: str) -> bool:
     return bool(mine) and mine[-1].rolled_back and release != present(folder)
 
 
+def above(folder: Path, release: str) -> frozenset[str]:
+    """Return the releases that going back to this one would remove."""
+    names = [row.release for row in stack(confirmations(folder))]
+    later = names[len(names) - names[::-1].index(release) :] if release in names else []
+    return frozenset(later) - {release}
+
+
 def confirm(folder: Path, release: Release) -> None:
     """Keep the release's description and put it on top of the stack, unless it is there already."""
     rows = confirmations(folder)

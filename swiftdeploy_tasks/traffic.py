@@ -15,19 +15,43 @@ from collections.abc import Callable
 from pathlib import Path
 
 from swiftdeploy_tasks import artifacts, files, probe
+from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.job import FormerProxy, Job, render, write_compose
 from swiftdeploy_tasks.release import State
 
 IN_FORCE_SECONDS = 15.0
+ANSWER_TRIES = 3
+COMING_BACK_SECONDS = 1.5  # the Docker Engine starts an nginx that has died again
 DRAIN_POLL = 0.1
 TICK = 1.0
+
+
+def loaded(engine: Engine) -> probe.Generation | None:
+    """Return what nginx has loaded, None where it stays silent: one late answer is none yet."""
+    for attempt in range(ANSWER_TRIES):
+        port = engine.operator_port()
+        if port and (found := probe.generation(port)):
+            return found
+        if attempt < ANSWER_TRIES - 1:
+            time.sleep(COMING_BACK_SECONDS / ANSWER_TRIES)
+    return None
+
+
+def runs(engine: Engine) -> bool:
+    """Return whether nginx runs, or comes back in a moment by itself."""
+    return probe.until(lambda: bool(engine.operator_port()), seconds=COMING_BACK_SECONDS, every=0.2)
+
+
+def refuse_dead_proxy(job: Job) -> None:
+    """Raise ProxyError where nginx has died: whoever waits for an answer through it waits in vain."""
+    if not runs(job.engine):
+        raise ProxyError("nginx does not run any more", "invoke deploy", log=job.engine.logs("nginx"))
 
 
 def start_proxy(job: Job, state: State, spec: str) -> None:
     """Start nginx with this state's traffic, in the place of one that is there; raises ProxyError."""
     generation = _new_generation(job, state)
-    job.former = _former(job)
     _write(job, state, job.settings.nginx_folder, generation)
     write_compose(job, state)
     port = job.manifest.nginx.operator_port
@@ -40,7 +64,8 @@ def start_proxy(job: Job, state: State, spec: str) -> None:
         )
 
 
-def _former(job: Job) -> FormerProxy | None:
+def former(job: Job) -> FormerProxy | None:
+    """Return the nginx that runs, with all that it takes to start it again; None where none runs."""
     there = job.engine.observe().proxy
     port = job.engine.operator_port()
     if there is None or not port:
@@ -51,9 +76,10 @@ def _former(job: Job) -> FormerProxy | None:
 
 
 def restore_proxy(job: Job) -> None:
-    """Start the former nginx again where the one that took its place does not run."""
-    if job.former is None or job.engine.operator_port():
+    """Start the nginx that ran before this change again where none runs now."""
+    if job.former is None or runs(job.engine):
         return
+    job.say("starting nginx again")
     files.replace_all(job.former.files)
     job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
 
@@ -75,7 +101,10 @@ def route(job: Job, state: State) -> None:
     job.engine.reload_proxy()
 
     def loaded_by_all() -> bool:
-        if _loaded(job.engine.operator_port()) != generation.id:
+        port = job.engine.operator_port()
+        if _loaded(port) != generation.id:
+            if not port:
+                refuse_dead_proxy(job)
             return False
         serving = {pid for pid, leaving in job.engine.workers().items() if not leaving}
         return bool(serving) and not serving & old

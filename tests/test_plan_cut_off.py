@@ -1,6 +1,6 @@
 """The laws that traffic keeps after every step of a plan, however often the verb that runs it is cut off.
 
-Steps have effects in a small world; health is a fact there, seen only through an nginx that answers.
+Steps have effects in a small world; health is a fact there, seen through an nginx that answers, or past it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ CHANGED = Difference("the memory", "256 MiB", "512 MiB")
 
 @dataclass
 class World:
-    """What there is; `known` are the slots that nginx was told of last."""
+    """What there is; `known` are the slots that nginx was told of last.
+
+    `is_reached` says whether the slots can be asked past an nginx that is silent.
+    """
 
     proxy: Proxy | None
     slots: dict[Slot, Placement] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
     known: frozenset[Slot] = frozenset()
+    is_reached: bool = False
 
     def __post_init__(self) -> None:
         self.known = frozenset(self.slots)
@@ -46,8 +50,10 @@ class World:
             up_to_date = self.known == self.slots.keys()
             proxy = self.proxy if up_to_date else replace(self.proxy, config="")
             return State(proxy, dict(self.slots), self.traffic)
-        unknown = {slot: replace(there, healthy=None) for slot, there in self.slots.items()}
-        return State(self.proxy, unknown, Traffic())
+        told = {
+            s: there if self.is_reached else replace(there, healthy=None) for s, there in self.slots.items()
+        }
+        return State(self.proxy, told, Traffic())
 
     def answers(self, slot: Slot | None) -> bool:
         there = self.slots.get(slot) if slot else None
@@ -110,7 +116,7 @@ def hold(before: Traffic, world: World, confirmed: str, why: str, *, asked: bool
 
 def follow(world: World, goal: Goal, *, at_most: int = 99) -> None:
     """Run the plan in this world, or its first steps, with every law held after each."""
-    asked = world.proxy is not None and world.proxy.live
+    asked = world.is_reached or (world.proxy is not None and world.proxy.live)
     for step in plan(world.seen(), goal)[:at_most]:
         before = world.traffic
         world.perform(step)
@@ -119,9 +125,9 @@ def follow(world: World, goal: Goal, *, at_most: int = 99) -> None:
 
 def converge(world: World, goal: Goal) -> None:
     """Run the plan; once more where the health that only the new nginx could tell makes a difference."""
-    told_by_nginx = world.proxy is not None and world.proxy.live
+    is_told = world.is_reached or (world.proxy is not None and world.proxy.live)
     follow(world, goal)
-    if not told_by_nginx:
+    if not is_told:
         follow(world, goal)
     assert_reached(world, goal)
 
@@ -198,16 +204,18 @@ def worlds(draw: st.DrawFn) -> World:
         if there
     }
     proxy = draw(st.sampled_from([None, NGINX, OTHER_CONFIG, OTHER_PORTS, HUNG]))
+    is_reached = draw(st.booleans())
     if proxy is None or not proxy.live or not slots:
-        return World(proxy, slots)
+        return World(proxy, slots, is_reached=is_reached)
     leader = draw(st.sampled_from(sorted(slots)))
     if len(slots) == 1:
-        return World(proxy, slots, draw(st.sampled_from([Traffic(), Traffic({leader: 100})])))
+        traffic = draw(st.sampled_from([Traffic(), Traffic({leader: 100})]))
+        return World(proxy, slots, traffic, is_reached=is_reached)
     rest = next(slot for slot in slots if slot != leader)
     backup = rest if slots[rest].live and slots[rest].healthy else None
     split = draw(st.integers(1, 99))
     options = [Traffic(), Traffic({leader: 100}, backup), Traffic({leader: split, rest: 100 - split})]
-    return World(proxy, slots, draw(st.sampled_from(options)))
+    return World(proxy, slots, draw(st.sampled_from(options)), is_reached=is_reached)
 
 
 @settings(deadline=None, max_examples=500)
@@ -226,3 +234,17 @@ def test_from_any_state_however_often_cut_off_the_plan_reaches_its_goal(
         follow(world, goal, at_most=done)
         damage(world, kind)
     converge(world, goal)
+
+
+@pytest.mark.parametrize("proxy", [None, HUNG], ids=["nginx is gone", "nginx is silent"])
+@pytest.mark.parametrize("what", [OLD, NEW], ids=["the same release", "another release"])
+def test_who_answers_past_a_silent_nginx_serves_on_though_no_record_names_it(
+    proxy: Proxy | None, what: Release
+) -> None:
+    world = World(proxy, {"green": occupied(OLD)}, is_reached=True)
+    steps = plan(world.seen(), wanted(what, confirmed=""))
+    assert (steps[0].target, steps[0].then.traffic) == ("nginx", Traffic({"green": 100}))
+    assert [step.target for step in steps if step.action == "start" and step.slot] == (
+        [] if what is OLD else ["app-blue"]
+    )
+    converge(world, wanted(what, confirmed=""))

@@ -19,7 +19,8 @@ ORDER = """
     metrics.scrape metrics.page metrics.window metrics
     gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
-    engines.local_source engines.local_processes engines.local_nginx engines.local_checks engines.local
+    engines.local_source engines.local_processes engines.local_nginx engines.local_opa
+    engines.local_checks engines.local
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
     engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
     engines.choice

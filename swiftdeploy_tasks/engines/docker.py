@@ -156,6 +156,13 @@ class DockerEngine:
         """See `Engine.address`."""
         return f"app-{slot}:{release.port}"
 
+    def reach(self, slot: Slot) -> tuple[str, int]:
+        """See `Engine.reach`: a container of a bridge network has an address of its own."""
+        one = self._part(f"app-{slot}")
+        release = from_label(one.labels.get("swiftdeploy.release", "")) if one else None
+        host = docker_containers.address(one) if one else ""
+        return (host, release.port) if host and release else ("", 0)
+
     def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`."""
         document = artifacts.parse_compose(compose)

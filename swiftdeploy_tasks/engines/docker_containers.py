@@ -94,6 +94,12 @@ def since(one: Container) -> float | None:
         return None
 
 
+def address(one: Container) -> str:
+    """Return its IPv4 address, "" while it has none."""
+    networks = one.attrs["NetworkSettings"].get("Networks") or {}
+    return next((str(held["IPAddress"]) for held in networks.values() if held.get("IPAddress")), "")
+
+
 def published(one: Container) -> list[tuple[str, int]]:
     """Return the (address, port) of this host that it asks for."""
     bindings = one.attrs["HostConfig"].get("PortBindings") or {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,9 +18,9 @@ from pathlib import Path
 import psutil
 
 from swiftdeploy_tasks import artifacts, files
-from swiftdeploy_tasks.engines import local_checks, local_nginx, local_processes, local_source
+from swiftdeploy_tasks.engines import local_checks, local_nginx, local_opa, local_processes, local_source
 from swiftdeploy_tasks.engines.protocol import Facts, Say
-from swiftdeploy_tasks.errors import AppUnhealthy, GateUnavailable, ProxyError
+from swiftdeploy_tasks.errors import AppUnhealthy, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
@@ -140,6 +139,11 @@ class LocalEngine:
     def address(self, slot: Slot, release: Release) -> str:
         """See `Engine.address`: the port is a free one, found when the process starts."""
         return f"{HOST}:PORT"
+
+    def reach(self, slot: Slot) -> tuple[str, int]:
+        """See `Engine.reach`."""
+        port = self.environment(slot).get(local_processes.PORT, "")
+        return (HOST, int(port)) if port.isdecimal() else ("", 0)
 
     def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`: what can change about a process is the copy that it runs from."""
@@ -265,10 +269,7 @@ class LocalEngine:
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.prepare_opa`."""
-        if not shutil.which("opa"):
-            raise GateUnavailable(
-                "gate is server and there is no opa on PATH", "set gate: embedded in manifest.yaml"
-            )
+        local_opa.require()
         files.make_folder(self._logs)
 
     def opa_spec(self, manifest: Manifest, compose: str) -> str:
@@ -281,40 +282,13 @@ class LocalEngine:
 
     def opa_fault(self, spec: str, compose: str) -> str:
         """See `Engine.opa_fault`."""
-        there = self._of_part("opa")
-        if not any(one.runs for one in there):
-            return "it was stopped by a signal" if there else "OPA does not run"
-        if not any(one.environment.get(local_processes.SPEC) == spec for one in there):
-            return "its port changed"
-        return ""
+        return local_opa.fault(self._of_part("opa"), spec)
 
     def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:
         """See `Engine.start_opa`."""
         local_processes.end(self._of_part("opa"))
-        address = f"{HOST}:{manifest.opa.port}"
-        say(f"starting opa on {address}")
-        local_processes.start(
-            [
-                "opa",
-                "run",
-                "--server",
-                "--addr",
-                address,
-                "--bundle",
-                str(self.home / "bundle"),
-                "--watch",
-                "--log-level",
-                "error",
-            ],
-            environment={
-                local_processes.PROJECT: manifest.name,
-                local_processes.HOME: str(self.home),
-                local_processes.PART: "opa",
-                local_processes.SPEC: spec,
-            },
-            folder=self.home,
-            log=self._logs / "opa.log",
-        )
+        say(f"starting opa on {HOST}:{manifest.opa.port}")
+        local_opa.start(manifest, self.home, spec=spec, log=self._logs / "opa.log")
 
     def stop_opa(self) -> None:
         """See `Engine.stop_opa`."""

@@ -104,6 +104,10 @@ class Engine(Protocol):
         """Return how nginx will reach the release in a slot that it does not run in yet."""
         ...
 
+    def reach(self, slot: Slot) -> tuple[str, int]:
+        """Return the (host, port) at which this host reaches the slot past nginx, ("", 0) where it cannot."""
+        ...
+
     def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """Return what was changed about each of `nginx`, `opa` and `app-<slot>` since it was started.
 

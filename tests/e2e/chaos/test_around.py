@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.e2e.chaos.trial import LAUNCH
 from tests.e2e.project import Project, until
 from tests.e2e.rollover.load import Load
 from tests.e2e.test_records import verified
@@ -52,6 +54,92 @@ def test_a_lost_state_folder_is_made_anew_by_deploy(project: Project) -> None:
         assert "connections are cut" in ended.out
     serves(project, "1.0.0")
     assert project.run("rollback").code == 2
+
+
+@pytest.mark.parametrize("engine_name", ["docker"])
+def test_with_the_state_lost_and_nginx_dead_the_app_that_answers_is_kept(
+    new_project: Callable[..., Project], engine_name: str
+) -> None:
+    """No record names it any more: it is asked past nginx."""
+    project = new_project(engine_name)
+    project.deploy()
+    app = project.running()["app-blue"]
+    shutil.rmtree(project.state)
+    project.stop("nginx")
+    project.deploy()
+    serves(project, "1.0.0")
+    assert project.running()["app-blue"] == app
+
+
+@pytest.mark.parametrize(
+    ("engine_name", "verb"), [("local", "promote"), ("local", "rollback"), ("docker", "promote")]
+)
+def test_a_verb_that_was_killed_when_it_was_as_good_as_done_is_finished_though_nginx_died_too(
+    new_project: Callable[..., Project], engine_name: str, verb: str
+) -> None:
+    project = new_project(engine_name, policy__canary={"window": 1})
+    project.deploy()
+    if verb == "rollback":
+        project.set(services__version="2.0.0")
+        project.deploy()
+    killed = project.start_as([sys.executable, str(LAUNCH), "confirm the release"], verb).end()
+    assert killed.code == -9
+    (slot,) = set(project.running()) & {"app-blue", "app-green"}
+    serving = project.running()[slot]
+    project.stop("nginx")
+    project.run(verb).ok()
+    said = project.get("/healthz").json()
+    assert (said["version"], said["mode"]) == ("1.0.0", "canary" if verb == "promote" else "stable")
+    assert project.running()[slot] == serving
+
+
+def test_an_nginx_that_dies_under_a_deploy_is_not_waited_for_and_started_again(
+    new_project: Callable[..., Project],
+) -> None:
+    """The new app would never be found healthy through it, and has a minute for that."""
+    project = new_project("local", services__health={"interval": 0.5, "timeout": 60})
+    project.deploy()
+    project.set(services__version="2.0.0", services__health={"interval": 4, "timeout": 60})
+    started = project.start("deploy")
+    until(lambda: "app-green" in project.running(), "the new slot is there")
+    until(lambda: status(project.operator_port, "/slots/green/healthz") == 200, "it answers")
+    project.stop("nginx")
+    ended = started.end(seconds=50)
+    assert ended.code == 5, ended.said
+    assert "nginx does not run any more" in ended.err
+    assert project.get("/healthz").json()["version"] == "1.0.0"
+    assert set(project.running()) == {"nginx", "app-blue"}
+
+
+def test_an_undo_takes_back_what_it_started_in_the_place_of_a_leftover(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("local", services__health={"interval": 0.2, "timeout": 3})
+    project.deploy()
+    project.set(services__version="2.0.0")
+    assert project.start_as([sys.executable, str(LAUNCH), "health app-*"], "deploy").end().code == -9
+    (project.state / "target.json").unlink()
+    assert "app-green" in project.running()
+    project.use_app("import time\ntime.sleep(600)\n")
+    assert project.run("deploy").code == 6
+    assert set(project.running()) == {"nginx", "app-blue"}
+    assert project.get("/healthz").json()["version"] == "1.0.0"
+
+
+def test_an_undo_leaves_the_new_slot_where_the_old_one_died_meanwhile(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("local", rollout={"steps": [50, 100], "interval": 30})
+    project.deploy()
+    project.set(services__version="2.0.0")
+    started = project.start("deploy")
+    until(lambda: project.generation().startswith("blue=50,green=50"), "both take traffic")
+    project.stop("app-blue")
+    started.process.send_signal(signal.SIGINT)
+    assert started.end().code == 130
+    assert project.get("/healthz").json()["version"] == "2.0.0"
+    project.deploy()
+    serves(project, "2.0.0")
 
 
 def test_what_was_done_and_put_right_is_on_record(project: Project) -> None:
