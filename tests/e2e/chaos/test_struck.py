@@ -29,7 +29,6 @@ TABLE = [(engine, fault) for engine in PARTS for fault in EVERYWHERE] + [
     ("local", Fault("promote", at="confirm public port")),
     ("local", Fault("promote", at="rewrite the mode", recover="deploy")),
     ("local", Fault("promote", at="drain app-*", recover="deploy")),
-    ("local", Fault("promote", at="route nginx", recover="deploy")),
     ("local", Fault("rollback", at="rewrite the mode")),
 ]
 
