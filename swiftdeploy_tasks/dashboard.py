@@ -116,7 +116,7 @@ def _slots(picture: Picture, *, unicode: bool) -> Iterator[RenderableType]:
     what = _grid("left", "left", "left", "right", "left")
     what.add_row(*(_line(word, "head") for word in ("slot", "release", "version", "%", "health")))
     how = _grid("left", "right", "right", "right", "right", "right", "right", "left")
-    words = ("slot", "req/s", "errors", "p50", "p95", "p99 ms", "over", "req/s before")
+    words = ("slot", "req/s", "errors", "p50", "p95", "p99 ms", "over", "req/s, last looks")
     how.add_row(*(_line(word, "head") for word in words))
     for slot, there in picture.slots.items():
         what.add_row(slot, *(_standing(there) if there else _nobody(picture.traffic.of(slot))))
@@ -244,16 +244,15 @@ def _line(text: str, tone: str = "") -> Text:
 
 
 def _graph(rates: Sequence[float | None], *, unicode: bool) -> str:
-    """One column a look, a blank where there was no window, and what the highest stands for."""
+    """One column a look, as high as its rate beside the others', a blank where there was no window."""
     bars = _BARS if unicode else _PLAIN_BARS
     known = [rate for rate in rates if rate is not None]
     if len(known) < 2:
         return ""
     most = max(known)
-    columns = (
+    return "".join(
         " " if rate is None else bars[round(rate / most * (len(bars) - 1)) if most else 0] for rate in rates
     )
-    return f"{''.join(columns)} up to {_number(most)}"
 
 
 def _number(value: float | None) -> str:

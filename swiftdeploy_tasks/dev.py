@@ -38,6 +38,14 @@ def bench_plan(c: Context, engine: str = "", rounds: int = 15) -> None:
     main([engine] if engine else ENGINES, rounds=rounds)
 
 
+@task(help={"engine": "docker or local; both without it.", "looks": "How often the dashboard looks."})
+def bench_status(c: Context, engine: str = "", looks: int = 5000) -> None:
+    """Measure one refresh of the dashboard, and its memory when it is left on."""
+    from bench.looking import ENGINES, main
+
+    main([engine] if engine else ENGINES, looks=looks)
+
+
 @task(
     help={
         "engine": "docker or local; both without it.",
@@ -67,4 +75,4 @@ def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> Non
         raise Exit(f"{broken} trials broke an invariant", code=1)
 
 
-ns = Collection("dev", lint, bench, bench_plan, bench_rollover, chaos)
+ns = Collection("dev", lint, bench, bench_plan, bench_status, bench_rollover, chaos)

@@ -40,7 +40,7 @@ from swiftdeploy_tasks.sampling import Sample
 
 SECONDS = 30.0
 # As many columns as there is room for beside the figures.
-GRAPHED = 20
+GRAPHED = 30
 # Steps that only follow from others: what drifted is told by these.
 _FOLLOWS = frozenset({"health", "route", "confirm", "hold", "drain"})
 T = TypeVar("T")
@@ -184,12 +184,17 @@ class Observer:
         return is_new
 
 
+def observer_of(run: Run) -> Observer:
+    """Return who looks for this run, with what was recorded before to compare with."""
+    memory = sampling.Memory(lambda slot, release: scrapes_of(run, slot, release, seconds=SECONDS))
+    return Observer(run, memory, Recent(run))
+
+
 def show(run: Run, *, once: bool, interval: int, exit_code: bool) -> None:
     """Show the picture, on a terminal until Ctrl-C; with `exit_code` raises what calls for somebody."""
     if interval < 1:
         raise UsageError(f"--interval takes whole seconds from 1, not {interval}", "invoke status")
-    memory = sampling.Memory(lambda slot, release: scrapes_of(run, slot, release, seconds=SECONDS))
-    observer = Observer(run, memory, Recent(run))
+    observer = observer_of(run)
     if not (once or exit_code or run.invocation.json) and dashboard.can_move(run.screen.stream):
         first = observer.look()
         return dashboard.live(first, observer.look_again, run.screen.stream, every=interval)

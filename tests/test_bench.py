@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench import planning
+from bench import looking, planning
 from bench.foundation import main
 from tests.lab import require
 
@@ -47,6 +47,16 @@ def test_the_cost_of_a_plan_is_printed_for_the_engine_that_was_asked_for(
     head, *rows = table.splitlines()
     assert (_name(head), [_name(row) for row in rows]) == ("local", ["floor", "plan, nothing to change"])
     assert re.search(r"<= 2.5 floors .*hold", rows[1], re.IGNORECASE)
+
+
+def test_the_cost_of_a_look_is_printed_beside_its_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    require("nginx")
+    looking.main(["local"], looks=3)
+    _, table = capsys.readouterr().out.split("\n\n")
+    head, *rows = table.splitlines()
+    names = ["a look, median cpu ms", "processes started", "memory at first, MiB", "grown over 3 looks, MiB"]
+    assert (_name(head), [_name(row) for row in rows]) == ("local", names)
+    assert [bool(re.search("hold", row, re.IGNORECASE)) for row in rows] == [True, True, False, True]
 
 
 def test_without_opa_the_server_is_left_out_with_the_reason(
