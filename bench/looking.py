@@ -10,17 +10,21 @@ first looks; and the memory in use early and at the end.
 from __future__ import annotations
 
 import io
-import os
 import resource
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import chdir
 from statistics import median
 
 import psutil
+from rich.console import Console
 
 from bench.stack import stack
 from bench.table import Row, holds, machine, show
+from swiftdeploy_tasks import dashboard, settings
+from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.status import observer_of
 
 ENGINES = ("local", "docker")
 CPU_MS, GROWN_MIB = 150.0, 8.0
@@ -31,22 +35,11 @@ def main(engines: Iterable[str] = ENGINES, *, looks: int = 5000) -> None:
     """Deploy on each engine in turn, and print what a look takes."""
     print(machine())
     for engine in engines:
-        with stack(engine) as made:
-            before = os.getcwd()
-            os.chdir(made.place.root)
-            try:
-                _show(engine, looks)
-            finally:
-                os.chdir(before)
+        with stack(engine) as made, chdir(made.place.root):
+            _show(engine, looks)
 
 
 def _show(engine: str, looks: int) -> None:
-    from rich.console import Console
-
-    from swiftdeploy_tasks import dashboard, settings
-    from swiftdeploy_tasks.recording import Run
-    from swiftdeploy_tasks.status import observer_of
-
     started = _Started()
     observer = observer_of(Run("status", settings.find(), {}))
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
