@@ -6,7 +6,8 @@ Each chart has a text with the figures that matter. It leaves nothing out unsaid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swiftdeploy_tasks.report import words
@@ -27,6 +28,7 @@ from swiftdeploy_tasks.report.figures import (
 )
 from swiftdeploy_tasks.report.story import Change, Judgement, Point, Series, Story
 
+Shares = tuple[float, tuple[tuple[str, int], ...]]
 MOST_RULES, MOST_ROLLOVERS = 12, 30
 _HAPPENED = {
     "refused": "refusal",
@@ -206,27 +208,38 @@ def _weights(story: Story, span: Span, marks: Sequence[Mark]) -> Chart | None:
 
 
 def _shares(story: Story) -> list[Line]:
-    """What each slot got over time: as steps set it and as scrapes saw it."""
-    set_at = [(at, dict(weights)) for change in story.changes for at, weights in _shares_set(change)]
-    set_at += [(event.at, {}) for event in story.events if event.kind == "teardown"]
-    seen = {one.slot: [(point.at, float(point.weight)) for point in one.points] for one in story.series}
-    slots = sorted({slot for _, weights in set_at for slot in weights} | seen.keys())
-    return [
-        Line(
-            slot,
-            tuple(sorted([*((at, float(w.get(slot, 0))) for at, w in set_at), *seen.get(slot, [])])),
-        )
-        for slot in slots
+    """What each slot got over time, as changes set it; before the first one, as scrapes saw it.
+
+    A scrape is on record a moment after its look, when a change may have set other shares.
+    """
+    shares: list[tuple[float, Mapping[str, int]]] = [
+        (at, dict(weights)) for change in story.changes for at, weights in _shares_set(change)
     ]
+    shares += [(event.at, {}) for event in story.events if event.kind == "teardown"]
+    first = min((change.at for change in story.changes), default=math.inf)
+    seen = {
+        one.slot: [(point.at, float(point.weight)) for point in one.points if point.at < first]
+        for one in story.series
+    }
+    slots = sorted({slot for _, weights in shares for slot in weights} | seen.keys())
+    lines = (
+        Line(slot, tuple(sorted([*((at, float(w.get(slot, 0))) for at, w in shares), *seen.get(slot, [])])))
+        for slot in slots
+    )
+    return [line for line in lines if line.values]
 
 
-def _shares_set(change: Change) -> list[tuple[float, tuple[tuple[str, int], ...]]]:
-    """When a change had set which shares."""
-    return [
+def _shares_set(change: Change) -> list[Shares]:
+    """When a change set which shares, those before it first; one that was not confirmed returned to these."""
+    found = [
         (step.at + (step.seconds or 0.0), step.weights)
         for step in change.steps
         if step.weights and step.outcome == "done"
     ]
+    back = change.way_back.at if change.way_back else change.ended
+    if found and back and not change.is_confirmed:
+        found.append((back, found[0][1]))
+    return [one for place, one in enumerate(found) if not place or one[1] != found[place - 1][1]]
 
 
 def _rollover(change: Change) -> Chart:

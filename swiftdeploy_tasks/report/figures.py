@@ -38,7 +38,7 @@ SHAPES = {
     "chaos": "*",
     "interruption": "s",
 }
-_LONGEST = 60
+_LONGEST, _MINUTES = 60, 900
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,6 @@ def _figure(size: Size) -> Iterator[Figure]:
         "text.parse_math": False,
         "font.size": size.font,
         "timezone": "UTC",
-        "date.converter": "concise",
     }
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a sign that the font lacks is the browser's to draw
@@ -213,10 +212,9 @@ def _axes(figure: Figure, size: Size, span: Span) -> Axes:
     axes.set_xlim(*span.edges)
     axes.xaxis_date()
     axes.xaxis.set_major_locator(_locator(size))
-    axes.xaxis.set_major_formatter(_formatter(axes))
+    axes.xaxis.set_major_formatter(_formatter(span))
     axes.grid(axis="y", color=FAINT, lw=0.6)
     axes.tick_params(colors=INK, length=3)
-    axes.xaxis.get_offset_text().set_visible(False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -230,11 +228,12 @@ def _locator(size: Size) -> Any:
     return AutoDateLocator(minticks=2, maxticks=max(3, size.width // 90))  # type: ignore[no-untyped-call]
 
 
-def _formatter(axes: Axes) -> Any:
-    from matplotlib.dates import ConciseDateFormatter
+def _formatter(span: Span) -> Any:
+    from matplotlib.dates import DateFormatter
 
-    locator = axes.xaxis.get_major_locator()
-    return ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
+    length = span.end - span.start
+    form = "%H:%M:%S" if length < _MINUTES else "%H:%M" if length < 2 * DAY else "%Y-%m-%d"
+    return DateFormatter(form)  # type: ignore[no-untyped-call]
 
 
 def _limit(axes: Axes, limits: Sequence[Value], span: Span) -> None:

@@ -1,0 +1,92 @@
+"""What is there to tell of a project? One that really runs, on the local engine, and lives through a day's
+worth of trouble in a minute or two, under load and looked at all the time.
+
+Stands apart so that whoever needs such a history makes the same one. It measures nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import requests
+
+from bench.load import Plan, under_load
+from bench.stack import Stack, stack
+from swiftdeploy_tasks.release import Slot, other
+
+REFUSED = 3
+_SETTINGS = {
+    "rollout": {"steps": [10, 50, 100], "interval": 4, "drain": 12, "min_requests": 5},
+    "policy__canary": {"window": 8},
+    "services__health": {"interval": 0.2, "timeout": 30},
+}
+
+
+@contextlib.contextmanager
+def project(rate: float = 60.0, every: float = 2.0) -> Iterator[Stack]:
+    """A project that serves, gets `rate` requests a second, and is looked at every `every` seconds."""
+    with (
+        stack("local", **_SETTINGS) as made,
+        under_load(Plan(made.port, rate, seconds=600, kept=8)),
+        _looked_at(made, every),
+    ):
+        yield made
+
+
+def spend(made: Stack, *, idle: float = 0.0) -> None:
+    """Promote; break the canary; be refused; deploy what turns sick and goes back; roll back.
+
+    `idle` is how many seconds pass between these. Raises RuntimeError where one ends otherwise than so.
+    """
+    pause = threading.Event()
+    pause.wait(idle)
+    made.run("promote").ok()
+    pause.wait(idle)
+    canary = other(made.other_slot())
+    _order(made, canary, {"mode": "error", "rate": 0.4})
+    pause.wait(max(idle, 5))
+    _refused(made.run("promote").code)
+    _order(made, canary, {"mode": "recover"})
+    pause.wait(idle)
+    _turn_sick(made)
+    pause.wait(idle)
+    made.run("rollback").ok()
+    pause.wait(idle)
+
+
+def _turn_sick(made: Stack) -> None:
+    made.set(services__version="1.1.0")
+    slot = made.other_slot()
+    deploying = made.start("deploy")
+    deploying.until_told(f"app-{slot}: is watched, because it takes 50 %")
+    made.break_slot(slot)
+    _refused(deploying.end().code)
+
+
+def _refused(code: int) -> None:
+    if code != REFUSED:
+        raise RuntimeError(f"it should have been refused, and ended with {code}")
+
+
+def _order(made: Stack, slot: Slot, order: dict[str, object]) -> None:
+    url = f"http://127.0.0.1:{made.operator_port}/slots/{slot}/chaos"
+    requests.post(url, json=order, timeout=5, headers={"Connection": "close"}).raise_for_status()
+
+
+@contextlib.contextmanager
+def _looked_at(made: Stack, every: float) -> Iterator[None]:
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(every):
+            made.run("status")
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
