@@ -8,28 +8,38 @@ its report included, before the verb ends with it.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from swiftdeploy_tasks import files
 from swiftdeploy_tasks.chain import Record, Verification
 from swiftdeploy_tasks.errors import HistoryError, UsageError
 from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.report import figures
 from swiftdeploy_tasks.report.markdown import markdown
+from swiftdeploy_tasks.report.page import page
 from swiftdeploy_tasks.report.story import Integrity, Period, Story
 from swiftdeploy_tasks.report.telling import tell
 
-REPORT = "audit_report.md"
+REPORT, PAGE = "audit_report.md", "audit_report.html"
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def audit(run: Run, *, since: str, until: str) -> None:
-    """Verify the history and write the report of the period; raises HistoryError when it is not whole."""
+def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
+    """Verify the history and write the report of the period; raises HistoryError when it is not whole.
+
+    `html` writes it as a page too, and `open` also opens that.
+    """
     period = _period(since, until, now=time.time())
+    if html or open:
+        figures.load()
     if not (run.settings.is_project or run.settings.state.is_dir()):
         run.document |= {"verified": True, "records": 0}
         run.say("nothing is recorded here, and here is no project; next: invoke validate")
@@ -45,12 +55,14 @@ def audit(run: Run, *, since: str, until: str) -> None:
         "reason": found.reason or None,
     }
     try:
-        _write(run, story)
+        _write(run, story, html=html or open)
     except OSError as error:
         if found.ok:
             raise
-        run.screen.line(f"  {REPORT} could not be written: {error}", "fail")
+        run.screen.line(f"  the report could not be written: {error}", "fail")
     _tell(run, story)
+    if open and run.document["page"]:
+        _open(run, Path(run.document["page"]))
     if not found.ok:
         raise HistoryError(story.integrity.verdict, _next(found))
 
@@ -72,10 +84,25 @@ def _records(run: Run, found: Verification) -> Iterator[Record]:
             yield line.record
 
 
-def _write(run: Run, story: Story) -> None:
+def _write(run: Run, story: Story, *, html: bool) -> None:
+    project, made = run.settings.root.name, time.time()
     path = run.settings.root / REPORT
-    files.replace(path, markdown(story, project=run.settings.root.name, made=time.time()))
+    files.replace(path, markdown(story, project=project, made=made))
     run.document["report"] = str(path)
+    if html:
+        path = run.settings.root / PAGE
+        folders = run.settings.template_folders
+        files.replace(path, page(story, project=project, made=made, folders=folders))
+        run.document["page"] = str(path)
+
+
+def _open(run: Run, path: Path) -> None:
+    """Open the page in the browser of whoever sits here."""
+    import webbrowser
+
+    has_display = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not (has_display and webbrowser.open(path.as_uri())):
+        run.say(f"there is no display here to open it on: {path}")
 
 
 def _tell(run: Run, story: Story) -> None:
@@ -89,6 +116,8 @@ def _tell(run: Run, story: Story) -> None:
     run.say(f"in the period: {counts}, rolled back by itself {summary.automatic_rollbacks}")
     if run.document["report"]:
         run.say(f"the report: {run.document['report']}")
+    if run.document["page"]:
+        run.say(f"as a page: {run.document['page']}")
 
 
 def _next(found: Verification) -> str:

@@ -117,6 +117,7 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
         "interval": "Seconds between two looks on a terminal.",
         "exit-code": "Show it once; exit 6 for a slot that is unhealthy, 4 for a gate that cannot be asked, "
         "3 for a rule that fails, 9 for drift, in this order.",
+        "html": "Show it once, and also write it into this file, as a page.",
     }
     | JSON,
     document={
@@ -129,13 +130,19 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
     },
 )
 def status(
-    c: Context, once: bool = False, interval: int = 5, exit_code: bool = False, json: bool = False
+    c: Context,
+    *,
+    once: bool = False,
+    interval: int = 5,
+    exit_code: bool = False,
+    html: str = "",
+    json: bool = False,
 ) -> None:
     """Show what runs and how it fares: live on a terminal, once elsewhere."""
     # A dashboard is the one thing that no other verb needs.
     from swiftdeploy_tasks.status import show
 
-    show(current(), once=once, interval=interval, exit_code=exit_code)
+    show(current(), once=once, interval=interval, exit_code=exit_code, html=html)
 
 
 @task(
@@ -145,6 +152,8 @@ def status(
         "since": "Tell what happened from then on: 2026-11-24, 2026-11-24T15:00:00Z (UTC without a zone), or"
         " how long ago, as 90m, 24h or 7d.",
         "until": "Tell what happened up to then; a day is meant as a whole.",
+        "html": "Also write audit_report.html, a page with charts that needs nothing else.",
+        "open": "Also open that page in a browser.",
     }
     | JSON,
     document={
@@ -154,11 +163,20 @@ def status(
         "first_bad_file": None,
         "reason": None,
         "report": None,
+        "page": None,
     },
 )
-def audit(c: Context, since: str = "", until: str = "", json: bool = False) -> None:
+def audit(
+    c: Context,
+    *,
+    since: str = "",
+    until: str = "",
+    html: bool = False,
+    open: bool = False,
+    json: bool = False,
+) -> None:
     """Verify the history, and write audit_report.md; the whole history is verified, whatever the period."""
-    auditing.audit(current(), since=since, until=until)
+    auditing.audit(current(), since=since, until=until, html=html, open=open)
 
 
 @task(

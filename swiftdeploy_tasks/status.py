@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from swiftdeploy_tasks import (
@@ -18,7 +19,9 @@ from swiftdeploy_tasks import (
     apply,
     compliance,
     dashboard,
+    files,
     host,
+    live_page,
     manifest,
     planning,
     releases,
@@ -190,22 +193,35 @@ def observer_of(run: Run) -> Observer:
     return Observer(run, memory, Recent(run))
 
 
-def show(run: Run, *, once: bool, interval: int, exit_code: bool) -> None:
-    """Show the picture, on a terminal until Ctrl-C; with `exit_code` raises what calls for somebody."""
+def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> None:
+    """Show the picture, on a terminal until Ctrl-C; with `exit_code` raises what calls for somebody.
+
+    `html` names a file into which it is written as a page, once.
+    """
     if interval < 1:
         raise UsageError(f"--interval takes whole seconds from 1, not {interval}", "invoke status")
     observer = observer_of(run)
-    if not (once or exit_code or run.invocation.json) and dashboard.can_move(run.screen.stream):
+    if not (once or exit_code or html or run.invocation.json) and dashboard.can_move(run.screen.stream):
         first = observer.look()
         return dashboard.live(first, observer.look_again, run.screen.stream, every=interval)
     picture = observer.look()
     run.document |= picture.document()
     dashboard.show(picture, run.screen.stream)
+    if html:
+        _write_page(run, picture, Path(html).expanduser().absolute())
     if observer.unusable:
         raise observer.unusable
     if exit_code and (problem := concern(picture)):
         raise problem
     return None
+
+
+def _write_page(run: Run, picture: Picture, path: Path) -> None:
+    try:
+        files.replace(path, live_page.page(picture, folders=run.settings.template_folders))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", f"ls -ld {path.parent}") from None
+    run.say(f"as a page: {path}")
 
 
 def _fault(seen: State) -> str:

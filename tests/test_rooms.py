@@ -29,7 +29,7 @@ ORDER = """
     report.words report.markdown report.inline report.figures report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
     lock screen masking recording project noting asking verbs settling change planning
-    compliance recent picture dashboard status deploying promoting going_back
+    compliance recent picture dashboard live_page status deploying promoting going_back
     auditing lifecycle program dev __init__
 """
 ROOMS = ORDER.split()

@@ -172,7 +172,7 @@ def checked(
 @contextmanager
 def _figure(size: Size) -> Iterator[Figure]:
     """A figure in which 72 points are an inch and a CSS pixel is a point, and text stays text."""
-    matplotlib = _matplotlib()
+    matplotlib = load()
     settings = {
         "svg.fonttype": "none",
         "svg.hashsalt": "swiftdeploy",
@@ -185,7 +185,8 @@ def _figure(size: Size) -> Iterator[Figure]:
         yield matplotlib.figure.Figure(figsize=(size.width / 72, size.height / 72), facecolor="none")
 
 
-def _matplotlib() -> Any:
+def load() -> Any:
+    """Return matplotlib; raises UsageError where it is not installed."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         import matplotlib.figure

@@ -123,11 +123,11 @@ def test_that_the_history_is_whole_is_said_before_all_else(
 
 
 def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser, tmp_path: Path) -> None:
-    text = made(day.story(bad=(90, "was edited: its hash is not that of its content")))
-    with looked(browser, text, tmp_path) as seen:
+    story = day.story(bad=(90, "its hash is not that of its content"))
+    with looked(browser, made(story), tmp_path) as seen:
         statement = seen.page.locator("main > *").first
         told = statement.inner_text()
-        assert "Line 90 of history.jsonl was edited: its hash is not that of its content." in told
+        assert "Line 90 of history.jsonl: its hash is not that of its content." in told
         assert "Records up to 89 can still be trusted" in told
         assert statement.get_attribute("class") == "statement is-bad"
         assert seen.page.locator("tr.unproven").count() > 0
