@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, TypeGuard
 
+from swiftdeploy_tasks import called
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.gate.verdict import Verdict
@@ -36,7 +37,7 @@ class Screen:
 
     def line(self, text: str, tone: str = "") -> None:
         """Print one line in a tone: pass, fail, warn, head, dim or none."""
-        _print(self.stream, text, tone)
+        _print(self.stream, called.named(text), tone)
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
@@ -65,7 +66,7 @@ class Screen:
             word, tone = _MARKS[finding.passed]
             _print(self.stream, f"  {word}  {finding.name:<9} {finding.message}", tone)
             if finding.passed is False and finding.next:
-                _print(self.stream, f"                  next: {finding.next}", "")
+                _print(self.stream, f"                  next: {called.named(finding.next)}", "")
 
     def verdict(self, verdict: Verdict) -> None:
         """Print a verdict with its rules; where they are many, those that passed are only counted."""
@@ -110,9 +111,9 @@ def error(verb: str, problem: SwiftDeployError) -> None:
         _print(sys.stderr, "  its last lines:", "dim")
         for line in problem.log:
             _print(sys.stderr, f"    {line[:_LONGEST]}", "dim")
-    _print(sys.stderr, f"{verb}: {problem.message} (exit {problem.exit_code})", "fail")
+    _print(sys.stderr, f"{verb}: {called.named(problem.message)} (exit {problem.exit_code})", "fail")
     if problem.next:
-        _print(sys.stderr, f"next: {problem.next}")
+        _print(sys.stderr, f"next: {called.named(problem.next)}")
 
 
 def warning(text: str) -> None:

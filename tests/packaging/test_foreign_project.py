@@ -64,7 +64,7 @@ class Shop:
     python: Path
     environment: dict[str, str]
 
-    def invoke(self, verb: str, *words: str, within: str = ".") -> dict[str, Any]:
+    def invoke(self, verb: str, *words: str, within: str = ".", code: int = 0) -> dict[str, Any]:
         """Run a verb in a folder of the project, and return its document."""
         ended = subprocess.run(
             [self.python, "-m", "invoke", self.prefix + verb, *words, "--json"],
@@ -74,7 +74,7 @@ class Shop:
             text=True,
             timeout=90,
         )
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.returncode == code, ended.stdout + ended.stderr
         document: dict[str, Any] = json.loads(ended.stdout)
         return document
 
@@ -146,6 +146,8 @@ def test_a_foreign_service_is_deployed_answers_and_is_torn_down(shop: Shop) -> N
     assert (answer.status_code, answer.text) == (200, "open for business")
     assert answer.headers["X-Deployed-By"] == "swiftdeploy"
     assert shop.invoke("plan")["in_sync"]
+    refused = shop.invoke("rollback", code=2)
+    assert refused["error"]["next"] == f"invoke {shop.prefix}rollback --list"
 
     lines = (shop.state / "history.jsonl").read_text().splitlines()
     assert {"started", "verdict", "finished"} <= {json.loads(line)["event"] for line in lines}

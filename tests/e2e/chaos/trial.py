@@ -95,7 +95,8 @@ def strike(project: Project, fault: Fault) -> Recovery:
 def _hold_to_plan(fault: Fault, planned: list[dict[str, str]], records: list[dict[str, Any]]) -> None:
     """Hold what the plan printed against what deploy then did to nginx and the slots, settling included."""
     foretold = [(deed["action"], deed["target"]) for deed in planned if deed["target"] in MOVED]
-    done = [(row["action"], row["target"]) for row in records if row["event"] == "step"]
+    ended = [row for row in records if row["event"] == "step" and row["outcome"] == "done"]
+    done = [(row["action"], row["target"]) for row in ended]
     assert foretold == done, f"{fault}: plan says {foretold}, and {done} was done"
 
 

@@ -140,7 +140,7 @@ def test_a_sick_canary_is_not_made_stable_and_nothing_changed(course: dict[str, 
     assert refused.ended.code == 3, refused.ended.said
     assert refused.before == refused.after
     assert refused.document["error"]["kind"] == "PolicyRefused"
-    assert "invoke rollback" in refused.ended.err
+    assert "swiftdeploy rollback" in refused.ended.err
     verdict = refused.document["verdicts"][-1]
     check = next(check for check in verdict["checks"] if check["rule"] == "max_error_rate")
     assert check["passed"] is False
@@ -186,7 +186,7 @@ def test_below_the_first_release_there_is_nothing(course: dict[str, Course]) -> 
 def test_promote_refuses_when_the_manifest_gives_another_release(course: dict[str, Course]) -> None:
     refused = course["promote at the bottom"]
     assert refused.ended.code == 2, refused.ended.said
-    assert "invoke deploy" in refused.document["error"]["next"]
+    assert "swiftdeploy deploy" in refused.document["error"]["next"]
     assert refused.before == refused.after
 
 
