@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.e2e.project import Project, docker, make, until, used
-from tests.e2e.wire import status
 from tests.lab import require
 
 PARTS = ["nginx", "opa", "app-blue"]
@@ -147,13 +144,3 @@ def test_the_app_and_nginx_write_to_the_log_volume(stack: Project) -> None:
         "nginx's line is in the volume",
     )
     assert "a line of the app" in docker("exec", f"{stack.name}-nginx", "cat", f"{folder}/app.log")
-
-
-def test_an_app_that_is_killed_is_restarted_and_traffic_follows(stack: Project) -> None:
-    """The last test of this file: the container restarts, by its policy and not by a verb."""
-    first = stack.inspect("app-blue")
-    os.kill(first["State"]["Pid"], signal.SIGKILL)
-    until(lambda: stack.inspect("app-blue")["RestartCount"] == 1, "the engine restarted it")
-    until(lambda: status(stack.port, "/") == 200, "the public port answers again")
-    assert stack.inspect("app-blue")["Id"] == first["Id"]
-    assert stack.run("plan", "--json").ok().document()["in_sync"]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-
 from tests.e2e.project import Project
 from tests.e2e.wire import status
 from tests.ports import free_ports
@@ -46,37 +43,6 @@ def test_a_changed_contact_is_a_reload_and_the_app_stays(deployed: Project) -> N
     assert deployed.get("/metrics").json()["contact"] == "other@example.org"
 
 
-def test_a_changed_version_takes_over_without_a_failed_request(deployed: Project) -> None:
-    before = deployed.running()
-    deployed.set(services__version="2.0.0")
-    planned = deployed.run("plan", "--json").ok().document()
-    assert not planned["in_sync"]
-    seen: Counter[int | None] = Counter()
-    done = threading.Event()
-
-    def load() -> None:
-        while not done.is_set():
-            seen[status(deployed.port, "/")] += 1
-            done.wait(0.01)
-
-    client = threading.Thread(target=load)
-    client.start()
-    try:
-        deployed.deploy()
-    finally:
-        done.set()
-        client.join()
-    assert set(seen) == {200}, seen
-    assert seen[200] > 50
-    assert deployed.get("/").json()["version"] == "2.0.0"
-    after = deployed.running()
-    apps = {part for part in before if part.startswith("app-")}
-    assert len([part for part in after if part.startswith("app-")]) == 1
-    assert not apps & set(after)
-    assert after["nginx"] == before["nginx"]
-    assert "nothing would change" in deployed.run("plan").ok().out
-
-
 def test_changed_ports_move_and_the_app_stays(deployed: Project) -> None:
     app, old = _app(deployed), (deployed.port, deployed.operator_port)
     public, operator = free_ports(2)
@@ -87,19 +53,6 @@ def test_changed_ports_move_and_the_app_stays(deployed: Project) -> None:
     assert [status(port, "/") for port in old] == [None, None]
     assert _app(deployed) == app
     assert "nothing would change" in deployed.run("plan").ok().out
-
-
-def test_an_app_that_died_is_brought_back(deployed: Project) -> None:
-    if deployed.engine == "docker":
-        from tests.e2e.project import docker
-
-        part = next(part for part in deployed.running() if part.startswith("app-"))
-        docker("rm", "-f", f"{deployed.name}-{part}")
-    else:
-        deployed.kill(next(part for part in deployed.running() if part.startswith("app-")))
-    assert not deployed.run("plan", "--json").ok().document()["in_sync"]
-    deployed.deploy()
-    assert deployed.get("/").status == 200
 
 
 def test_an_nginx_that_died_is_brought_back_and_the_app_stays(deployed: Project) -> None:

@@ -96,25 +96,3 @@ def test_what_deploy_would_refuse_hides_no_step(
     assert "app-blue: starts, because version 1.0.0 (stable) is wanted and nothing runs" in planned.out
     if "policy" in trouble:
         assert "deploy would be refused: " in planned.out
-
-
-def test_after_a_rollback_the_plan_is_what_the_rollback_announced(project: Project) -> None:
-    project.deploy()
-    project.set(services__version="1.1.0")
-    project.deploy()
-    project.run("plan", "--check").ok()
-    announced = project.run("rollback").ok()
-    assert "differs from what runs in: version" in announced.said
-    planned = project.run("plan", "--check", "--json")
-    assert planned.code == 9
-    starts = [step for step in planned.document()["steps"] if step["action"] == "start"]
-    assert [step["reason"] for step in starts] == [
-        "version 1.1.0 (stable) is wanted and version 1.0.0 (stable) runs"
-    ]
-    assert "--again" in project.run("plan").out
-
-
-def test_after_a_promote_the_plan_is_empty(project: Project) -> None:
-    project.deploy()
-    project.run("promote").ok()
-    assert project.run("plan", "--check").ok().out.splitlines()[-1].strip() == "nothing would change"
