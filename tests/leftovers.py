@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ MARK = "TEST_RUN"  # in the environment of what tests start, verbs too: the fold
 
 
 def begin() -> None:
+    """Open the notes of a run; a request to end it is then an interruption, so that it sweeps."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ[MARK] = tempfile.mkdtemp(prefix="swiftdeploy-tests-")
 
 
