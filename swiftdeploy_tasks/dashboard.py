@@ -61,15 +61,17 @@ def show(picture: Picture, stream: TextIO | None) -> None:
         screen.put(stream, line if stream.isatty() else line.rstrip())
 
 
-def live(first: Picture, look: Callable[[], Picture], stream: TextIO, *, every: float) -> None:
-    """Draw the picture, and anew every `every` seconds, until Ctrl-C; the last one stays on the terminal."""
+def live(picture: Picture, look: Callable[[], Picture], stream: TextIO, *, every: float) -> None:
+    """Draw the picture, and anew every `every` seconds, until Ctrl-C; the last one stays on the terminal.
+
+    A terminal that is closed ends it too.
+    """
     from rich.live import Live
 
     console = _console(stream)
-    unicode = _is_unicode(console)
-    picture, due = first, time.monotonic()
+    unicode, due = _is_unicode(console), time.monotonic()
     with suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as shown:
-        while True:
+        while stream.isatty():
             hint = f"every {every:g} s, Ctrl-C ends it"
             shown.update(render(picture, unicode=unicode, hint=hint), refresh=True)
             due = max(due + every, time.monotonic())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import threading
@@ -28,17 +29,18 @@ class Terminal:
         )
         os.close(theirs)
         self.drawn = ""
-        self._ours = ours
+        self._ours, self._is_closed = ours, False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        while True:
-            try:
-                chunk = os.read(self._ours, 65536)
-            except OSError:
-                return
-            self.drawn += chunk.decode("utf-8", "replace")
+        while not self._is_closed:
+            if select.select([self._ours], [], [], 0.1)[0]:
+                try:
+                    chunk = os.read(self._ours, 65536)
+                except OSError:
+                    return
+                self.drawn += chunk.decode("utf-8", "replace")
 
     def shows(self, words: str) -> None:
         until(lambda: words in self.drawn, f"{words!r} in {self.drawn[-3000:]!r}")
@@ -47,6 +49,11 @@ class Terminal:
     def end(self, signal_number: int = signal.SIGINT) -> int:
         self.process.send_signal(signal_number)
         code = self.process.wait(timeout=20)
+        self.close()
+        return code
+
+    def close(self) -> None:
+        """Close the terminal; the verb finds that out."""
+        self._is_closed = True
         self._reader.join(timeout=5)
         os.close(self._ours)
-        return code

@@ -188,6 +188,15 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c_whatever_goes_down(new_project: M
     assert len([r for r in records(project, "scrape") if r["task"] == "status"]) >= 5
 
 
+def test_a_terminal_that_is_closed_ends_it(new_project: Make) -> None:
+    project = new_project("local")
+    shown = Terminal(project, "status", "--interval", "1")
+    shown.shows("nothing is deployed")
+    shown.close()
+    assert shown.process.wait(timeout=20) == 0
+    assert records(project, "finished")[-1]["outcome"] == "done"
+
+
 @pytest.mark.parametrize("interval", ["0", "-1", "soon"])
 def test_an_interval_below_a_second_is_refused(new_project: Make, interval: str) -> None:
     ended = new_project("local").run("status", "--interval", interval)
