@@ -127,7 +127,7 @@ def _next(found: Verification) -> str:
     path = shlex.quote(str(found.first_bad_file))
     if found.first_bad_file.suffix == ".jsonl":
         return f"sed -n {found.first_bad}p {path}"
-    return f"zcat {path} | sed -n {found.first_bad}p"
+    return f"xzcat {path} | sed -n {found.first_bad}p"
 
 
 def _period(since: str, until: str, *, now: float) -> Period:

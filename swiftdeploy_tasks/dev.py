@@ -30,6 +30,14 @@ def bench(c: Context, rounds: int = 15, questions: int = 1000) -> None:
     main(rounds=rounds, questions=questions)
 
 
+@task(help={"appends": "How many records are appended of each kind.", "records": "How many are verified."})
+def bench_history(c: Context, appends: int = 2000, records: int = 100_000) -> None:
+    """Measure the history: an append, a verification, and a day of a dashboard compressed."""
+    from bench.records import main
+
+    main(appends=appends, records=records)
+
+
 @task(help={"engine": "docker or local; both without it.", "rounds": "How often each process is run."})
 def bench_plan(c: Context, engine: str = "", rounds: int = 15) -> None:
     """Measure plan on a stack that runs, and what asking the engine takes of it."""
@@ -75,4 +83,4 @@ def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> Non
         raise Exit(f"{broken} trials broke an invariant", code=1)
 
 
-ns = Collection("dev", lint, bench, bench_plan, bench_status, bench_rollover, chaos)
+ns = Collection("dev", lint, bench, bench_history, bench_plan, bench_status, bench_rollover, chaos)

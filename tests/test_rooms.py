@@ -24,7 +24,7 @@ ORDER = """
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
     engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
     engines.choice
-    host chain history
+    host chain proof lines rotation witness snapshot turn history
     report report.story report.fields report.gathering report.runs report.telling
     report.words report.markdown report.inline report.figures report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply

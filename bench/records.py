@@ -1,0 +1,219 @@
+"""What does the history cost: one more record, the proof of all of them, and a dashboard left on for a day?
+
+    python -m bench.records
+
+Histories are made in a folder of their own, whose files are written at once; what is measured then is the
+program's own code. Each verification is a process of its own, so that its memory can be told. It refuses to
+judge: a bound that does not hold is printed, and is no failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from bench.table import Row, holds, machine, show
+from swiftdeploy_tasks import chain, metrics, sampling, turn
+from swiftdeploy_tasks.chain import GENESIS, Head
+from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.manifest import Health, HistoryLimits, Resources
+from swiftdeploy_tasks.metrics import Scrape
+from swiftdeploy_tasks.release import Release
+
+SOURCE = Path(__file__).resolve().parents[1]
+APPEND_MS, VERIFY_SECONDS, MIB, FLAT, DAY_MB = 5.0, 2.0, 200, 1.1, 2.0
+RECORDS = 100_000
+INTERVAL, WINDOW = 5.0, 30.0
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SHARES = (2, 60, 300, 90, 20, 6, 2, 1, 0.2, 0.05, 0.01, 0.01)
+
+Form = Callable[[int], dict[str, Any]]
+
+
+def main(appends: int = 2000, records: int = RECORDS, day: float = 86_400) -> None:
+    """Measure `appends`, the verification of `records` and three times as many, and `day` seconds."""
+    print(machine())
+    with tempfile.TemporaryDirectory(prefix="swiftdeploy-bench-") as folder:
+        _show_appends(Path(folder, "appends"), appends)
+        _show_verifications(Path(folder, "verified"), records)
+        _show_days(Path(folder, "days"), day)
+
+
+def _show_appends(place: Path, times: int) -> None:
+    rows: list[Row] = []
+    for name, form, more in (
+        ("a scrape", Dashboard().fields, {}),
+        ("a step", _step, {}),
+        ("a scrape, with a witness", Dashboard().fields, {"witness": str(place / "heads")}),
+    ):
+        history = _history(place / name.replace(" ", "-"), **more)
+        spent = []
+        for number in range(times):
+            fields = form(number)
+            began = time.perf_counter()
+            history.append(run="run-1", **fields)
+            spent.append((time.perf_counter() - began) * 1000)
+        slow = quantiles(spent, n=100, method="inclusive")[98]
+        figures = f"{median(spent):.2f}", f"{slow:.2f}", f"{max(spent):.2f}"
+        rows.append((name, *figures, f"p99 <= {APPEND_MS:g}", holds(slow <= APPEND_MS)))
+    show(("append, ms", "p50", "p99", "slowest", "bound", ""), rows)
+
+
+def _show_verifications(place: Path, records: int) -> None:
+    rows: list[Row] = []
+    for name, form in (("as verbs write", _mixed()), ("scrapes alone", Dashboard().fields)):
+        few = _verified(place / f"{name} 1", form, records)
+        many = _verified(place / f"{name} 3", form, 3 * records)
+        for count, (seconds, mib) in ((records, few), (3 * records, many)):
+            bound = VERIFY_SECONDS * count / RECORDS
+            is_kept = seconds <= bound and mib <= MIB and many[1] <= FLAT * few[1]
+            figures = f"{name}: {count:,}", f"{seconds:.2f}", f"{mib:.0f}"
+            rows.append((*figures, f"<= {bound:g} s, {MIB} MiB, flat", holds(is_kept)))
+    show(("verify", "s", "MiB", "bound", ""), rows)
+
+
+def _verified(place: Path, form: Form, records: int) -> tuple[float, float]:
+    """Seconds and MiB of a process that verifies a history of so many records, rotated as by default."""
+    _written(place, form, records, step=1.0)
+    words = [sys.executable, "-m", "bench.records", "--verify", str(place)]
+    ended = subprocess.run(words, cwd=SOURCE, capture_output=True, text=True, check=True)
+    found = json.loads(ended.stdout)
+    assert (found["ok"], found["records"]) == (True, records), found
+    return found["seconds"], found["mib"]
+
+
+def _show_days(place: Path, seconds: float) -> None:
+    rows: list[Row] = []
+    for name, slots in (("one slot", ("blue",)), ("two slots all day", ("blue", "green"))):
+        history = _written(place / name, Dashboard(slots).fields, int(seconds / INTERVAL), step=INTERVAL)
+        began = time.process_time()
+        history._rotate()
+        spent = time.process_time() - began
+        packed = sum(path.stat().st_size for path in (history.state / "history").iterdir()) / 1e6
+        bound = DAY_MB * seconds / 86_400
+        limit = (f"<= {bound:g} MB", holds(packed <= bound)) if len(slots) == 1 else ("", "")
+        rows.append((name, f"{seconds / INTERVAL:,.0f}", f"{packed:.2f}", f"{spent:.2f}", *limit))
+    show(("scrapes, compressed", "records", "MB", "s for the last file", "bound", ""), rows)
+
+
+def _history(place: Path, **limits: Any) -> History:
+    place.mkdir(parents=True)
+    return History(place / "history.jsonl", place / "state", HistoryLimits(**limits))
+
+
+def _written(place: Path, form: Form, records: int, *, step: float) -> History:
+    """A history as `append` would have left it, written in one go: nothing is synced a record."""
+    history = _history(place)
+    with turn.taken(history.state / "history.lock", to_write=True):
+        head, size = GENESIS, 0
+        began = 1_790_000_000.0
+        out = history.path.open("wb")
+        for number in range(records):
+            if size >= history.limits.max_bytes:
+                out.close()
+                history._rotate()
+                out, size = history.path.open("wb"), 0
+            fields = {"run": f"{number // 12:012x}", "outcome": "done", **form(number)}
+            at = datetime.fromtimestamp(began + number * step, UTC).isoformat(timespec="milliseconds")
+            record = chain.seal(fields, head, at.replace("+00:00", "Z"))
+            head = Head.of(record)
+            size += out.write(chain.line_of(record))
+        out.close()
+        history._save(head)
+    return history
+
+
+def _step(number: int) -> dict[str, Any]:
+    reason = "because version 1.1.0 (canary) is wanted and version 1.1.0 (stable) runs"
+    return {"event": "step", "task": "deploy", "action": "start", "target": "app-blue", "reason": reason}
+
+
+def _mixed() -> Form:
+    """What a day of verbs holds: starts, verdicts, steps, ends and a scrape."""
+    scrapes = Dashboard().fields
+    who = {"user": "deploy", "host": "web-1", "pid": 1234}
+    checks = [
+        {"rule": f"rule_{n}", "passed": True, "observed": n * 1.5, "limit": 100, "message": "x" * 60}
+        for n in range(3)
+    ]
+    given = {"host": {"disk_free_gb": 83.56, "load_per_core": 0.31, "memory_used_percent": 41.2}}
+    forms: tuple[Form, ...] = (
+        lambda n: {"event": "started", "task": "deploy", "who": who, "argv": "deploy"},
+        lambda n: (
+            {"event": "verdict", "task": "policy-check", "domain": "infrastructure", "input": given}
+            | {"checks": checks, "allow": True, "duration_ms": 2.37, "revision": "dcc37291eb34b3c6"}
+        ),
+        _step,
+        _step,
+        scrapes,
+        lambda n: {"event": "finished", "task": "deploy", "exit_code": 0, "duration_ms": 5301.2},
+    )
+    return lambda number: forms[number % len(forms)](number)
+
+
+class Dashboard:
+    """The records of a dashboard over slots that serve between 8 and 50 requests a second."""
+
+    def __init__(self, slots: tuple[str, ...] = ("blue",)) -> None:
+        self.chance = random.Random(1)
+        health = Health("/healthz", 1.0, 3, 60.0)
+        self.release = Release(
+            "sha256:0", "1.1.0", "stable", (), (), 3000, (), health, Resources(1.0, "256m"), "unless-stopped"
+        )
+        zero = Scrape(
+            1_790_000_000.25, bounds=BOUNDS, buckets=(0,) * 12, uptime=1.0, started=1_789_999_999.25
+        )
+        self.seen = {slot: [replace(zero, mode="stable", chaos="none")] for slot in slots}
+
+    def fields(self, number: int) -> dict[str, Any]:
+        """The fields of the next record."""
+        samples = {slot: self._sample(slot) if slot in self.seen else None for slot in ("blue", "green")}
+        slots = {slot: sample.record() if sample else None for slot, sample in samples.items()}
+        return {"event": "scrape", "task": "status", "slots": slots}
+
+    def _sample(self, slot: str) -> sampling.Sample:
+        earlier = self.seen[slot]
+        last = earlier[-1]
+        requests = self.chance.randint(40, 260)
+        errors = sum(self.chance.random() < 0.003 for _ in range(requests))
+        hit = self.chance.choices(range(12), SHARES, k=requests)
+        passed = INTERVAL + self.chance.uniform(-0.002, 0.02)
+        now = replace(
+            last,
+            time=last.time + passed,
+            ok=last.ok + requests - errors,
+            errors=last.errors + errors,
+            left_out=last.left_out + 3,
+            buckets=tuple(count + hit.count(index) for index, count in enumerate(last.buckets)),
+            uptime=round((last.uptime or 0) + passed, 3),
+        )
+        self.seen[slot] = [*earlier, now][-int(WINDOW / INTERVAL) :]
+        window = metrics.window(earlier[0], now)
+        return sampling.Sample(self.release, 100, healthy=True, scrape=now, window=window)
+
+
+def _verify(place: Path) -> None:
+    began = time.perf_counter()
+    found = History(place / "history.jsonl", place / "state").verify()
+    seconds = time.perf_counter() - began
+    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"ok": found.ok, "records": found.records, "seconds": seconds, "mib": mib}))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--verify", type=Path)
+    asked = parser.parse_args()
+    main() if asked.verify is None else _verify(asked.verify)

@@ -1,0 +1,85 @@
+"""What was the head of the history, as somebody else noted it?
+
+A second witness: a file on another disk or share that is told each new head. It stands apart because it may
+be gone, slow to come back or somebody else's, and must never cost a record. It refuses to write into a file
+that is not a list of heads, and to be believed where it says nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swiftdeploy_tasks import lines
+from swiftdeploy_tasks.chain import Head, head_from
+
+# The newest head vouches for all before it, so old ones may go: at this size the file becomes `.old`.
+MAX_BYTES = 10_000_000
+_BEGIN = b'{"hash":"'
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """Hashes by seq; `contradicts` says where there are two for one, `problem` what could not be read."""
+
+    claims: dict[int, str] = field(default_factory=dict)
+    last: Head | None = None
+    contradicts: str = ""
+    problem: str = ""
+
+
+def tell(path: Path, head: Head, time: str) -> None:
+    """Append one head, in one write, on a line of its own; raises OSError.
+
+    It is not synced: a witness is there against people, not against a power cut.
+    """
+    with suppress(FileNotFoundError):
+        if path.stat().st_size >= MAX_BYTES:
+            path.replace(_old(path))
+    line = b'%s%s","seq":%d,"time":"%s"}\n' % (_BEGIN, head.hash.encode(), head.seq, time.encode())
+    with lines.opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as fd:
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, len(_BEGIN), 0) != _BEGIN:
+            raise OSError(errno.EINVAL, "it holds something else than heads", str(path))
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        lines.append(fd, line)
+
+
+def read(path: Path) -> Testimony:
+    """What the witness says; never raises. A line that is no head is passed over and counted."""
+    claims: dict[int, str] = {}
+    last, odd, contradicts = None, 0, ""
+    try:
+        for text in _texts(path):
+            head = head_from(text)
+            if head is None:
+                odd += 1
+                continue
+            if claims.setdefault(head.seq, head.hash) != head.hash:
+                contradicts = contradicts or f"it has two hashes for record {head.seq}"
+            last = head
+    except OSError as error:
+        return Testimony(problem=f"it cannot be read: {error.strerror}")
+    problem = f"{odd} of its lines are no heads" if odd else ""
+    return Testimony(claims, last, contradicts, problem)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")
+
+
+def _texts(path: Path) -> list[bytes]:
+    found: list[bytes] = []
+    for file in (_old(path), path):
+        if file != path and not file.exists():
+            continue
+        with lines.opened(file) as fd:
+            size = os.fstat(fd).st_size
+            start = max(0, size - 2 * MAX_BYTES)
+            content = b"".join(lines.chunks(fd, start, size))
+            found += content.splitlines()[1 if start else 0 :]
+    return found

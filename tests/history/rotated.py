@@ -1,0 +1,46 @@
+"""Histories that have been rotated, small ones: what the tests of rotation share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from swiftdeploy_tasks import rotation
+from swiftdeploy_tasks.chain import Record
+from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.manifest import HistoryLimits
+
+
+def small(folder: Path, *, max_bytes: int = 1500, keep: int = 100, **more: Any) -> History:
+    """A history whose file is full after a few records."""
+    limits = HistoryLimits(max_bytes=max_bytes, keep=keep, **more)
+    return History(folder / "history.jsonl", folder / ".swiftdeploy", limits)
+
+
+def fill(history: History, count: int, run: str = "run-1") -> list[Record]:
+    return [history.append("step", "deploy", run, "done", number=number) for number in range(count)]
+
+
+def files_of(history: History) -> list[Path]:
+    """The rotated files, oldest first."""
+    folder = history.state / "history"
+    return [folder / rotation.name_of(number) for number in rotation.numbered(folder)]
+
+
+def unpacked(path: Path) -> bytes:
+    with rotation.unpacked(path) as file:
+        return file.read()
+
+
+def repack(path: Path, content: bytes) -> None:
+    """Put this content into the rotated file, as the program would write it."""
+    plain = path.with_name("plain")
+    plain.write_bytes(content)
+    rotation._compress(plain, path)
+    plain.unlink()
+
+
+def records(history: History) -> list[Record]:
+    found = list(history.lines())
+    assert [line.problem for line in found if line.problem] == []
+    return [line.record for line in found if line.record]
