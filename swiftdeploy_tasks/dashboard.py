@@ -6,6 +6,7 @@ It is readable at 80 columns and without colour: whatever a colour says, a word 
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -70,14 +71,19 @@ def live(picture: Picture, look: Callable[[], Picture], stream: TextIO, *, every
 
     console = _console(stream)
     unicode, due = _is_unicode(console), time.monotonic()
-    with suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as shown:
-        while stream.isatty():
-            hint = f"every {every:g} s, Ctrl-C ends it"
-            shown.update(render(picture, unicode=unicode, hint=hint), refresh=True)
-            due = max(due + every, time.monotonic())
-            time.sleep(max(0.0, due - time.monotonic()))
-            picture = look()
-    console.print(render(picture, unicode=unicode))
+    try:
+        with suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as shown:
+            while stream.isatty():
+                hint = f"every {every:g} s, Ctrl-C ends it"
+                shown.update(render(picture, unicode=unicode, hint=hint), refresh=True)
+                due = max(due + every, time.monotonic())
+                time.sleep(max(0.0, due - time.monotonic()))
+                picture = look()
+        console.print(render(picture, unicode=unicode))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        screen.forsake(stream)
 
 
 def render(picture: Picture, *, unicode: bool = True, hint: str = "") -> RenderableType:

@@ -128,7 +128,7 @@ def put(stream: TextIO | None, text: str) -> bool:
     try:
         print(text, file=stream, flush=True)
     except (OSError, ValueError):
-        _discard(stream)
+        forsake(stream)
         return False
     return True
 
@@ -139,7 +139,7 @@ def bearing(stream: TextIO) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError):
-        _discard(stream)
+        forsake(stream)
 
 
 def plain(text: str) -> str:
@@ -147,7 +147,7 @@ def plain(text: str) -> str:
     return "".join(sign if sign.isprintable() or sign == "\t" else "\ufffd" for sign in text)
 
 
-def _discard(stream: TextIO) -> None:
+def forsake(stream: TextIO) -> None:
     """Let what is still to come go nowhere, Python's own flush at the end included."""
     with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), stream.fileno())
