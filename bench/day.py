@@ -18,17 +18,20 @@ from swiftdeploy_tasks.release import Slot, other
 
 REFUSED = 3
 _SETTINGS = {
-    "rollout": {"steps": [10, 50, 100], "interval": 4, "drain": 12, "min_requests": 5},
     "policy__canary": {"window": 8},
     "services__health": {"interval": 0.2, "timeout": 30},
 }
 
 
 @contextlib.contextmanager
-def project(rate: float = 60.0, every: float = 2.0) -> Iterator[Stack]:
-    """A project that serves, gets `rate` requests a second, and is looked at every `every` seconds."""
+def project(*, rate: float = 60.0, every: float = 2.0, interval: int = 4) -> Iterator[Stack]:
+    """A project that serves, gets `rate` requests a second, and is looked at every `every` seconds.
+
+    `interval` is how many seconds each step of a roll-over lasts.
+    """
+    rollout = {"steps": [10, 50, 100], "interval": interval, "drain": 12, "min_requests": 5}
     with (
-        stack("local", **_SETTINGS) as made,
+        stack("local", rollout=rollout, **_SETTINGS) as made,
         under_load(Plan(made.port, rate, seconds=600, kept=8)),
         _looked_at(made, every),
     ):

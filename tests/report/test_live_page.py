@@ -1,0 +1,87 @@
+"""The picture of a project as a page says what the terminal says, on any screen, and does nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from swiftdeploy_tasks import live_page
+from swiftdeploy_tasks.compliance import Unanswered
+from swiftdeploy_tasks.picture import Picture
+from swiftdeploy_tasks.plan import Deed
+from swiftdeploy_tasks.release import Traffic
+from swiftdeploy_tasks.settings import DEFAULTS
+from tests.report.looking import do_nothing, looked
+from tests.status.values import RELEASE, SAMPLE, check, event, picture, verdict
+
+PAYLOAD = "<script>window.struck = 1</script><img src=x onerror='window.struck = 1'>\x00" + "w" * 500
+
+
+def made(found: Picture) -> str:
+    return live_page.page(found, folders=(DEFAULTS / "templates",))
+
+
+def troubled(text: str) -> Picture:
+    """A project in which everything is wrong, and says this text about it."""
+    release = replace(RELEASE, version=text, mode=text)
+    sick = replace(SAMPLE, release=release, healthy=False, trouble=text, problem=text)
+    return picture(
+        project=text,
+        traffic=Traffic({"blue": 90, "green": 10}),
+        slots={"blue": sick, "green": None},
+        compliance=(
+            verdict(check(passed=False, observed=text)),
+            Unanswered("isolation", (text, "no_privileged"), text),
+        ),
+        drift=(Deed("start", text, text),),
+        problems=(text,),
+        events=(event(text), event(text)),
+    )
+
+
+@pytest.mark.parametrize("width", ["narrow", "wide"])
+@pytest.mark.parametrize(
+    "found", [picture(), troubled(PAYLOAD), picture(is_deployed=False)], ids=["well", "hostile", "nothing"]
+)
+def test_everybody_can_read_it_and_it_does_nothing(
+    browser: Browser, tmp_path: Path, found: Picture, width: Any
+) -> None:
+    with looked(browser, made(found), tmp_path, width=width) as seen:
+        assert not seen.is_scrolled_sideways
+        assert seen.hindrances() == []
+        assert seen.page.evaluate("window.struck") is None
+        do_nothing(seen, tmp_path)
+
+
+def test_it_says_what_serves_how_it_fares_and_that_all_is_well(browser: Browser, tmp_path: Path) -> None:
+    with looked(browser, made(picture()), tmp_path) as seen:
+        text = seen.page.locator("body").inner_text()
+        assert seen.page.locator("main > *").first.get_attribute("class") == "statement is-good"
+    for told in ("All is well", "Version 1.0.0 (stable) serves at http://127.0.0.1:8080/", RELEASE.id):
+        assert told in text
+    for told in ("20", "0 %", "2.5 ms", "10 ms", "40 ms", "600 in 30.0 s", "80.5 GB", "12 %", "max_p99_ms"):
+        assert told in text
+
+
+def test_it_says_what_calls_for_somebody_and_what_to_do(browser: Browser, tmp_path: Path) -> None:
+    with looked(browser, made(troubled("the disk is full")), tmp_path) as seen:
+        first = seen.page.locator("main > *").first
+        text = first.inner_text()
+        assert first.get_attribute("class") == "statement is-bad"
+        body = seen.page.locator("body").inner_text()
+    assert "app-blue, which has 90 % of the traffic, is not healthy" in text
+    assert "invoke rollback" in text
+    assert body.count("the disk is full") >= 8
+    for told in ("gone", "not known", "FAIL", "no_privileged"):
+        assert told in body
+
+
+def test_nothing_deployed_is_no_alarm(browser: Browser, tmp_path: Path) -> None:
+    with looked(browser, made(picture(is_deployed=False)), tmp_path) as seen:
+        first = seen.page.locator("main > *").first
+        assert "Nothing is deployed" in first.inner_text()
+        assert first.get_attribute("class") == "statement is-good"
