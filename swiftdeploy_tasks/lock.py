@@ -95,6 +95,17 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
     return Held(descriptor, cut_off)
 
 
+def is_held(state: Path) -> bool:
+    """Return whether somebody is writing in the project now; asks the kernel, and takes nothing."""
+    try:
+        inode = (state / "lock").stat().st_ino
+        held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return False
+    # "1: FLOCK ADVISORY WRITE 6198 fe:00:10559937 0 EOF"; one who waits has an arrow after the number.
+    return any("FLOCK" in words and words[5].endswith(f":{inode}") for words in held if "->" not in words)
+
+
 def who() -> dict[str, str]:
     """Return who acts: the user, the host, and the CI run when there is one."""
     try:

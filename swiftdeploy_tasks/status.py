@@ -22,6 +22,7 @@ from swiftdeploy_tasks import (
     files,
     host,
     live_page,
+    lock,
     manifest,
     planning,
     releases,
@@ -62,6 +63,7 @@ class Observer:
     told: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     unusable: ManifestError | None = None
+    was_busy: bool = False
 
     def look_again(self) -> Picture:
         """Return the picture of this moment; what makes it impossible to look is in the picture."""
@@ -74,6 +76,7 @@ class Observer:
     def look(self) -> Picture:
         """Return the picture of this moment, recorded; raises what makes it impossible to look."""
         self.problems, self.unusable = [], None
+        self.was_busy = lock.is_held(self.run.settings.state)
         name = choice.recorded(self.run.settings)
         asked = self._manifest(needed=not name)
         engine = choice.make(name, self.run.settings) if name else engine_of(self.run)
@@ -143,7 +146,8 @@ class Observer:
         return {slot: tuple(rates) for slot, rates in self.rates.items()}
 
     def _drift(self, seen: State) -> tuple[Deed, ...]:
-        if self.unusable:
+        # What a verb is in the middle of is no drift.
+        if self.unusable or self.was_busy or lock.is_held(self.run.settings.state):
             return ()
         found = self._tried(lambda: planning.prospect(self.run, seen), None)
         if found is None:

@@ -182,6 +182,18 @@ def test_who_acts_names_the_ci_run_only_where_there_is_one(monkeypatch: pytest.M
     assert lock.who()["ci"] == "GitLab 4711"
 
 
+def test_whether_it_is_held_is_seen_without_taking_it(tmp_path: Path, holder: Hold) -> None:
+    state = tmp_path / "state"
+    assert not lock.is_held(state)
+    first = holder()
+    assert said(first) == "held"
+    assert lock.is_held(state)
+    first.kill()
+    first.wait()
+    assert (state / "lock").exists()
+    assert not lock.is_held(state)
+
+
 def test_the_holder_still_has_it_while_another_waits(tmp_path: Path, holder: Hold) -> None:
     first = holder()
     assert said(first) == "held"

@@ -18,6 +18,7 @@ from swiftdeploy_tasks.report.story import Running, Who
 LONGEST = 1000
 MOST_CHECKS = 100
 MOST_LINES = 50
+_FIGURES = ("rate", "error_rate", "p50_ms", "p95_ms", "p99_ms", "beyond_ms")
 
 
 def text(value: object) -> str:
@@ -29,7 +30,7 @@ def text(value: object) -> str:
 
 def number(value: object) -> float | None:
     """Return a finite figure, None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         figure = float(value)
@@ -110,5 +111,4 @@ def window(value: object) -> Window | None:
     seconds, requests = number(found.get("seconds")), number(found.get("requests"))
     if seconds is None or requests is None:
         return None
-    names = ("rate", "error_rate", "p50_ms", "p95_ms", "p99_ms", "beyond_ms")
-    return Window(seconds, round(requests), *(number(found.get(name)) for name in names))
+    return Window(seconds, round(requests), *[number(found.get(name)) for name in _FIGURES])

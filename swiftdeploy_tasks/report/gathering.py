@@ -73,7 +73,7 @@ class Thinned:
         self._width = 1.0
         self._last = -math.inf
         self._apart: deque[float] = deque(maxlen=2)
-        self._held: dict[int, tuple[Point, int]] = {}
+        self._held: dict[int, _Drawn] = {}
 
     def take(self, point: Point) -> None:
         """Take one more; a gap is before it when it comes much later than those before it came."""
@@ -83,38 +83,71 @@ class Thinned:
         self._last = point.at
         if 0 <= apart < math.inf:
             self._apart.append(apart)
-        self._put(replace(point, gap=not 0 <= apart <= allowed), 1)
+        self._put(_Drawn(point, is_after_gap=not 0 <= apart <= allowed))
         while len(self._held) > MOST_POINTS:
             self._width *= 2
             held, self._held = self._held, {}
             for place in sorted(held):
-                self._put(*held[place])
+                self._put(held[place])
 
     def series(self) -> Series:
         """Return what is left, in the order of time."""
-        return Series(self.slot, tuple(self._held[place][0] for place in sorted(self._held)), self._scrapes)
+        return Series(self.slot, tuple(self._held[n].point() for n in sorted(self._held)), self._scrapes)
 
-    def _put(self, point: Point, count: int) -> None:
-        place = math.floor(point.at / self._width)
-        there = self._held.get(place)
-        self._held[place] = (_together(*there, point, count), there[1] + count) if there else (point, count)
+    def _put(self, drawn: _Drawn) -> None:
+        place = math.floor(drawn.at / self._width)
+        there = self._held.setdefault(place, drawn)
+        if there is not drawn:
+            there.add(drawn)
 
 
-def _together(one: Point, ones: int, other: Point, others: int) -> Point:
-    rates = [(point.rate, count) for point, count in ((one, ones), (other, others)) if point.rate is not None]
-    total = sum(count for _, count in rates)
-    return replace(
-        other,
-        at=min(one.at, other.at),
-        until=max(one.until, other.until),
-        rate=sum(rate * count for rate, count in rates) / total if total else None,
-        peak_rate=_worst(one.peak_rate, other.peak_rate),
-        error_rate=_worst(one.error_rate, other.error_rate),
-        p99_ms=_worst(one.p99_ms, other.p99_ms),
-        chaos=other.chaos or one.chaos,
-        gap=one.gap,
+class _Drawn:
+    """Points that are drawn as one: the last of them, with the sum of the rates and the worst of the rest."""
+
+    __slots__ = (
+        "at",
+        "chaos",
+        "error_rate",
+        "is_after_gap",
+        "last",
+        "p99_ms",
+        "peak",
+        "rated",
+        "rates",
+        "until",
     )
 
+    def __init__(self, point: Point, *, is_after_gap: bool) -> None:
+        self.last, self.is_after_gap = point, is_after_gap
+        self.at, self.until = point.at, point.until
+        self.rates, self.rated = point.rate or 0.0, int(point.rate is not None)
+        self.peak, self.error_rate, self.p99_ms = point.peak_rate, point.error_rate, point.p99_ms
+        self.chaos = point.chaos
 
-def _worst(*figures: float | None) -> float | None:
-    return max((figure for figure in figures if figure is not None), default=None)
+    def add(self, later: _Drawn) -> None:
+        self.last = later.last
+        self.at, self.until = min(self.at, later.at), max(self.until, later.until)
+        self.rates, self.rated = self.rates + later.rates, self.rated + later.rated
+        self.peak = _worst(self.peak, later.peak)
+        self.error_rate = _worst(self.error_rate, later.error_rate)
+        self.p99_ms = _worst(self.p99_ms, later.p99_ms)
+        self.chaos = later.chaos or self.chaos
+
+    def point(self) -> Point:
+        return replace(
+            self.last,
+            at=self.at,
+            until=self.until,
+            rate=self.rates / self.rated if self.rated else None,
+            peak_rate=self.peak,
+            error_rate=self.error_rate,
+            p99_ms=self.p99_ms,
+            chaos=self.chaos,
+            gap=self.is_after_gap,
+        )
+
+
+def _worst(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)

@@ -109,7 +109,7 @@ def _summary(story: Story) -> list[tuple[str, str]]:
         *rows,
         ("Deploys and promotes that did not go through", failed),
         ("Rolled back by themselves", str(summary.automatic_rollbacks)),
-        ("From the breach to all traffic back", recovery),
+        ("From a breach to the recovery", recovery),
         ("Policy questions", words.figure(summary.questions)),
         ("Policy latency", latency),
         ("Refusals", f"{words.figure(summary.refused)} ({words.figure(summary.unanswered)} unanswered)"),

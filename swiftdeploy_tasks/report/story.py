@@ -349,8 +349,8 @@ class Tally:
 class Summary:
     """The period in figures. `first` and `last` are the times of its first and last record, None without any.
 
-    `recoveries` are the seconds from a breach to the former release having all traffic again; percentiles of
-    the policies' latency are None when nobody was asked.
+    A recovery is from a breach to the former release having all traffic again, or until a dashboard saw the
+    figures keep the rules again; percentiles are None without any.
     """
 
     first: float | None

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from swiftdeploy_tasks.chain import HEAD_LOST, TORN, Record
+from swiftdeploy_tasks.chain import Record
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Window
-from swiftdeploy_tasks.report import fields
+from swiftdeploy_tasks.report import fields, sentences
 from swiftdeploy_tasks.report.gathering import Figures, Newest, Thinned
 from swiftdeploy_tasks.report.runs import Run, judgement
 from swiftdeploy_tasks.report.story import (
@@ -73,7 +73,8 @@ class _Teller:
         self._first: float | None = None
         self._last: float | None = None
         self._at, self._seq, self._home = 0.0, 0, ""
-        self._proven, self._is_ill = True, False
+        self._proven = True
+        self._ill_since: float | None = None
         self._record: Record = {}
 
     def take(self, record: Record) -> None:
@@ -86,8 +87,9 @@ class _Teller:
             self._first = self._at if self._first is None else self._first
             self._last = self._at
             self._counted["records"] += 1
-        told = _TOLD.get(record["event"])
-        if told:
+        if is_in and (said := sentences.event(record)):
+            self._event(*said, _of(run))
+        if told := _TOLD.get(record["event"]):
             told(self, run)
         if run and run.take(record, self._at, proven=self._proven):
             self._close(run, ended=True)
@@ -188,75 +190,17 @@ class _Teller:
         if task == "teardown" and outcome == "done":
             self._event("teardown", "teardown: everything of this project was removed", _of(run))
 
-    def _lock(self, run: Run | None) -> None:
-        holder = fields.mapping(self._record.get("holder"))
-        names = [fields.text(holder.get(name)) for name in ("verb", "user", "host", "since")]
-        by = "{} of {} on {}, since {}".format(*names) if any(names) else "another invocation"
-        self._event("locked", f"{run.verb if run else 'a verb'} found the project locked by {by}", _of(run))
-
-    def _mode(self, run: Run | None) -> None:
-        if self._told("outcome") == "failed":
-            self._event("mode", f"services.mode could not be rewritten: {self._told('error')}", _of(run))
-            return
-        of = f": version {self._told('version')}, release {self._told('release')}"
-        self._event("mode", f"the mode went from {self._told('from')} to {self._told('to')}{of}", _of(run))
-
-    def _confirmed(self, run: Run | None) -> None:
-        now, before = fields.running(self._record), fields.running(self._record.get("before"))
-        words = f"version {now}, release {now.release}" if now else "a release"
-        after = f", after version {before}, release {before.release}" if before else ""
-        self._event("release", f"{words} confirmed{after}", _of(run))
-
-    def _rolled_back(self, run: Run | None) -> None:
+    def _rolled_back(self, _: Run | None) -> None:
         seconds = fields.number(self._record.get("seconds"))
-        reason = fields.text(fields.mapping(self._record.get("reason")).get("message"))
-        took = "" if seconds is None else f" within {seconds:.2f} s"
-        to = fields.running(self._record.get("to"))
-        all_of = f"version {to} has all traffic again{took}" if to else f"all traffic is back{took}"
         if self._period.holds(self._at):
             self._counted["rolled_back"] += 1
             if seconds is not None:
                 self._recovery.take(seconds)
-        self._event("rolled_back", f"rolled back by itself, {all_of}: {reason}", _of(run))
-
-    def _undone(self, run: Run | None) -> None:
-        if self._told("outcome") == "failed":
-            self._event("undone", f"going back failed: {self._told('error')}", _of(run))
-
-    def _chaos(self, run: Run | None) -> None:
-        words = f"chaos {self._told('kind')} {self._told('outcome')} in app-{self._told('slot')}"
-        self._event("chaos", f"{words}, release {self._told('release')}", _of(run))
-
-    def _drift(self, run: Run | None) -> None:
-        targets = ", ".join(map(fields.text, fields.items(self._record.get("targets"))[:20]))
-        words = f"drift {self._told('outcome')}: {self._told('target') or targets}"
-        if what := self._told("what"):
-            words += f", {what}"
-        if found := self._told("found"):
-            expected = self._told("expected")
-            words += f": {found}" + (f" instead of {expected}" if expected else "")
-        self._event("drift", words, _of(run))
 
     def _cut_off(self, run: Run | None) -> None:
-        verb = self._told("verb")
         for other in self._open.values():
-            if other is not run and other.verb == verb:
+            if other is not run and other.verb == self._told("verb"):
                 other.is_cut_off = True
-        since = f", at work since {self._told('since')}" if self._told("since") else ""
-        self._event("cut_off", f"{verb} of {self._told('user')}{since}, had been killed", _of(run))
-
-    def _recovered(self, run: Run | None) -> None:
-        words = f"what {self._told('verb')} of release {self._told('release')} left behind was put right"
-        self._event("recovered", words, _of(run))
-
-    def _mended(self, _: Run | None) -> None:
-        torn = len(fields.items(self._record.get("torn")))
-        halves = f"{torn} half-written line{'s' * (torn != 1)} closed off"
-        if self._record["event"] == TORN:
-            self._event("torn", f"{halves} after a crash", Who())
-        else:
-            words = "the head of the history was lost, and with it the proof of what stood last"
-            self._event("head_lost", f"{words}; {halves}" if torn else words, Who())
 
     def _verdict(self, run: Run | None) -> None:
         found = judgement(self._record, self._at)
@@ -341,15 +285,22 @@ class _Teller:
             reason = found.checks[0].message if found.checks else ""
             found = replace(found, error=reason)
         self._judge(found, run.verb if run else self._told("task"))
-        is_ill = outcome == "refused"
-        if found.domain != "canary" or outcome == "unanswered" or is_ill == self._is_ill:
-            return
-        self._is_ill = is_ill
+        if found.domain == "canary" and outcome != "unanswered":
+            self._breach(found, run)
+
+    def _breach(self, found: Judgement, run: Run | None) -> None:
+        """Tell when what serves begins, or ceases, to break a rule of the canary policy."""
         broken = ", ".join(check.message or check.rule for check in found.checks if not check.passed)
-        self._event("breach", f"what serves breaks the rules: {broken}" if is_ill else _WELL, _of(run))
-
-
-_WELL = "what serves keeps the rules again"
+        since, is_ill = self._ill_since, found.outcome == "refused"
+        if is_ill and since is None:
+            self._ill_since = found.at
+            self._event("breach", f"what serves breaks the rules: {broken}", _of(run))
+        if since is not None and not is_ill:
+            self._ill_since = None
+            self._recovery.take(found.at - since)
+            self._event(
+                "breach", f"what serves keeps the rules again, after {found.at - since:.0f} s", _of(run)
+            )
 
 
 def _of(run: Run | None) -> Who:
@@ -359,17 +310,8 @@ def _of(run: Run | None) -> Who:
 _TOLD: dict[str, Callable[[_Teller, Run | None], None]] = {
     "started": _Teller._started,
     "finished": _Teller._finished,
-    "lock": _Teller._lock,
-    "mode": _Teller._mode,
-    "confirmed": _Teller._confirmed,
     "rolled_back": _Teller._rolled_back,
-    "undone": _Teller._undone,
-    "chaos": _Teller._chaos,
-    "drift": _Teller._drift,
     "cut_off": _Teller._cut_off,
-    "recovered": _Teller._recovered,
     "verdict": _Teller._verdict,
     "scrape": _Teller._scrape,
-    TORN: _Teller._mended,
-    HEAD_LOST: _Teller._mended,
 }

@@ -77,11 +77,15 @@ def test_the_timeline_tells_all_that_happened_in_order(day: Project, tables: lis
         ("the mode went from stable to canary", ""),
     ]
     at = -1
-    for begins, holds in course:
+    for start, holds in course:
         rest = list(enumerate(told))[at + 1 :]
-        later = [number for number, what in rest if what.startswith(begins) and holds in what]
-        assert later, (begins, told)
+        later = [number for number, what in rest if what.startswith(start) and holds in what]
+        assert later, (start, told)
         at = later[0]
+    begins = {r["run"]: r["seq"] for r in records(day, event="started") if r["argv"] != "status"}
+    ends = {r["run"]: r["seq"] for r in records(day, event="finished")}
+    drifted = [r["seq"] for r in records(day, event="drift", task="status")]
+    assert not [seq for seq in drifted for run in begins if begins[run] < seq < ends.get(run, 0)]
     assert any(what.startswith("what serves breaks the rules: error rate") for what in told), told
 
 

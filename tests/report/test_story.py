@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.chain import Verification
-from swiftdeploy_tasks.report import gathering, telling
+from swiftdeploy_tasks.report import gathering, sentences, telling
 from swiftdeploy_tasks.report.story import Integrity, Period
 from swiftdeploy_tasks.report.telling import tell
 from tests.report.records import BEGAN, WHO, WHOLE, chained, finished, scrape, started, verdict
@@ -132,6 +132,7 @@ def test_a_breach_that_the_dashboard_saw_begins_and_ends() -> None:
     ]
     story = tell(chained(rows), WHOLE)
     assert [(e.kind, e.at - BEGAN) for e in story.events] == [("breach", 5), ("breach", 15)]
+    assert story.summary.recovery_worst_s == 10
     assert [(v.verb, v.rule) for v in story.violations] == [("status", "max_error_rate")]
 
 
@@ -219,7 +220,7 @@ odd = st.sampled_from(ODD)
 fields = st.dictionaries(
     st.sampled_from(NAMES.split()), odd | st.fixed_dictionaries({"blue": odd}), max_size=6
 )
-events = st.sampled_from([*sorted(telling._TOLD), "target", "step", "unheard of"])
+events = st.sampled_from([*sorted({*telling._TOLD, *sentences._SAID}), "target", "step", "unheard of"])
 
 
 @given(
