@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from swiftdeploy_tasks.chain import HEAD_LOST, TORN, Record
+from swiftdeploy_tasks.chain import DROPPED, HEAD_LOST, ROTATED, TORN, WITNESS, Record
 from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.report.story import Kind
 
@@ -125,7 +125,7 @@ _SAID: dict[str, Callable[[Record], Said]] = {
     "recovered": _recovered,
     TORN: _mended,
     HEAD_LOST: _mended,
-    "rotated": _rotated,
-    "dropped": _dropped,
-    "witness": _witness,
+    ROTATED: _rotated,
+    DROPPED: _dropped,
+    WITNESS: _witness,
 }
