@@ -318,7 +318,8 @@ class History:
             return None
         behind = (found.head.seq if found.head else 0) - (told.last.seq if told.last else 0)
         problem = told.problem or (f"it was not told the last {behind} heads" if behind > 0 else "")
-        return Witnessed(Path(str(self.limits.witness)), told.last, told.contradicts, problem)
+        against = told.contradicts or (found.reason if proof.is_denied(found) else "")
+        return Witnessed(Path(str(self.limits.witness)), told.last, against, problem)
 
 
 _WRITE = os.O_RDWR | os.O_APPEND | os.O_CREAT

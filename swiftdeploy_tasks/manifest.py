@@ -11,7 +11,6 @@ neither is what a limit of the policy defaults to.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -274,10 +273,10 @@ def _services(data: Mapping[str, Any], *, source_named: bool) -> Services:
 def _is_limit(key: str, value: object) -> bool:
     if key == "witness":
         return isinstance(value, str) and value != ""
-    least = {"max_bytes": 10_000, "keep": 1}.get(key, math.inf)
+    least, most = {"max_bytes": (10_000, 50_000_000), "keep": (1, 100_000)}.get(key, (1, 0))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and value == int(value) and value >= least
+    return least <= value <= most and value == int(value)
 
 
 def _history(data: Mapping[str, Any]) -> HistoryLimits:

@@ -57,6 +57,11 @@ def check(
     return walk.places.named(found, fault.number, present) if fault else found
 
 
+def is_denied(found: Verification) -> bool:
+    """Whether nothing but the witness speaks against the history."""
+    return not found.ok and _DENIED in found.reason
+
+
 def end_of(lines: Iterable[Line], start: Head) -> Head | None:
     """Where lines that follow `start` lead to; None when they do not follow it, or anything is wrong."""
     walk = _Walk(None, {})
@@ -72,6 +77,9 @@ def vouches(record: Record) -> Head | None:
         return None
     last, last_hash = record.get("last"), record.get("last_hash")
     return Head(last, str(last_hash)) if type(last) is int and is_digest(last_hash) else None
+
+
+_DENIED = "the witness "
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,7 @@ class _Walk:
         seq = record["seq"]
         if self.claims.get(seq, record["hash"]) == record["hash"]:
             return None
-        return _Fault(number, f"was edited: the witness has another hash for record {seq}", trusted=seq - 1)
+        return _Fault(number, f"was edited: {_DENIED}has another hash for record {seq}", trusted=seq - 1)
 
     def _adoptable(self, record: Record) -> bool:
         return bool(self.head and self.head.precedes(record) and is_sealed(record))
@@ -215,7 +223,7 @@ class _Walk:
         told = max(self.claims, default=0)
         if self.denied or told <= self.trusted.seq:
             return self.denied
-        reason = f"truncated: the witness knows record {told}, and the last one here is {self.trusted.seq}"
+        reason = f"truncated: {_DENIED}knows record {told}, and the last one here is {self.trusted.seq}"
         return _Fault(self.places.last + 1, reason, trusted=self.trusted.seq)
 
 

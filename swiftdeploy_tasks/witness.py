@@ -61,6 +61,8 @@ def read(path: Path) -> Testimony:
                 continue
             if claims.setdefault(head.seq, head.hash) != head.hash:
                 contradicts = contradicts or f"it has two hashes for record {head.seq}"
+                # Whichever of them the history has, the other one speaks against it.
+                claims[head.seq] = ""
             last = head
     except OSError as error:
         return Testimony(problem=f"it cannot be read: {error.strerror}")

@@ -135,7 +135,7 @@ class Integrity:
         if witness.contradicts:
             return f"The witness {witness.path} contradicts the history: {witness.contradicts}."
         if witness.problem:
-            return f"The witness {witness.path} could not be asked: {witness.problem}."
+            return f"Of the witness {witness.path}: {witness.problem}."
         last = f", up to record {witness.last.seq}" if witness.last else ""
         return f"The witness {witness.path} says the same{last}."
 

@@ -158,7 +158,7 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         "gate": st.sampled_from(["auto", "server", "embedded"]),
         "rollout": rollouts,
         "policy": policies,
-        "history": some({}, {"max_bytes": st.integers(10_000, 10**12), "keep": st.integers(1, 100_000)}),
+        "history": some({}, {"max_bytes": st.integers(10_000, 50_000_000), "keep": st.integers(1, 100_000)}),
     }
     needed = {
         "services": services,

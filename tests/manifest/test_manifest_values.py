@@ -87,7 +87,36 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
         "infrastructure": {"min_disk_free_gb": 0, "max_load_per_core": 0.5, "max_memory_used_percent": 100},
         "canary": {"max_error_rate": 0, "max_p99_ms": 250.5, "window": 5, "min_requests": 10},
     }
-    assert (read.engine, read.gate, read.history) == ("local", "embedded", HistoryLimits(10_000, 1))
+    assert (read.engine, read.gate) == ("local", "embedded")
+    assert read.history == HistoryLimits(10_000, 1, "/mnt/audit/shop.heads")
+
+
+def test_the_limits_of_the_history_are_read_from_a_manifest_that_is_not_valid_too(tmp_path: Path) -> None:
+    for text, wanted in (
+        (None, HistoryLimits()),
+        ("nginx: 3", HistoryLimits()),
+        ("nginx: 3\nhistory: {keep: 7}", HistoryLimits(keep=7)),
+        ("history: {keep: 0, max_bytes: 1e5, witness: 3}", HistoryLimits(max_bytes=100_000)),
+        ("history: {keep: true, max_bytes: .inf, witness: heads}", HistoryLimits(witness="heads")),
+        ("history: {max_bytes: 50000001}", HistoryLimits()),
+        ("history: 7", HistoryLimits()),
+        ("history: {keep: 7", HistoryLimits()),
+    ):
+        if text is not None:
+            (tmp_path / "manifest.yaml").write_text(text)
+        assert manifest.history_limits(tmp_path / "manifest.yaml") == wanted, text
+
+
+def test_the_limits_of_the_history_are_those_of_the_schema(tmp_path: Path) -> None:
+    given = manifest.rules(SCHEMA)["properties"]["history"]["properties"]
+    default = HistoryLimits()
+    assert (given["max_bytes"]["default"], given["keep"]["default"]) == (default.max_bytes, default.keep)
+    for name, value in (("max_bytes", "maximum"), ("max_bytes", "minimum"), ("keep", "maximum")):
+        bound = given[name][value]
+        text = f"history: {{{name}: {bound}}}"
+        (tmp_path / "manifest.yaml").write_text(text)
+        assert getattr(manifest.history_limits(tmp_path / "manifest.yaml"), name) == bound
+    assert ("default" in given["witness"], default.witness) == (False, None)
 
 
 def test_whole_numbers_that_were_written_with_a_point_are_integers() -> None:
