@@ -20,11 +20,14 @@ from typing import Any
 import pytest
 import yaml
 
+from swiftdeploy_tasks import apply, planning, recording, settings
+from swiftdeploy_tasks.project import engine_of
 from tests.e2e.conftest import PARTS
 from tests.e2e.project import Project, make, used
 from tests.lab import require
 from tests.ports import free_port
 
+PLANS = 40
 CASES = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in CASES.glob("*/case.yaml"))
 READ = {name: yaml.safe_load((CASES / name / "case.yaml").read_text()) for name in NAMES}
@@ -118,6 +121,16 @@ def found(stack: Project, wanted: dict[str, str], slot: str, given: dict[str, An
 
 @pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize("engine", PARTS)
-def test_nothing_is_found_where_nothing_was_touched(stacks: Callable[[str], Project], engine: str) -> None:
-    for _ in range(5):
-        stacks(engine).run("plan", "--check").ok()
+def test_nothing_is_found_where_nothing_was_touched_however_often_it_is_looked_for(
+    stacks: Callable[[str], Project], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one process, each time as another invocation; `python -m bench.planning` does it 200 times."""
+    project = stacks(engine)
+    project.run("plan", "--check").ok()
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(PLANS):
+        monkeypatch.setattr(recording, "INVOCATION", recording.Invocation())
+        run = recording.Run("plan", settings.find(project.root), {}, has_no_effect=True)
+        found = planning.prospect(run, apply.look(engine_of(run), run.settings))
+        assert found.changes == 0, [str(deed) for deed in found.deeds]
