@@ -60,7 +60,7 @@ def _ports(manifest: Manifest, engine: Engine) -> Finding:
     taken = [
         f"{what} port {port}: {why}"
         for what, port in wanted.items()
-        if port not in ours and (why := _held(port))
+        if port not in ours and (why := _held(port, engine))
     ]
     if taken:
         return Finding(
@@ -70,7 +70,7 @@ def _ports(manifest: Manifest, engine: Engine) -> Finding:
     return Finding("port", True, f"free or our own: {told}")
 
 
-def _held(port: int) -> str:
+def _held(port: int, engine: Engine) -> str:
     """Return why the port cannot be listened on, by IPv4 or IPv6, "" when it can."""
     for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104  (only tried)
         try:
@@ -83,7 +83,7 @@ def _held(port: int) -> str:
             return "only root may listen below 1024 here"
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return f"held by {_holder(port)}"
+                return f"held by {engine.holder(port) or _holder(port)}"
     return ""
 
 

@@ -66,7 +66,7 @@ def refuse_another(run: Run) -> None:
     Where either manifest cannot be read there is nothing to compare.
     """
     places = run.settings
-    if not (places.is_state_named and places.applied.is_file()):
+    if not (places.is_state_elsewhere and places.applied.is_file()):
         return
     with suppress(ManifestError):
         here, there = read_manifest(run).name, manifest.load(places.applied, schema=places.schema).name

@@ -50,9 +50,9 @@ class Settings:
         return str(self.state)
 
     @property
-    def is_state_named(self) -> bool:
+    def is_state_elsewhere(self) -> bool:
         """Whether the state folder is a place that was named, and not the one in the project."""
-        return self.history.parent == self.state
+        return self.state != (self.root / STATE).resolve()
 
     @property
     def manifest(self) -> Path:
@@ -158,8 +158,18 @@ def find(start: Path | None = None, *, state: str = "") -> Settings:
     project = root or here
     folder = (project / (state or STATE)).resolve()
     _refuse_foreign_state(folder, project, named=bool(state))
-    history = folder if state else project
-    return Settings(project, folder, history / "history.jsonl", root is not None)
+    return Settings(project, folder, _history(folder, project, named=bool(state)), root is not None)
+
+
+def _history(folder: Path, project: Path, *, named: bool) -> Path:
+    """Return where the history lies: in the project, or in a state folder that was named.
+
+    The project's own folder can be named too, at some times and not at others: what was begun goes on.
+    """
+    here, there = (folder, project) if named else (project, folder)
+    path, other = here / "history.jsonl", there / "history.jsonl"
+    is_own = folder == (project / STATE).resolve()
+    return other if is_own and other.is_file() and not path.is_file() else path
 
 
 def _refuse_foreign_state(folder: Path, project: Path, *, named: bool) -> None:

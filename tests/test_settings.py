@@ -67,6 +67,20 @@ def test_an_absolute_state_folder_holds_the_history_too(tmp_path: Path) -> None:
     assert found.home == str(tmp_path / "kept")
 
 
+@pytest.mark.parametrize("first", ["", ".swiftdeploy"], ids=["not named first", "named first"])
+def test_a_state_folder_that_is_the_project_s_own_has_one_history_whether_it_is_named_or_not(
+    tmp_path: Path, first: str
+) -> None:
+    root = project(tmp_path / "shop")
+    begun = settings.find(root, state=first)
+    assert begun.history == (begun.state if first else root) / "history.jsonl"
+    begun.state.mkdir()
+    (begun.state / "lock").touch()
+    begun.history.touch()
+    assert {settings.find(root, state=given).history for given in ("", ".swiftdeploy")} == {begun.history}
+    assert settings.find(root, state="../kept").history == tmp_path / "kept" / "history.jsonl"
+
+
 @pytest.mark.parametrize("given", ["../kept", "./../kept/", "../shop/../kept"])
 def test_a_relative_state_folder_begins_at_the_project_from_wherever_it_is_asked(
     tmp_path: Path, given: str

@@ -22,6 +22,7 @@ from swiftdeploy_tasks.engines import (
     docker_images,
     docker_nginx,
     docker_places,
+    local_nginx,
 )
 from swiftdeploy_tasks.engines.docker_client import client, translated
 from swiftdeploy_tasks.engines.docker_containers import form, ours, published, runs, since, trouble
@@ -71,6 +72,10 @@ class DockerEngine:
     def held_ports(self) -> frozenset[int]:
         """See `Engine.held_ports`."""
         return frozenset(port for one in docker_containers.every(self.home) for _, port in published(one))
+
+    def holder(self, port: int) -> str:
+        """See `Engine.holder`."""
+        return docker_containers.publisher(port) or local_nginx.listener(port)
 
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
         """See `Engine.test_nginx`."""

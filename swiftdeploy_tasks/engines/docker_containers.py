@@ -106,3 +106,14 @@ def published(one: Container) -> list[tuple[str, int]]:
     return [
         (held.get("HostIp", ""), int(held["HostPort"])) for ports in bindings.values() for held in ports or ()
     ]
+
+
+def publisher(port: int) -> str:
+    """Return the running container that publishes this port of the host, and whose it is; "" for none."""
+    with translated("the containers cannot be listed"):
+        found = client().containers.list(ignore_removed=True, filters={"publish": str(port)})
+    for one in found:
+        owner = one.labels.get(HOME)
+        whose = f" of the project whose state is {owner}" if owner else ""
+        return f"the container {one.name}{whose}"
+    return ""

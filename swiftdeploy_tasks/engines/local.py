@@ -63,6 +63,10 @@ class LocalEngine:
                 }
         return frozenset(held)
 
+    def holder(self, port: int) -> str:
+        """See `Engine.holder`: an nginx tells whose it is by its prefix."""
+        return local_nginx.listener(port)
+
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
         """See `Engine.test_nginx`."""
         with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:

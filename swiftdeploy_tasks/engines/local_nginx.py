@@ -22,6 +22,7 @@ from swiftdeploy_tasks.errors import PreflightError, ProxyError
 
 OLDEST = (1, 27, 4)
 _PORT = re.compile(r"env SWIFTDEPLOY_OPERATOR_PORT=(\d+);")
+_PREFIX = re.compile(r"^nginx: master process .* -p (.+?)/ -e ")
 _SPEC = re.compile(r"env SWIFTDEPLOY_SPEC=(\w+);")
 
 
@@ -121,6 +122,22 @@ def master(prefix: Path) -> psutil.Process | None:
         if title.startswith("nginx: master process") and f" -p {prefix}/ " in title:
             return process
     return None
+
+
+def listener(port: int) -> str:
+    """Return the nginx of a SwiftDeploy project that listens on this port, and whose it is; "" for none."""
+    for process in psutil.process_iter():
+        found = _PREFIX.search(_title(process))
+        if found and facts(process)[1] and port in _ports(process):
+            return f"the nginx of the project whose state is {Path(found[1]).parent} (pid {process.pid})"
+    return ""
+
+
+def _ports(process: psutil.Process) -> set[int]:
+    try:
+        return {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    except psutil.Error:
+        return set()
 
 
 def orphans(prefix: Path) -> list[psutil.Process]:

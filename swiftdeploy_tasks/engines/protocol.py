@@ -53,6 +53,10 @@ class Engine(Protocol):
         """Return the host ports that our own running nginx and OPA hold."""
         ...
 
+    def holder(self, port: int) -> str:
+        """Return who of this engine's, ours or another project's, holds the host port, "" for nobody."""
+        ...
+
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
         """Let the real nginx read candidate files, without network; return its version.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.project import Project, until
+from tests.e2e.project import Project, make, until
 from tests.e2e.wire import send, status
 
 KEYS = {"error", "code", "service", "contact"}
@@ -127,3 +128,16 @@ def test_a_dead_app_is_a_502_that_says_whom_to_write_to(deployed: Project) -> No
     assert (answer.json()["code"], answer.json()["contact"]) == (502, "desk@example.org")
     assert answer.all("X-Deployed-By") == ["swiftdeploy"]
     assert answer.all("Content-Type") == ["application/json"]
+
+
+@pytest.mark.parametrize("part", ["", "operator_"])
+def test_a_port_that_a_neighbour_s_nginx_holds_is_told_with_whose_it_is(
+    deployed: Project, tmp_path: Path, part: str
+) -> None:
+    held = deployed.operator_port if part else deployed.port
+    neighbour = make(tmp_path, deployed.engine, **{f"nginx__{part}port": held})
+    refused = neighbour.run("validate", "--json")
+    assert refused.code == 2
+    (check,) = [check for check in refused.document()["checks"] if check["name"] == "port"]
+    assert f"port {held}: held by the " in check["message"]
+    assert f" of the project whose state is {deployed.state}" in check["message"]
