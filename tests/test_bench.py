@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench import looking, planning
+from bench import looking, planning, records
 from bench.foundation import main
 from tests.lab import require
 
@@ -57,6 +57,16 @@ def test_the_cost_of_a_look_is_printed_beside_its_bound(capsys: pytest.CaptureFi
     names = ["a look, median cpu ms", "processes started", "memory at first, MiB", "grown over 3 looks, MiB"]
     assert (_name(head), [_name(row) for row in rows]) == ("local", names)
     assert [bool(re.search("hold", row, re.IGNORECASE)) for row in rows] == [True, True, False, True]
+
+
+def test_the_cost_of_the_history_is_printed_beside_its_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    records.main(appends=3, records=120, day=600)
+    _, *tables = capsys.readouterr().out.split("\n\n")
+    printed = {_name(lines[0]): lines[1:] for lines in (table.splitlines() for table in tables)}
+    assert list(printed) == ["append, ms", "verify", "scrapes, compressed"]
+    assert [len(rows) for rows in printed.values()] == [3, 4, 2]
+    bounded = [row for rows in printed.values() for row in rows if _name(row) != "two slots all day"]
+    assert all(re.search("<= .*hold", row, re.IGNORECASE) for row in bounded)
 
 
 def test_without_opa_the_server_is_left_out_with_the_reason(
