@@ -28,8 +28,8 @@ from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.snapshot import Snapshot
 
 # How many files are dropped at one rotation: enough to come down after `keep` was lowered, and bounded while
-# others wait. What was dropped before is noted at a rotation, so it stands in one of the newest files.
-DROPS, NEWEST = 2, 3
+# others wait.
+DROPS = 2
 # How often a verification begins anew because a file was dropped under it.
 TRIES = 5
 
@@ -286,9 +286,10 @@ class History:
         return {"file": path.name, "first": start.seq + 1, "last": end.seq, "last_hash": end.hash}
 
     def _was_dropped(self, start: Head) -> bool:
+        """Whether a record says so: they stand where they are written, at the front of a file."""
         with Snapshot(self.path, self._folder, None) as seen:
-            seen.numbers = seen.numbers[-NEWEST:]
-            return any(proof.vouches(record) == start for record in seen.newest_first())
+            fronts = seen.fronts(1 + DROPS)
+            return any(proof.vouches(line.record) == start for line in fronts if line.record)
 
     def _tell_witness(self, record: Record, by: Record) -> None:
         """Tell the witness the newest head; that it fails, or works again, is recorded once, and said."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -75,9 +76,14 @@ class Snapshot:
                 yield from rotation.read(self.folder / rotation.name_of(number))
         yield from self._gone_last()
         for path, fd, size in self._parts:
-            with os.fdopen(os.dup(fd), "rb", lines.CHUNK) as file:
-                file.seek(0)
-                yield from lines.of(file, path, size)
+            yield from _lines(path, fd, size)
+
+    def fronts(self, count: int) -> Iterator[Line]:
+        """The first lines of each file, up to `count` of each, the newest file first."""
+        for path, fd, size in reversed(self._parts):
+            yield from islice(_lines(path, fd, size), count)
+        for number in reversed(self.numbers):
+            yield from islice(rotation.read(self.folder / rotation.name_of(number)), count)
 
     def newest_first(self) -> Iterator[Record]:
         """Each record that proves itself, newest first."""
@@ -102,6 +108,12 @@ class Snapshot:
 
     def _gone(self, number: int) -> Line:
         return rotation.problem(self.folder / rotation.name_of(number), "file gone: its records are missing")
+
+
+def _lines(path: Path, fd: int, size: int) -> Iterator[Line]:
+    with os.fdopen(os.dup(fd), "rb", lines.CHUNK) as file:
+        file.seek(0)
+        yield from lines.of(file, path, size)
 
 
 def _backwards(fd: int, end: int) -> Iterator[Record]:

@@ -17,6 +17,7 @@ from swiftdeploy_tasks import chain, rotation
 from swiftdeploy_tasks.chain import Head
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.manifest import HistoryLimits
+from swiftdeploy_tasks.settings import GENERATED
 from tests.history.rotated import files_of, fill, records, repack, small, unpacked
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema" / "history.schema.json").read_text())
@@ -107,6 +108,20 @@ def test_lowering_keep_comes_down_step_by_step(tmp_path: Path) -> None:
     fill(history, 60)
     assert len(files_of(history)) == 1
     assert history.verify().ok
+
+
+def test_raising_keep_for_a_while_does_not_forget_what_was_dropped(tmp_path: Path) -> None:
+    fill(small(tmp_path, keep=2), 30)
+    fill(small(tmp_path, keep=9), 30)
+    history = small(tmp_path, keep=2)
+    fill(history, 60)
+    assert (len(files_of(history)), history.verify().ok) == (2, True)
+
+
+def test_nothing_of_a_history_is_what_a_clean_teardown_removes(rotated: History) -> None:
+    there = {path.name for path in rotated.state.iterdir()}
+    assert there == {"head.json", "history", "history.lock"}
+    assert there.isdisjoint(GENERATED)
 
 
 def test_a_file_that_does_not_prove_itself_is_never_dropped(rotated: History) -> None:
