@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import subprocess
@@ -25,7 +26,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from bench.table import Row, holds, machine, show
-from swiftdeploy_tasks import chain, metrics, sampling, turn
+from swiftdeploy_tasks import chain, files, metrics, sampling, turn
 from swiftdeploy_tasks.chain import GENESIS, Head
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.manifest import Health, HistoryLimits, Resources
@@ -61,23 +62,48 @@ def main(appends: int = 2000, records: int = RECORDS, day: float = 86_400) -> No
 
 
 def _show_appends(place: Path, times: int) -> None:
+    """Appends and their floor, the same syncs without a history, take turns."""
+    kinds: dict[str, Callable[[int], object]] = {
+        "floor: the same syncs": _floor(place / "floor"),
+        "a scrape": _appender(_history(place / "scrapes"), Dashboard().fields),
+        "a step": _appender(_history(place / "steps"), _step),
+        "a scrape, with a witness": _appender(
+            _history(place / "witnessed", witness=str(place / "heads")), Dashboard().fields
+        ),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in kinds}
+    cpu = dict.fromkeys(kinds, 0.0)
+    for number in range(times):
+        for name, write in kinds.items():
+            began, used = time.perf_counter(), time.process_time()
+            write(number)
+            spent[name].append((time.perf_counter() - began) * 1000)
+            cpu[name] += (time.process_time() - used) * 1000
     rows: list[Row] = []
-    for name, form, more in (
-        ("a scrape", Dashboard().fields, {}),
-        ("a step", _step, {}),
-        ("a scrape, with a witness", Dashboard().fields, {"witness": str(place / "heads")}),
-    ):
-        history = _history(place / name.replace(" ", "-"), **more)
-        spent = []
-        for number in range(times):
-            fields = form(number)
-            began = time.perf_counter()
-            history.append(run="run-1", **fields)
-            spent.append((time.perf_counter() - began) * 1000)
-        slow = quantiles(spent, n=100, method="inclusive")[98]
-        figures = f"{median(spent):.2f}", f"{slow:.2f}", f"{max(spent):.2f}"
-        rows.append((name, *figures, f"p99 <= {APPEND_MS:g}", holds(slow <= APPEND_MS)))
-    show(("append, ms", "p50", "p99", "slowest", "bound", ""), rows)
+    for name, took in spent.items():
+        slow = quantiles(took, n=100, method="inclusive")[98]
+        figures = f"{median(took):.2f}", f"{slow:.2f}", f"{max(took):.2f}", f"{cpu[name] / times:.2f}"
+        bound = ("", "") if name.startswith("floor") else (f"p99 <= {APPEND_MS:g}", holds(slow <= APPEND_MS))
+        rows.append((name, *figures, *bound))
+    show(("append, ms", "p50", "p99", "slowest", "cpu", "bound", ""), rows)
+
+
+def _appender(history: History, form: Form) -> Callable[[int], object]:
+    fields = [form(number) for number in range(50)]
+    return lambda number: history.append(run="run-1", **fields[number % 50])
+
+
+def _floor(place: Path) -> Callable[[int], object]:
+    """A line written and synced, and a small file replaced as the head is."""
+    place.mkdir(parents=True)
+    fd = os.open(place / "lines", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def write(number: int) -> None:
+        os.write(fd, b"x" * 800 + b"\n")
+        os.fsync(fd)
+        files.replace(place / "head", "x" * 90, mode=0o600)
+
+    return write
 
 
 def _show_verifications(place: Path, records: int) -> None:
