@@ -69,6 +69,7 @@ def test_a_secret_that_is_not_set_stops_everything_before_it_moves(told: Project
 
 def test_a_secret_that_the_app_prints_when_it_dies_is_kept_and_shown_masked(told: Project) -> None:
     told.use_app(apps.TELLS_ITS_SECRET)
+    told.set(services__restart_policy="no")
     ended = told.run("deploy", "--json", E2E_TOKEN='pass"word-of-many-signs')
     assert ended.code == 6, ended.said
     end = told.history()[-1]
