@@ -22,7 +22,9 @@ from typing import Any
 
 from bench.sandbox import COMMAND
 from bench.table import Row, holds, machine, show
+from swiftdeploy_tasks import turn
 from swiftdeploy_tasks.chain import GENESIS, Head, line_of, seal
+from swiftdeploy_tasks.history import History
 from tests.report import day
 
 SIZES = (100_000, 300_000)
@@ -57,19 +59,27 @@ def main(*, rounds: int = 5) -> None:
 
 
 def make(folder: Path, count: int) -> int:
-    """Put a project with a history of `count` records into the folder; return the size of that in bytes."""
+    """Put a project with a history of `count` records into the folder, rotated as by default.
+
+    Returns the size of its records in bytes.
+    """
     (folder / "manifest.yaml").touch()
-    state = folder / ".swiftdeploy"
-    state.mkdir(mode=0o700)
-    head = GENESIS
-    with (folder / "history.jsonl").open("wb") as file:
+    history = History(folder / "history.jsonl", folder / ".swiftdeploy")
+    with turn.taken(history.state / "history.lock", to_write=True):
+        head, whole, size = GENESIS, 0, 0
+        file = history.path.open("wb")
         for content, at in _contents(count):
+            if size >= history.limits.max_bytes:
+                file.close()
+                history._rotate()
+                file, whole, size = history.path.open("wb"), whole + size, 0
             written = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
             record = seal(content, head, written.replace("+00:00", "Z"))
-            file.write(line_of(record))
+            size += file.write(line_of(record))
             head = Head.of(record)
-    (state / "head.json").write_text(json.dumps({"seq": head.seq, "hash": head.hash}))
-    return (folder / "history.jsonl").stat().st_size
+        file.close()
+        history._save(head)
+    return whole + size
 
 
 def _contents(count: int) -> Iterator[tuple[dict[str, Any], float]]:

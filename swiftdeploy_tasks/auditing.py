@@ -18,14 +18,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from swiftdeploy_tasks import files
-from swiftdeploy_tasks.chain import Record, Verification
+from swiftdeploy_tasks.chain import Line, Verification
 from swiftdeploy_tasks.errors import HistoryError, UsageError
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.report import figures
 from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
 from swiftdeploy_tasks.report.story import Integrity, Period, Story
-from swiftdeploy_tasks.report.telling import tell
+from swiftdeploy_tasks.report.telling import Teller, tell
 
 REPORT, PAGE = "audit_report.md", "audit_report.html"
 _AGO = re.compile(r"(\d{1,6})([smhd])")
@@ -68,20 +68,29 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
 
 
 def _story(run: Run, period: Period) -> Story:
-    """Verify first, then read what was verified; what cannot be read is a story without records."""
+    """Verify, and hear what is verified; what cannot be read is a story without records.
+
+    Only a history that is not whole is read again, to mark what is not proven.
+    """
+    teller = Teller(period)
+
+    def heard(lines: Iterator[Line]) -> Iterator[Line]:
+        nonlocal teller
+        teller = Teller(period)
+        for line in lines:
+            if line.record:
+                teller.take(line.record)
+            yield line
+
     try:
-        found = run.history.verify()
-        return tell(_records(run, found), Integrity(found), period)
+        found = run.history.verify(through=heard)
+        if found.ok:
+            return teller.story(Integrity(found))
+        records = (line.record for line in run.history.lines() if line.record)
+        return tell(records, Integrity(found), period)
     except HistoryError as error:
         unread = Verification(False, 0, None, error.message, 0)
         return tell((), Integrity(unread, unreadable=error.message), period)
-
-
-def _records(run: Run, found: Verification) -> Iterator[Record]:
-    """Each record in turn; of a history that is whole, none that was appended after it was verified."""
-    for line in run.history.lines():
-        if line.record and not (found.ok and line.record["seq"] > found.trusted_until):
-            yield line.record
 
 
 def _write(run: Run, story: Story, *, html: bool) -> None:

@@ -33,6 +33,8 @@ DROPS = 2
 # How often a verification begins anew because a file was dropped under it.
 TRIES = 5
 
+Through = Callable[[Iterator[Line]], Iterator[Line]]
+
 
 @dataclass(frozen=True)
 class History:
@@ -77,15 +79,19 @@ class History:
             content = path.read_bytes() if path.exists() else b""
         return chain.head_from(content)
 
-    def verify(self) -> Verification:
-        """Judge the history as it stood when asked, while others go on appending. Raises HistoryError."""
+    def verify(self, *, through: Through = iter) -> Verification:
+        """Judge the history as it stood when asked, while others go on appending. Raises HistoryError.
+
+        Each reading goes through `through`, for who wants to hear the lines of the one that is judged: it may
+        be called several times, and a history that is whole was read to its end in the last.
+        """
         told = witness.read(Path(self.limits.witness)) if self.limits.witness else None
         left = TRIES
         while True:
             left -= 1
             with suppress(FileNotFoundError) if left else nullcontext(), self._seen() as seen:
                 found = proof.check(
-                    seen.lines,
+                    lambda: through(seen.lines()),
                     seen.head,
                     present=self.path,
                     before=seen.before,

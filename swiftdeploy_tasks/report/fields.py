@@ -30,6 +30,8 @@ def text(value: object) -> str:
 
 def number(value: object) -> float | None:
     """Return a finite figure, None for what is none."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

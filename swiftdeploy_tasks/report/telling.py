@@ -13,7 +13,6 @@ from typing import Any
 
 from swiftdeploy_tasks.chain import Record
 from swiftdeploy_tasks.gate.verdict import Check
-from swiftdeploy_tasks.metrics import Window
 from swiftdeploy_tasks.report import fields, sentences
 from swiftdeploy_tasks.report.gathering import Figures, Newest, Thinned
 from swiftdeploy_tasks.report.runs import Run, judgement
@@ -52,15 +51,21 @@ def tell(records: Iterable[Record], integrity: Integrity, period: Period = ALWAY
 
     Each has the fields that every record has (`chain`), and may hold anything else.
     """
-    teller = _Teller(integrity, period)
+    found = integrity.verification
+    teller = Teller(period, trusted_until=None if found.ok else found.trusted_until)
     for record in records:
         teller.take(record)
-    return teller.story()
+    return teller.story(integrity)
 
 
-class _Teller:
-    def __init__(self, integrity: Integrity, period: Period) -> None:
-        self._integrity, self._period = integrity, period
+class Teller:
+    """Who is told of one record after the other, and then tells the story.
+
+    What comes after the record `trusted_until` is not proven; None: all is.
+    """
+
+    def __init__(self, period: Period = ALWAYS, *, trusted_until: int | None = None) -> None:
+        self._period, self._trusted_until = period, trusted_until
         self._events: Newest[Event] = Newest(MOST_EVENTS)
         self._violations: Newest[Violation] = Newest(MOST_VIOLATIONS)
         self._changes: Newest[Change] = Newest(MOST_CHANGES)
@@ -78,6 +83,7 @@ class _Teller:
         self._record: Record = {}
 
     def take(self, record: Record) -> None:
+        """Hear the next record."""
         self._record = record
         self._prove()
         self._tell_the_time()
@@ -94,13 +100,14 @@ class _Teller:
         if run and run.take(record, self._at, proven=self._proven):
             self._close(run, ended=True)
 
-    def story(self) -> Story:
+    def story(self, integrity: Integrity) -> Story:
+        """Return what was told, once."""
         for run in list(self._open.values()):
             self._close(run, ended=False)
         changes = self._changes.rows()
         return Story(
             self._period,
-            self._integrity,
+            integrity,
             self._summary(),
             self._events.rows(),
             self._violations.rows(),
@@ -130,8 +137,8 @@ class _Teller:
 
     def _prove(self) -> None:
         """Note whether the chain proves this record: none after the first bad line is."""
-        seq, verification = int(self._record["seq"]), self._integrity.verification
-        if not verification.ok and (seq > verification.trusted_until or (self._seq and seq != self._seq + 1)):
+        seq, last = int(self._record["seq"]), self._trusted_until
+        if last is not None and (seq > last or (self._seq and seq != self._seq + 1)):
             self._proven = False
         self._seq = seq
 
@@ -256,9 +263,12 @@ class _Teller:
             self._compliance(fields.mapping(value), run)
 
     def _scrape_slot(self, slot: str, found: Mapping[str, Any]) -> None:
-        window = fields.window(found.get("window")) or Window(0.0, 0)
-        series = self._series.setdefault(slot, Thinned(slot))
-        rate = 0.0 if window.seconds and not window.requests else window.rate
+        window = fields.mapping(found.get("window"))
+        rate = fields.number(window.get("rate"))
+        if rate is None and window.get("requests") == 0:
+            rate = 0.0
+        tail = fields.number(window.get("p99_ms"))
+        series = self._series.get(slot) or self._series.setdefault(slot, Thinned(slot))
         series.take(
             Point(
                 at=self._at,
@@ -269,8 +279,8 @@ class _Teller:
                 weight=round(fields.number(found.get("weight")) or 0),
                 rate=rate,
                 peak_rate=rate,
-                error_rate=window.error_rate,
-                p99_ms=window.beyond_ms if window.p99_ms is None else window.p99_ms,
+                error_rate=fields.number(window.get("error_rate")),
+                p99_ms=fields.number(window.get("beyond_ms")) if tail is None else tail,
                 chaos="" if found.get("chaos") == "none" else fields.text(found.get("chaos")),
                 gap=False,
             )
@@ -307,11 +317,11 @@ def _of(run: Run | None) -> Who:
     return run.who if run else Who()
 
 
-_TOLD: dict[str, Callable[[_Teller, Run | None], None]] = {
-    "started": _Teller._started,
-    "finished": _Teller._finished,
-    "rolled_back": _Teller._rolled_back,
-    "cut_off": _Teller._cut_off,
-    "verdict": _Teller._verdict,
-    "scrape": _Teller._scrape,
+_TOLD: dict[str, Callable[[Teller, Run | None], None]] = {
+    "started": Teller._started,
+    "finished": Teller._finished,
+    "rolled_back": Teller._rolled_back,
+    "cut_off": Teller._cut_off,
+    "verdict": Teller._verdict,
+    "scrape": Teller._scrape,
 }
