@@ -38,6 +38,14 @@ def bench_history(c: Context, appends: int = 2000, records: int = 100_000) -> No
     main(appends=appends, records=records)
 
 
+@task(help={"rounds": "How often each history is audited."})
+def bench_audit(c: Context, rounds: int = 5) -> None:
+    """Measure an audit over a long history, and one three times as long: its time and its memory."""
+    from bench.auditing import main
+
+    main(rounds=rounds)
+
+
 @task(help={"engine": "docker or local; both without it.", "rounds": "How often each process is run."})
 def bench_plan(c: Context, engine: str = "", rounds: int = 15) -> None:
     """Measure plan on a stack that runs, and what asking the engine takes of it."""
@@ -83,4 +91,4 @@ def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> Non
         raise Exit(f"{broken} trials broke an invariant", code=1)
 
 
-ns = Collection("dev", lint, bench, bench_history, bench_plan, bench_status, bench_rollover, chaos)
+ns = Collection("dev", lint, bench, bench_history, bench_audit, bench_plan, bench_status, bench_rollover, chaos)
