@@ -91,4 +91,6 @@ def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> Non
         raise Exit(f"{broken} trials broke an invariant", code=1)
 
 
-ns = Collection("dev", lint, bench, bench_history, bench_audit, bench_plan, bench_status, bench_rollover, chaos)
+ns = Collection(
+    "dev", lint, bench, bench_history, bench_audit, bench_plan, bench_status, bench_rollover, chaos
+)
