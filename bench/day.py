@@ -1,5 +1,5 @@
 """What is there to tell of a project? One that really runs, on the local engine, and lives through a day's
-worth of trouble in a minute or two, under load and looked at all the time.
+worth of trouble in a minute or two, under load.
 
 Stands apart so that whoever needs such a history makes the same one. It measures nothing.
 """
@@ -15,6 +15,7 @@ import requests
 from bench.load import Plan, under_load
 from bench.stack import Stack, stack
 from swiftdeploy_tasks.release import Slot, other
+from tests.e2e.terminal import Terminal
 
 REFUSED = 3
 _SETTINGS = {
@@ -24,18 +25,24 @@ _SETTINGS = {
 
 
 @contextlib.contextmanager
-def project(*, rate: float = 60.0, every: float = 2.0, interval: int = 4) -> Iterator[Stack]:
-    """A project that serves, gets `rate` requests a second, and is looked at every `every` seconds.
-
-    `interval` is how many seconds each step of a roll-over lasts.
-    """
+def project(*, rate: float = 60.0, interval: int = 4) -> Iterator[Stack]:
+    """A project that serves `rate` requests/s; each step of its roll-overs lasts `interval` seconds."""
     rollout = {"steps": [10, 50, 100], "interval": interval, "drain": 12, "min_requests": 5}
     with (
         stack("local", rollout=rollout, **_SETTINGS) as made,
         under_load(Plan(made.port, rate, seconds=600, kept=8)),
-        _looked_at(made, every),
     ):
         yield made
+
+
+@contextlib.contextmanager
+def looked_at(made: Stack) -> Iterator[Terminal]:
+    """A dashboard that is left on while the block runs; its last picture stays on the terminal."""
+    terminal = Terminal(made.place.root, "status", "--interval", "1", TERM="xterm-256color", LINES="60")
+    try:
+        yield terminal
+    finally:
+        terminal.end()
 
 
 def spend(made: Stack, *, idle: float = 0.0) -> None:
@@ -76,20 +83,3 @@ def _refused(code: int) -> None:
 def _order(made: Stack, slot: Slot, order: dict[str, object]) -> None:
     url = f"http://127.0.0.1:{made.operator_port}/slots/{slot}/chaos"
     requests.post(url, json=order, timeout=5, headers={"Connection": "close"}).raise_for_status()
-
-
-@contextlib.contextmanager
-def _looked_at(made: Stack, every: float) -> Iterator[None]:
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(every):
-            made.run("status")
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        yield
-    finally:
-        over.set()
-        looking.join()

@@ -77,7 +77,8 @@ def sandbox() -> Iterator[Sandbox]:
         },
     }
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
-        root = Path(folder)
+        root = Path(folder) / "shop"
+        root.mkdir()
         shutil.copytree(SOURCE / "app", root / "app", ignore=shutil.ignore_patterns("__pycache__"))
         (root / "manifest.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
         yield Sandbox(root, opa)

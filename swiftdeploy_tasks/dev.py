@@ -91,6 +91,14 @@ def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> Non
         raise Exit(f"{broken} trials broke an invariant", code=1)
 
 
+@task
+def pictures(c: Context) -> None:
+    """Make the README's pictures of the report and of the dashboard, from a project that really runs."""
+    from bench.pictures import main
+
+    main()
+
+
 ns = Collection(
-    "dev", lint, bench, bench_history, bench_audit, bench_plan, bench_status, bench_rollover, chaos
+    "dev", lint, bench, bench_history, bench_audit, bench_plan, bench_status, bench_rollover, chaos, pictures
 )

@@ -151,9 +151,12 @@ def _measured(
 
 
 def _with_gaps(points: Iterable[Point], value: Callable[[Point], float | None]) -> Iterator[Value]:
+    """The figures over time; nothing joins what nobody looked at, nor two releases in one slot."""
+    release = ""
     for point in points:
-        if point.gap:
+        if point.gap or point.release != release:
             yield point.at, None
+        release = point.release
         yield point.at, value(point)
         if point.until > point.at:
             yield point.until, value(point)

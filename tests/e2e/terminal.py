@@ -8,20 +8,21 @@ import select
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
-from tests.e2e.project import COMMAND, Project, until
+from tests.e2e.project import COMMAND, until
 
 
 class Terminal:
     """A verb on a terminal, and what it has drawn so far."""
 
-    def __init__(self, project: Project, *words: str) -> None:
+    def __init__(self, root: Path, *words: str, **environment: str) -> None:
         ours, theirs = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+        size = {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
         self.process = subprocess.Popen(
             [str(COMMAND), *words],
-            cwd=project.root,
-            env=environment,
+            cwd=root,
+            env={**os.environ, **size, **environment},
             stdin=subprocess.DEVNULL,
             stdout=theirs,
             stderr=theirs,

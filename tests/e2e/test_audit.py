@@ -29,7 +29,7 @@ def run_a_day(project: Project) -> None:
     """Deploy, chaos, a promote that is refused, a promote, a rollback: under load, with status beside."""
     project.set(services__mode="canary", policy__canary=LIMITS, rollout={"steps": [50, 100], "interval": 1})
     project.deploy()
-    beside = Terminal(project, "status", "--interval", "1")
+    beside = Terminal(project.root, "status", "--interval", "1")
     with Load(project.port, fine=frozenset({500})):
         slot = "/slots/blue/chaos"
         project.operator(slot, method="POST", body=b'{"mode": "error", "rate": 0.5}')

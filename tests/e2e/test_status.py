@@ -166,7 +166,7 @@ def test_chaos_is_seen_once_and_its_end_too(new_project: Make) -> None:
 def test_on_a_terminal_it_goes_on_until_ctrl_c_whatever_goes_down(new_project: Make) -> None:
     project = new_project("local")
     project.deploy()
-    shown = Terminal(project, "status", "--interval", "1")
+    shown = Terminal(project.root, "status", "--interval", "1")
     try:
         shown.shows("Ctrl-C ends it")
         shown.shows("healthy")
@@ -190,7 +190,7 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c_whatever_goes_down(new_project: M
 
 def test_a_terminal_that_is_closed_ends_it(new_project: Make) -> None:
     project = new_project("local")
-    shown = Terminal(project, "status", "--interval", "1")
+    shown = Terminal(project.root, "status", "--interval", "1")
     shown.shows("nothing is deployed")
     shown.close()
     assert shown.process.wait(timeout=20) == 0

@@ -30,7 +30,8 @@ class Pages:
 def pages() -> Iterator[Pages]:
     require("nginx")
     with day.project(interval=2) as made:
-        day.spend(made)
+        with day.looked_at(made):
+            day.spend(made)
         root: Path = made.place.root
         made.run("status", "--html", "now.html").ok()
         audited = made.run("audit", "--html").ok().document
