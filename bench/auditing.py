@@ -29,6 +29,7 @@ from tests.report import day
 
 SIZES = (100_000, 300_000)
 SECONDS, MEBIBYTES, FLAT = 5.0, 200.0, 1.2
+PAGE_SECONDS, PAGE_MEBIBYTES, PAGE_MB = 10.0, 300.0, 3.0
 BEGAN = 1_700_000_000.0
 COUNTERS: dict[str, Any] = {
     "bounds": [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
@@ -45,6 +46,9 @@ def main(*, rounds: int = 5) -> None:
         with tempfile.TemporaryDirectory() as folder:
             size = make(Path(folder), count)
             found[count] = [_audit(Path(folder), count) for _ in range(rounds)], size
+            if count == SIZES[0]:
+                pages = [_audit(Path(folder), count, "--html") for _ in range(rounds)]
+                page = (Path(folder) / "audit_report.html").stat().st_size / 1e6
     rows: list[Row] = []
     first = max(peak for _, _, peak in found[SIZES[0]][0])
     for count, (runs, size) in found.items():
@@ -55,7 +59,16 @@ def main(*, rounds: int = 5) -> None:
         figures = (f"{count:,}", f"{size / 2**20:.0f}", f"{wall:.2f}", f"{cpu:.2f}", f"{peak:.0f}")
         rows.append((*figures, bound, holds(fine)))
     show(("audit of records", "MiB of them", "s", "CPU s", "peak MiB", "bound", ""), rows)
+    _show_page(pages, page)
     print(f"\n{machine()}, when it ended")
+
+
+def _show_page(runs: list[tuple[float, float, float]], size: float) -> None:
+    wall, cpu, peak = (median(figures) for figures in zip(*runs, strict=True))
+    fine = wall <= PAGE_SECONDS and peak <= PAGE_MEBIBYTES and size <= PAGE_MB
+    bound = f"<= {PAGE_SECONDS:g} s, <= {PAGE_MEBIBYTES:g} MiB, <= {PAGE_MB:g} MB"
+    row = (f"{SIZES[0]:,}", f"{size:.2f}", f"{wall:.2f}", f"{cpu:.2f}", f"{peak:.0f}", bound, holds(fine))
+    show(("audit --html of records", "MB of page", "s", "CPU s", "peak MiB", "bound", ""), [row])
 
 
 def make(folder: Path, count: int) -> int:
@@ -94,12 +107,12 @@ def _contents(count: int) -> Iterator[tuple[dict[str, Any], float]]:
         yield content, BEGAN + 1000 * again + after
 
 
-def _audit(folder: Path, count: int) -> tuple[float, float, float]:
+def _audit(folder: Path, count: int, *words: str) -> tuple[float, float, float]:
     """Return seconds, seconds of CPU and MiB at the peak; raises RuntimeError when it does not succeed."""
     began = time.perf_counter()
     with (folder / "said.json").open("w+b") as said:
         process = subprocess.Popen(
-            [str(COMMAND), "audit", "--json"], cwd=folder, stdout=said, stderr=subprocess.PIPE
+            [str(COMMAND), "audit", "--json", *words], cwd=folder, stdout=said, stderr=subprocess.PIPE
         )
         assert process.stderr is not None
         error = process.stderr.read()
