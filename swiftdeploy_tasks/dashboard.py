@@ -201,11 +201,12 @@ def _around(picture: Picture) -> RenderableType:
     table = _grid("left", "left")
     for words in _host(picture):
         table.add_row("host", words)
-    for index, deed in enumerate(picture.drift[:_MOST_DRIFT]):
+    told = picture.causes[:_MOST_DRIFT] or picture.drift[:1]
+    for index, deed in enumerate(told):
         table.add_row("" if index else "drift", _line(str(deed), "warn"))
-    more = len(picture.drift) - _MOST_DRIFT
-    if more > 0:
-        table.add_row("", _line(f"and {more} more: invoke plan", "warn"))
+    if more := len(picture.drift) - len(told):
+        steps = "step" if more == 1 else "steps"
+        table.add_row("", _line(f"and {more} more {steps}: invoke plan", "warn"))
     if not picture.drift and not picture.problems:
         table.add_row("drift", "none: what runs is what manifest.yaml gives")
     for index, event in enumerate(picture.events):

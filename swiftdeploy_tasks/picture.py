@@ -18,10 +18,12 @@ from swiftdeploy_tasks.errors import (
     SwiftDeployError,
     WouldChange,
 )
-from swiftdeploy_tasks.plan import Deed
+from swiftdeploy_tasks.plan import Deed, Step
 from swiftdeploy_tasks.release import SLOTS, Slot, Traffic
 from swiftdeploy_tasks.report.story import Event
 from swiftdeploy_tasks.sampling import Sample
+
+_FOLLOWING = frozenset({"health", "route", "confirm", "hold", "drain", "remove"})
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ class Picture:
     events: tuple[Event, ...] = ()
 
     @property
+    def causes(self) -> tuple[Deed, ...]:
+        """The drift without the steps of a roll-over that only follow from it."""
+        return tuple(
+            deed for deed in self.drift if not (isinstance(deed, Step) and deed.action in _FOLLOWING)
+        )
+
+    @property
     def serving(self) -> Sample | None:
         """What has most of the traffic, None where nothing stands there."""
         leader = self.traffic.leader
@@ -66,6 +75,10 @@ class Picture:
             "compliance": [standing.document() for standing in self.compliance],
             "drift": [deed.document() for deed in self.drift],
         }
+
+
+def _follows(deed: Deed) -> bool:
+    return isinstance(deed, Step) and deed.action in _FOLLOWING
 
 
 def concern(picture: Picture) -> SwiftDeployError | None:

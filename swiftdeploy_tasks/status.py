@@ -45,8 +45,6 @@ from swiftdeploy_tasks.sampling import Sample
 SECONDS = 30.0
 # As many columns as there is room for beside the figures.
 GRAPHED = 30
-# Steps that only follow from others: what drifted is told by these.
-_FOLLOWS = frozenset({"health", "route", "confirm", "hold", "drain"})
 T = TypeVar("T")
 
 
@@ -171,8 +169,8 @@ class Observer:
         ]
         outcomes = [(v["domain"], c["rule"], c["passed"]) for v in verdicts for c in v["checks"]]
         more = {"verdicts": verdicts} if self._is_new("verdicts", outcomes) else {}
-        if self._is_new("drift", picture.drift):
-            for deed in (deed for deed in picture.drift if deed.action not in _FOLLOWS):
+        if self._is_new("drift", picture.causes):
+            for deed in picture.causes:
                 self.run.note("drift", "found", target=deed.target, what=deed.action, found=deed.reason)
         for slot, sample in picture.slots.items():
             self._record_chaos(slot, sample)

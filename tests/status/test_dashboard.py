@@ -14,8 +14,8 @@ from swiftdeploy_tasks.compliance import Unanswered
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Scrape, Window
 from swiftdeploy_tasks.picture import Picture
-from swiftdeploy_tasks.plan import Deed
-from swiftdeploy_tasks.release import Traffic
+from swiftdeploy_tasks.plan import Deed, Step
+from swiftdeploy_tasks.release import State, Traffic
 from tests.status.values import RELEASE, SAMPLE, WINDOW, check, event, picture, verdict
 
 
@@ -88,7 +88,18 @@ def test_a_domain_that_cannot_be_asked_is_unknown_with_its_rules_and_the_reason(
 def test_many_differences_are_counted() -> None:
     text = drawn(full())
     assert text.count("is written anew, because it was edited by hand") == 4
-    assert "and 2 more: invoke plan" in text
+    assert "and 2 more steps: invoke plan" in text
+
+
+def test_steps_that_only_follow_from_a_difference_are_counted_and_not_told() -> None:
+    whole = picture()
+    steps = tuple(
+        Step(action, "app-green", "as it goes", State()) for action in ("start", "health", "hold", "remove")
+    )
+    text = drawn(replace(whole, drift=steps))
+    assert "app-green: starts, because as it goes" in text
+    assert "and 3 more steps: invoke plan" in text
+    assert "is watched" not in text and "is removed" not in text
 
 
 def test_the_first_look_shows_no_rate_and_no_graph() -> None:
