@@ -22,7 +22,7 @@ from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.watch import Figures
 
 DOMAINS = ("infrastructure", "isolation", "canary")
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 3.0
 ANSWER_SECONDS = 4.5
 # A limit of the canary policy that is no rule: how long its window is.
 WINDOW = "window"

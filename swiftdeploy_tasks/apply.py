@@ -21,6 +21,7 @@ from swiftdeploy_tasks.release import Difference, Placement, Proxy, Release, Slo
 from swiftdeploy_tasks.settings import Settings
 
 CONFIRMATIONS = 5
+LATE_SECONDS = 2.0
 _PHASES = {
     "start": "start",
     "health": "health",
@@ -247,13 +248,34 @@ def _hold(job: Job, step: Step) -> None:
 
 
 def _drain(job: Job, step: Step) -> None:
-    """Let the requests that are on their way to the slot be answered; watch its successor meanwhile."""
+    """Let the requests that are on their way to the slot be answered; watch its successor meanwhile.
+
+    The slot goes next, and with it the way back: who serves in its place is looked at once more.
+    """
     leader = step.then.traffic.leader
     release = step.then.release_of(leader)
-    if job.watch and leader and release and leader != step.slot:
+    if leader is None or release is None or leader == step.slot or step.then.slots[leader].healthy is False:
+        return traffic.drain(job, _nothing)
+    if job.watch:
         job.watch.begin(leader, release)
-        return traffic.drain(job, job.watch.tick)
-    return traffic.drain(job, _nothing)
+    traffic.drain(job, job.watch.tick if job.watch else _nothing)
+    return refuse_sick(job, leader, release)
+
+
+def refuse_sick(job: Job, slot: Slot, release: Release) -> None:
+    """Raise AppUnhealthy where what serves does not answer its health path; one late answer is none yet."""
+    if not job.engine.operator_port():
+        return
+    problem = ""
+
+    def is_well() -> bool:
+        nonlocal problem
+        reply = probe.health(job.manifest.nginx.operator_port, slot, release.health.path)
+        problem = _difference(reply, release)
+        return not problem
+
+    if not probe.until(is_well, seconds=LATE_SECONDS, every=0.3):
+        raise _unhealthy(job, slot, release, f"it fell ill after it had taken over: {problem}")
 
 
 def _remove(job: Job, step: Step) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from swiftdeploy_tasks import admission, apply, files, noting, releases, settling, signals, traffic
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
+from swiftdeploy_tasks.errors import PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan, serving_slot
@@ -69,8 +69,10 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
             apply.apply(job, steps)
             stands = apply.look(job.engine, run.settings)
             serving = stands.traffic.leader
-            if serving and not any(step.action == "confirm" for step in steps):
-                apply.confirm(job, serving, release)
+            if serving is None:
+                raise ProxyError("nobody gets traffic from nginx any more", "invoke deploy")
+            was_asked = any(step.action == "confirm" for step in steps)
+            (apply.refuse_sick if was_asked else apply.confirm)(job, serving, release)
             write_compose(job, stands)
             if not job.with_opa:
                 job.engine.stop_opa()

@@ -171,7 +171,8 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
     for slot in leaving:
         if first and not now.traffic.of(slot):
             yield _drain(then, slot)
-        yield Step("remove", f"app-{slot}", "another release serves in its place", then, slot)
+        why = "another release serves in its place" if then.traffic.weights else _fault(slot, observed)
+        yield Step("remove", f"app-{slot}", why or "it is not wanted as it is", then, slot)
 
 
 def _reroute(now: State, then: State) -> Iterator[Step]:

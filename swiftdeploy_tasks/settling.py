@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from swiftdeploy_tasks import apply, files, manifest_edit, noting, releases, verbs
-from swiftdeploy_tasks.errors import EngineError
+from swiftdeploy_tasks.errors import AppUnhealthy, EngineError
 from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.plan import Goal, Step, plan
 from swiftdeploy_tasks.recording import Run
@@ -76,7 +76,7 @@ def foreseen(job: Job, seen: State) -> Settlement | None:
 def settle(run: Run, job: Job) -> Target | None:
     """Do what `foreseen` says; return the killed verb's target, None when there is none.
 
-    An nginx that refuses stops none of it: what the verb itself does next begins with nginx.
+    An nginx or an app that fails meanwhile stops none of it: the verb itself goes on from what is there.
     """
     found = foreseen(job, apply.look(job.engine, run.settings))
     if found is None:
@@ -94,7 +94,7 @@ def settle(run: Run, job: Job) -> Target | None:
         if found.steps:
             job.engine.prepare(job.manifest)
         apply.apply(job, found.steps)
-    except EngineError as error:
+    except (EngineError, AppUnhealthy) as error:
         told = {"error": error.message}
         run.screen.line(f"  {error.message}; {run.task} goes on from what is there", "warn")
     run.note("recovered", "done", verb=cut_off.verb, release=cut_off.release, **told)

@@ -142,6 +142,24 @@ def test_an_undo_leaves_the_new_slot_where_the_old_one_died_meanwhile(
     serves(project, "2.0.0")
 
 
+@pytest.mark.parametrize("verb", ["deploy", "rollback"])
+def test_who_dies_just_after_it_took_over_is_found_while_there_is_a_way_back(
+    new_project: Callable[..., Project], verb: str
+) -> None:
+    """There is hardly anything to drain, so nobody looks meanwhile: it is looked at once more at the end."""
+    project = new_project("local")
+    project.deploy()
+    project.set(services__version="2.0.0")
+    if verb == "rollback":
+        project.deploy()
+    version = project.get("/healthz").json()["version"]
+    old, new = ("blue", "green") if verb == "deploy" else ("green", "blue")
+    ended = project.start_as([sys.executable, str(LAUNCH), "drain app-*"], verb, STRIKE_SLOT=new).end()
+    assert ended.code == 6, ended.said
+    assert project.get("/healthz").json()["version"] == version
+    assert set(project.running()) == {"nginx", f"app-{old}"}
+
+
 def test_what_was_done_and_put_right_is_on_record(project: Project) -> None:
     project.deploy()
     project.stop("app-blue")
