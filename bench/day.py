@@ -7,6 +7,7 @@ Stands apart so that whoever needs such a history makes the same one. It measure
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -42,7 +43,10 @@ def looked_at(made: Stack) -> Iterator[Terminal]:
     try:
         yield terminal
     finally:
-        terminal.end()
+        try:
+            terminal.end()
+        except subprocess.TimeoutExpired:
+            terminal.end()  # as a person would: Python can lose a Ctrl-C that comes while it imports
 
 
 def spend(made: Stack, *, idle: float = 0.0) -> None:
