@@ -21,7 +21,8 @@ from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.sampling import Sample
 from swiftdeploy_tasks.watch import Figures
 
-SECONDS = 1.0
+# A busy host answers late; one that was waited for in vain is not waited for again.
+FIRST_SECONDS, NEXT_SECONDS = 3.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def judge(run: Run, asked: Manifest, engine: Engine, serving: Sample | None) -> 
         return tuple(Unanswered(domain, (), error.message) for domain in admission.DOMAINS)
     server = admission.is_server(asked, engine.gate)
     standings: list[Standing] = []
+    patience = FIRST_SECONDS
     for domain, question in _questions(run, asked, engine, serving):
         names = admission.rules_of(rules, domain)
         if isinstance(question, Unanswered):
@@ -66,9 +68,10 @@ def judge(run: Run, asked: Manifest, engine: Engine, serving: Sample | None) -> 
             continue
         try:
             standings.append(
-                admission.ask(question, rules, port=asked.opa.port, server=server, timeout=SECONDS)
+                admission.ask(question, rules, port=asked.opa.port, server=server, timeout=patience)
             )
         except GateUnavailable as error:
+            patience = NEXT_SECONDS
             standings.append(Unanswered(domain, names, error.message))
     return tuple(standings)
 
