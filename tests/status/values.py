@@ -7,25 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from swiftdeploy_tasks.gate.verdict import Check, Verdict
-from swiftdeploy_tasks.manifest import Health, Resources
 from swiftdeploy_tasks.metrics import Scrape, Window
 from swiftdeploy_tasks.picture import Picture
-from swiftdeploy_tasks.release import Release, Traffic
+from swiftdeploy_tasks.release import Traffic
 from swiftdeploy_tasks.report.story import Event
 from swiftdeploy_tasks.sampling import Sample
+from tests.plan_states import release
 
-RELEASE = Release(
-    artifact="sha256:1",
-    version="1.0.0",
-    mode="stable",
-    env=(),
-    secrets=(),
-    port=3000,
-    process=(),
-    health=Health("/healthz", 1.0, 3, 60.0),
-    resources=Resources(1.0, "256m"),
-    restart_policy="no",
-)
+RELEASE = release("1.0.0")
 WINDOW = Window(30.0, 600, 20.0, 0.0, 2.5, 10.0, 40.0)
 SAMPLE = Sample(RELEASE, 100, True, scrape=Scrape(time=1000.0, chaos="none"), window=WINDOW)
 
