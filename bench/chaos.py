@@ -89,7 +89,7 @@ def _show(engine: str, recoveries: list[Recovery], problems: list[str]) -> None:
         ("trials", str(len(recoveries) + len(problems)), "", ""),
         ("  struck before the verb had ended", str(len(struck)), "", ""),
         ("put right by the next verb", str(len(recoveries)), "all", holds(not problems)),
-        ("slowest, s", f"{slowest:.1f}", "", ""),
+        ("slowest recovery, s", f"{slowest:.1f}", "", ""),
         ("requests answered", str(answered), "", ""),
         ("requests lost", str(lost.total()), "0", holds(not lost)),
         *((f"  {cause}", str(count), "", "") for cause, count in lost.items()),
