@@ -65,44 +65,66 @@ class Figures:
 
 
 class Thinned:
-    """The scrapes of one slot, drawn together as they become too many; rates are averaged, peaks kept."""
+    """The scrapes of one slot, drawn together as they become too many; rates are averaged, peaks kept.
+
+    What is drawn together never reaches over a gap: of a stretch that holds one, there are two parts.
+    """
 
     def __init__(self, slot: str) -> None:
         self.slot = slot
         self._scrapes = 0
         self._width = 1.0
-        self._last = -math.inf
+        self._before: Point | None = None
         self._apart: deque[float] = deque(maxlen=2)
-        self._held: dict[int, _Drawn] = {}
+        self._held: dict[tuple[int, int], _Drawn] = {}
 
     def take(self, point: Point) -> None:
-        """Take one more; a gap is before it when it comes much later than those before it came."""
+        """Take one more.
+
+        A gap is before it when it comes much later than those before it came, when the slot holds another
+        release than before, and when nothing was known, or nobody was there, at the scrape before.
+        """
         self._scrapes += 1
-        apart = point.at - self._last
-        allowed = max(SHORTEST_GAP, MISSED * min(self._apart, default=0.0))
-        self._last = point.at
-        if 0 <= apart < math.inf:
-            self._apart.append(apart)
-        self._put(_Drawn(point, is_after_gap=not 0 <= apart <= allowed))
+        before, self._before = self._before, point
+        self._put(_Drawn(point, is_after_gap=before is None or not self._joins(before, point)))
         while len(self._held) > MOST_POINTS:
             self._width *= 2
             held, self._held = self._held, {}
             for place in sorted(held):
                 self._put(held[place])
 
+    def miss(self) -> None:
+        """Hear that a scrape found the slot empty: no line goes on over it."""
+        self._before = None
+
     def series(self) -> Series:
         """Return what is left, in the order of time."""
         return Series(self.slot, tuple(self._held[n].point() for n in sorted(self._held)), self._scrapes)
 
+    def _joins(self, before: Point, point: Point) -> bool:
+        apart = point.at - before.at
+        allowed = max(SHORTEST_GAP, MISSED * min(self._apart, default=0.0))
+        if apart >= 0:
+            self._apart.append(apart)
+        is_known_anew = before.rate is None and point.rate is not None
+        return 0 <= apart <= allowed and point.release == before.release and not is_known_anew
+
     def _put(self, drawn: _Drawn) -> None:
         place = math.floor(drawn.at / self._width)
-        there = self._held.setdefault(place, drawn)
-        if there is not drawn:
-            there.add(drawn)
+        first, second = self._held.get((place, 0)), self._held.get((place, 1))
+        if first is None:
+            self._held[place, 0] = drawn
+        elif second is None and drawn.is_after_gap:
+            self._held[place, 1] = drawn
+        else:
+            (second or first).add(drawn)
 
 
 class _Drawn:
-    """Points that are drawn as one: the last of them, with the sum of the rates and the worst of the rest."""
+    """Points that are drawn as one: the last of them, with the sum of the rates and the worst of the rest.
+
+    Those before a gap lend their figures to those after it, and not their time.
+    """
 
     __slots__ = (
         "at",
@@ -126,6 +148,8 @@ class _Drawn:
 
     def add(self, later: _Drawn) -> None:
         self.last = later.last
+        if later.is_after_gap:
+            self.at, self.until = later.at, later.until
         self.at, self.until = min(self.at, later.at), max(self.until, later.until)
         self.rates, self.rated = self.rates + later.rates, self.rated + later.rated
         self.peak = _worst(self.peak, later.peak)

@@ -256,7 +256,11 @@ class Teller:
         if not self._period.holds(self._at):
             return
         self._counted["scrapes"] += 1
-        for slot, value in list(fields.mapping(self._record.get("slots")).items())[:MOST_SLOTS]:
+        slots = fields.mapping(self._record.get("slots"))
+        for slot in self._series:
+            if not slots.get(slot):
+                self._series[slot].miss()
+        for slot, value in list(slots.items())[:MOST_SLOTS]:
             if value and (slot in self._series or len(self._series) < MOST_SLOTS):
                 self._scrape_slot(fields.text(slot), fields.mapping(value))
         for value in fields.items(self._record.get("verdicts"))[:MOST_SLOTS]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from swiftdeploy_tasks.chain import Verification
 from swiftdeploy_tasks.report import gathering, sentences, telling
-from swiftdeploy_tasks.report.story import Integrity, Period
+from swiftdeploy_tasks.report.story import Integrity, Period, Point
 from swiftdeploy_tasks.report.telling import tell
 from tests.report.records import BEGAN, WHO, WHOLE, chained, finished, scrape, started, verdict
 
@@ -180,6 +180,39 @@ def test_scrapes_that_are_far_apart_have_a_gap_between_them() -> None:
         (10, None, False),
         (300, 3.0, True),
     ]
+
+
+def test_a_scrape_that_finds_a_slot_empty_or_with_another_release_ends_its_line() -> None:
+    rows = [scrape(0, 1.0), scrape(5, 1.0), scrape(10, 1.0) | {"slots": {"blue": None, "green": None}}]
+    rows += [scrape(15, 2.0), scrape(20, 2.0), scrape(25, 2.0, release="bbb"), scrape(30, None)]
+    (series,) = tell(chained([*rows, scrape(35, 1.0)]), WHOLE).series
+    assert [(p.at - BEGAN, p.gap) for p in series.points] == [
+        (0, True),
+        (5, False),
+        (15, True),
+        (20, False),
+        (25, True),
+        (30, True),
+        (35, True),
+    ]
+
+
+@given(st.lists(st.integers(0, 2500), min_size=1, max_size=12), st.integers(0, 2500))
+def test_a_thinned_line_reaches_over_no_scrape_that_found_the_slot_empty(empty: list[int], peak: int) -> None:
+    thinned = gathering.Thinned("blue")
+    for n in range(2501):
+        if n in empty and n != peak:
+            thinned.miss()
+        else:
+            rate = 9.0 if n == peak else 1.0
+            thinned.take(Point(5.0 * n, 5.0 * n, "aaa", "1", "stable", 100, rate, rate, 0.0, 1.0, "", False))
+    points = thinned.series().points
+    assert len(points) <= gathering.MOST_POINTS
+    assert max(point.peak_rate or 0 for point in points) == 9.0
+    for at in (5.0 * n for n in empty if n != peak):
+        assert not any(point.at <= at <= point.until for point in points)
+        later = next((place for place, point in enumerate(points) if point.at > at), None)
+        assert later is None or points[later].gap
 
 
 def test_a_long_series_is_thinned_and_keeps_its_peaks() -> None:
