@@ -37,7 +37,7 @@ _KINDS: dict[Kind, str] = {
     "rolled_back": "fail",
     "failed": "fail",
     "refused": "fail",
-    "breach": "fail",
+    "breach": "warn",
     "head_lost": "fail",
     "chaos": "warn",
     "drift": "warn",
@@ -94,12 +94,12 @@ def render(picture: Picture, *, unicode: bool = True, hint: str = "") -> Rendera
         nothing = f"nothing is deployed on the {picture.engine} engine; next: invoke deploy"
         return Group(_line(nothing), *_problems(picture), _hint(picture, hint))
     return Group(
+        _hint(picture, hint),
         _head(picture),
         *_problems(picture),
         *_slots(picture, unicode=unicode),
-        _rules(picture),
         _around(picture),
-        _hint(picture, hint),
+        _rules(picture),
     )
 
 
@@ -168,10 +168,15 @@ def _figures(there: Sample) -> Iterator[str]:
 
 def _rules(picture: Picture) -> RenderableType:
     table = _grid("left", "left", "left")
-    for standing in picture.compliance:
+    for standing in sorted(picture.compliance, key=_length):
         for index, (word, tone, text) in enumerate(_of_domain(standing)):
             table.add_row(standing.domain if not index else "", _line(word, tone), _line(text))
     return table
+
+
+def _length(standing: Standing) -> int:
+    """The longest domain comes last: it is what a low terminal cuts."""
+    return len(standing.rules if isinstance(standing, Unanswered) else standing.checks)
 
 
 def _of_domain(standing: Standing) -> Iterator[tuple[str, str, str]]:

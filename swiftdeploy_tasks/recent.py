@@ -7,9 +7,11 @@ stopped, and tells the newest events in the words of the report.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from swiftdeploy_tasks.chain import Record, Verification
 from swiftdeploy_tasks.errors import HistoryError
@@ -27,14 +29,23 @@ _UNJUDGED = Integrity(Verification(True, 0, None, "", 0))
 
 @dataclass
 class Recent:
-    """The newest events of a project's history, read a little at a time."""
+    """The newest events of a project's history, read a little at a time.
+
+    `told` is what the last scrapes said of drift and, by domain, of the rules: they say it when it changes.
+    """
 
     run: Run
     seq: int = 0
     kept: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT))
+    told: dict[str, Any] = field(default_factory=dict)
 
     def events(self) -> tuple[Event, ...]:
         """Return the last events, oldest first; none where the history cannot be read."""
+        self.catch_up()
+        return tell(self.kept, _UNJUDGED).events.shown[-SHOWN:]
+
+    def catch_up(self) -> None:
+        """Read what was recorded since the last time."""
         new: list[Record] = []
         with suppress(HistoryError):
             for record in islice(self.run.history.newest_first(), RECORDS_BACK):
@@ -43,8 +54,20 @@ class Recent:
                 new.append(record)
         if new:
             self.seq = new[0]["seq"]
-        self.kept.extend(record for record in reversed(new) if _tells(record))
-        return tell(self.kept, _UNJUDGED).events.shown[-SHOWN:]
+        for record in reversed(new):
+            self._note(record)
+            if _tells(record):
+                self.kept.append(record)
+
+    def _note(self, record: Record) -> None:
+        if record["event"] == "scrape":
+            self.told |= {name: record[name] for name in ("drift",) if name in record}
+            self.told |= {one["domain"]: outcomes(one) for one in record.get("verdicts") or ()}
+
+
+def outcomes(verdict: Mapping[str, Any]) -> list[tuple[str, bool | None]]:
+    """Return what each rule of a verdict's document said."""
+    return [(check["rule"], check["passed"]) for check in verdict["checks"]]
 
 
 def _tells(record: Record) -> bool:

@@ -43,6 +43,16 @@ def stack(rows: tuple[Confirmation, ...]) -> tuple[Confirmation, ...]:
     return tuple(row for row in rows if not row.rolled_back)
 
 
+def serving_since(folder: Path) -> str | None:
+    """Return when the release confirmed last began to serve, by a confirmation or a rollback to it."""
+    rows = confirmations(folder)
+    held = stack(rows)
+    if not held:
+        return None
+    after = rows[rows.index(held[-1]) + 1 :]
+    return max(held[-1].since, *(row.until or "" for row in after)) if after else held[-1].since
+
+
 def present(folder: Path) -> str:
     """Return the id of the release confirmed last, "" when there is none."""
     held = stack(confirmations(folder))

@@ -140,7 +140,7 @@ class Settings:
 
     def _own(self, *parts: str) -> Path | None:
         path = self.root.joinpath(*parts)
-        return path if os.path.isfile(path) else None  # noqa: PTH113  (False where it cannot be told)
+        return path if _is_file(path) else None
 
 
 def find(start: Path | None = None, *, state: str = "") -> Settings:
@@ -152,7 +152,7 @@ def find(start: Path | None = None, *, state: str = "") -> Settings:
     """
     here = (start or Path.cwd()).resolve()
     root = next(
-        (f for f in (here, *here.parents) if (f / "manifest.yaml").is_file() or (f / STATE).is_dir()),
+        (f for f in (here, *here.parents) if _is_file(f / "manifest.yaml") or os.path.isdir(f / STATE)),  # noqa: PTH112
         None,
     )
     project = root or here
@@ -169,7 +169,12 @@ def _history(folder: Path, project: Path, *, named: bool) -> Path:
     here, there = (folder, project) if named else (project, folder)
     path, other = here / "history.jsonl", there / "history.jsonl"
     is_own = folder == (project / STATE).resolve()
-    return other if is_own and other.is_file() and not path.is_file() else path
+    return other if is_own and _is_file(other) and not _is_file(path) else path
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is a file; False where that cannot be told."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _refuse_foreign_state(folder: Path, project: Path, *, named: bool) -> None:
@@ -181,6 +186,8 @@ def _refuse_foreign_state(folder: Path, project: Path, *, named: bool) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise PreflightError(f"the state folder {folder} is a file", f"move it away, or {advice}")
+    if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        raise PreflightError(f"the state folder {folder} is closed to this user", "run it as its owner")
     if folder == project or folder in project.parents:
         raise PreflightError(f"the state folder {folder} holds the project itself", advice)
     if named and folder.is_dir():

@@ -6,6 +6,7 @@ and goes on where a part of it is down.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -37,7 +38,7 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.picture import Picture, concern
 from swiftdeploy_tasks.plan import Deed
 from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
-from swiftdeploy_tasks.recent import Recent
+from swiftdeploy_tasks.recent import Recent, outcomes
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import SLOTS, Slot, State
 from swiftdeploy_tasks.sampling import Sample
@@ -58,7 +59,6 @@ class Observer:
     rates: dict[Slot, deque[float | None]] = field(
         default_factory=lambda: {slot: deque(maxlen=GRAPHED) for slot in SLOTS}
     )
-    told: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     unusable: ManifestError | None = None
     was_busy: bool = False
@@ -97,8 +97,18 @@ class Observer:
             self.unusable = error
             return manifest.load(places.applied, schema=places.schema)
 
+    def _applied(self) -> Manifest | None:
+        """Return the manifest that was deployed last, None where there is none that can be read."""
+        places = self.run.settings
+        try:
+            there = places.applied.stat()
+            return _loaded(places.applied, places.schema, (there.st_mtime_ns, there.st_size, there.st_ino))
+        except (OSError, ManifestError):
+            return None
+
     def _deployed(self, asked: Manifest, engine: Engine, seen: State) -> Picture:
-        look = sampling.Look(asked, engine.operator_port(), seen, seconds=self._window(asked))
+        in_force = self._applied() or asked
+        look = sampling.Look(in_force, engine.operator_port(), seen, seconds=self._window(asked))
         samples = sampling.take(look, self.memory)
         leader = seen.traffic.leader
         serving = samples.get(leader) if leader else None
@@ -108,7 +118,7 @@ class Observer:
             project=asked.name,
             engine=engine.name,
             is_deployed=True,
-            url=f"http://127.0.0.1:{asked.nginx.port}/",
+            url=f"http://127.0.0.1:{in_force.nginx.port}/",
             traffic=seen.traffic,
             since=self._since(serving),
             proxy=_fault(seen),
@@ -132,9 +142,9 @@ class Observer:
     def _since(self, serving: Sample | None) -> str | None:
         if serving is None:
             return None
-        held = releases.stack(releases.confirmations(self.run.settings.releases))
-        if held and serving.release and held[-1].release == serving.release.id:
-            return held[-1].since
+        kept = self.run.settings.releases
+        if serving.release and serving.release.id == releases.present(kept):
+            return releases.serving_since(kept)
         return _rfc3339(serving.since) if serving.since else None
 
     def _graphed(self, samples: dict[Slot, Sample | None]) -> dict[Slot, tuple[float | None, ...]]:
@@ -161,15 +171,19 @@ class Observer:
             return otherwise
 
     def _record(self, picture: Picture) -> None:
-        """Append the scrape; verdicts and drift with it only where they are not what was told last."""
+        """Append the scrape; verdicts and drift with it only where they are not what was recorded last."""
+        self.recent.catch_up()
+        told = self.recent.told
         verdicts = [
             standing.document()
             for standing in picture.compliance
             if not (isinstance(standing, Unanswered) and standing.early)
         ]
-        outcomes = [(v["domain"], c["rule"], c["passed"]) for v in verdicts for c in v["checks"]]
-        more = {"verdicts": verdicts} if self._is_new("verdicts", outcomes) else {}
-        if self._is_new("drift", picture.causes):
+        changed = [one for one in verdicts if told.get(one["domain"]) != outcomes(one)]
+        more: dict[str, Any] = {"verdicts": changed} if changed else {}
+        drift = [deed.document() for deed in picture.causes]
+        if told.get("drift", []) != drift:
+            more["drift"] = drift
             for deed in picture.causes:
                 self.run.note("drift", "found", target=deed.target, what=deed.action, found=deed.reason)
         for slot, sample in picture.slots.items():
@@ -183,10 +197,11 @@ class Observer:
         if now:
             record_chaos(self.run, slot, sample.release, before, now)
 
-    def _is_new(self, what: str, value: object) -> bool:
-        is_new = bool(self.told.get(what, ()) != value)
-        self.told[what] = value
-        return is_new
+
+@functools.lru_cache(maxsize=1)
+def _loaded(path: Path, schema: Path, signature: tuple[int, ...]) -> Manifest:
+    """Return the manifest; `signature` tells one state of the file from the next."""
+    return manifest.load(path, schema=schema)
 
 
 def observer_of(run: Run) -> Observer:
@@ -202,6 +217,8 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
     """
     if interval < 1:
         raise UsageError(f"--interval takes whole seconds from 1, not {interval}", "invoke status")
+    if html and not _is_page(Path(html)):
+        raise UsageError(f"--html takes the name of a page, which ends in .html, not {html}", "ls -l")
     observer = observer_of(run)
     if not (once or exit_code or html or run.invocation.json) and dashboard.can_move(run.screen.stream):
         first = observer.look()
@@ -216,6 +233,11 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
     if exit_code and (problem := concern(picture)):
         raise problem
     return None
+
+
+def _is_page(path: Path) -> bool:
+    """Return whether a page may be put there: in no other file's place."""
+    return path.suffix == ".html" and (path.is_file() or not path.exists())
 
 
 def _write_page(run: Run, picture: Picture, path: Path) -> None:

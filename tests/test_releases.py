@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,18 @@ def test_a_description_that_cannot_be_read_is_gone(tmp_path: Path, content: byte
     releases.confirm(tmp_path, NEW)
     (tmp_path / NEW.id / "release.json").write_bytes(content)
     assert releases.description(tmp_path, NEW.id) is None
+
+
+def test_what_a_rollback_brought_back_serves_since_that_rollback(tmp_path: Path) -> None:
+    assert releases.serving_since(tmp_path) is None
+    for each in (OLD, NEW, THIRD):
+        releases.confirm(tmp_path, each)
+        assert releases.serving_since(tmp_path) == releases.confirmations(tmp_path)[-1].since
+    old, new, _ = releases.confirmations(tmp_path)
+    releases.roll_back(tmp_path, new)
+    first = releases.serving_since(tmp_path)
+    assert first == releases.confirmations(tmp_path)[2].until
+    releases.roll_back(tmp_path, replace(old, until=releases.confirmations(tmp_path)[0].until))
+    again = releases.serving_since(tmp_path)
+    assert first and again and again == releases.confirmations(tmp_path)[1].until
+    assert again >= first

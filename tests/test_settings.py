@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,12 @@ def test_the_project_s_own_schema_policies_and_templates_go_first(tmp_path: Path
     (tmp_path / "policies" / "own.rego").write_text("package own")
     assert found.policies == tmp_path / "policies"
     assert found.template_folders == (tmp_path / "templates", settings.DEFAULTS / "templates")
+
+
+def test_a_state_folder_that_this_user_may_not_enter_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".swiftdeploy").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PreflightError, match="closed to this user"):
+        settings.find(tmp_path)

@@ -91,6 +91,39 @@ def test_drift_is_named_and_recorded_once_a_look(deployed: Project) -> None:
     assert told(deployed)["drift"] == []
 
 
+def test_what_has_not_changed_is_not_recorded_again(deployed: Project) -> None:
+    path = deployed.root / "nginx.conf"
+    whole = path.read_text()
+    path.write_text(whole + "# mine\n")
+    told(deployed, code=9)
+    before = len(records(deployed, "drift"))
+    for _ in range(2):
+        told(deployed, code=9)
+        assert not {"verdicts", "drift"} & records(deployed, "scrape")[-1].keys()
+    assert len(records(deployed, "drift")) == before
+    path.write_text(whole)
+    told(deployed)
+    assert records(deployed, "scrape")[-1]["drift"] == []
+
+
+def test_the_url_is_that_of_what_runs(deployed: Project) -> None:
+    port = deployed.port
+    deployed.set(nginx__port=1024)
+    assert told(deployed, code=9)["url"] == f"http://127.0.0.1:{port}/"
+    deployed.set(nginx__port=port)
+
+
+def test_a_page_takes_no_other_files_place(new_project: Make) -> None:
+    project = new_project("local")
+    before = (project.root / "manifest.yaml").read_bytes()
+    for name in ("history.jsonl", "manifest.yaml", "/dev/full", "app", "there.html"):
+        (project.root / "there.html").mkdir(exist_ok=True)
+        ended = project.run("status", "--html", name)
+        assert ended.code == 1 and "--html" in ended.err and name in ended.err
+    assert (project.root / "manifest.yaml").read_bytes() == before
+    assert records(project, "started")
+
+
 def test_a_rule_that_fails_comes_before_drift(deployed: Project) -> None:
     was = deployed.manifest["policy"]["infrastructure"]["min_disk_free_gb"]
     path = deployed.root / "nginx.conf"
