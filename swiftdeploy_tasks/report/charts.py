@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from swiftdeploy_tasks.report import words
 from swiftdeploy_tasks.report.fields import number
 from swiftdeploy_tasks.report.figures import (
+    HIGHEST,
     NARROW,
     SMALL,
     WIDE,
@@ -142,6 +143,7 @@ def _measured(
         told.append(f"limit {words.figure(last)} {measure.unit}")
     if any(one.scrapes > len(one.points) for one in series):
         told.append("scrapes that lie close together are drawn as one, with their highest figure")
+    told += _clipped(figure for line in lines for _, figure in line.values)
     return _both(
         measure.name,
         measure.title,
@@ -172,6 +174,12 @@ def _course_in_words(line: Line, unit: str) -> str:
 
 def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
+
+
+def _clipped(figures: Iterable[float | None]) -> list[str]:
+    """What is to be said where a figure is beyond all axes."""
+    is_clipped = any(figure is not None and abs(figure) > HIGHEST for figure in figures)
+    return [f"figures beyond {HIGHEST:.0e} are drawn there"] if is_clipped else []
 
 
 MEASURES = (
@@ -313,10 +321,11 @@ def _checked(one: Seen, span: Span, place: int) -> Chart:
     failed = sum(not passed for _, _, passed in one.observed)
     last = one.observed[-1]
     limit = one.limits[-1][1] if one.limits else None
+    clipped = _clipped(value for _, value, _ in one.observed)
     against = "" if limit is None else f" against a limit of {words.figure(limit)}"
     text = (
         f"{one.domain}: seen {words.times(len(one.observed))}, said no {words.times(failed)};"
-        f" last {words.figure(last[1])}{against}."
+        f" {'; '.join([f'last {words.figure(last[1])}{against}', *clipped])}."
     )
     limits = _limits(one, span, 1.0)
     caption = Caption(f"rule-{place}", one.rule, text)

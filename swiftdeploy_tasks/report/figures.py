@@ -2,7 +2,8 @@
 
 The one room that draws, by matplotlib, which is loaded when the first picture is asked for. It stands apart
 because it knows axes, colours and dashes and nothing of deployments. It refuses to join what is not known:
-a gap stays a gap. No text is taken for a formula, and no colour alone tells two things apart.
+a gap stays a gap. What no axis can hold is drawn at its edge. No text is taken for a formula, and no colour
+alone tells two things apart.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 Value = tuple[float, float | None]
 DAY = 86_400.0
+# In days: with room to the ends of the calendar, 0001 and 9999, for the margins and ticks of an axis.
+EARLIEST, LATEST = -710_000.0, 2_925_000.0
+HIGHEST = 1e15
 # Okabe and Ito's colours; the page's style sheet names the same ones, and gives each another for the dark.
 INK, FAINT = "#24292f", "#c9d1d9"
 COLOURS = {"blue": "#0072b2", "green": "#009e73"}
@@ -91,7 +95,8 @@ class Span:
     def edges(self) -> tuple[float, float]:
         """The ends of the axis in days: a little wider, and never without length."""
         margin = max((self.end - self.start) * 0.02, 1.0)
-        return (self.start - margin) / DAY, (self.end + margin) / DAY
+        first = min(_days(self.start - margin), LATEST - 1)
+        return first, max(_days(self.end + margin), first + 2 / DAY)
 
 
 def course(
@@ -265,7 +270,7 @@ def _kinds(marks: Sequence[Mark]) -> Iterator[tuple[str, bool, list[float]]]:
     """The times, in days, of each kind, those that went wrong apart."""
     for kind in SHAPES:
         for is_bad in (False, True):
-            times = [mark.time / DAY for mark in marks if (mark.kind, mark.is_bad) == (kind, is_bad)]
+            times = [_days(mark.time) for mark in marks if (mark.kind, mark.is_bad) == (kind, is_bad)]
             if times:
                 yield kind, is_bad, times
 
@@ -286,8 +291,15 @@ def _legend(axes: Axes) -> None:
 
 
 def _columns(points: Sequence[Value]) -> tuple[list[float], list[float]]:
-    times = [time / DAY for time, _ in points]
-    return times, [float("nan") if value is None else float(value) for _, value in points]
+    times = [_days(time) for time, _ in points]
+    return times, [
+        float("nan") if value is None else max(-HIGHEST, min(float(value), HIGHEST)) for _, value in points
+    ]
+
+
+def _days(time: float) -> float:
+    """A time in days, or the nearest one that an axis can show."""
+    return max(EARLIEST, min(time / DAY, LATEST))
 
 
 def _drawn(figure: Figure, caption: Caption) -> str:

@@ -46,7 +46,9 @@ def seconds(value: float | None) -> str:
         return f"{1000 * value:.0f} ms"
     if value < 120:
         return f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+    if value < 7200:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.1f} h" if value < 1e9 else f"{value / 3600:.3g} h"
 
 
 def weights(shares: Iterable[tuple[str, int]]) -> str:

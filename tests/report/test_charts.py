@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -67,3 +68,31 @@ def test_a_story_without_scrapes_and_changes_has_no_empty_charts() -> None:
     bare = replace(day.story(), series=(Series("blue", (), 0),))
     titles = [chart.title for chart in charts.of(bare)]
     assert titles == ["What happened", "Share of each slot, in % of requests"]
+
+
+EXTREMES = {"9999-12-31T23:59:59.999Z": 253402300799.999, "0001-01-01T00:00:00Z": -62135596800.0}
+
+
+@pytest.mark.parametrize("time", EXTREMES.values(), ids=EXTREMES)
+def test_a_time_at_the_end_of_the_calendar_is_drawn_at_the_edge(time: float) -> None:
+    rows = day.contents()
+    rows[-1]["after"] = time - BEGAN
+    story = day.story(rows)
+    assert len(charts.of(story)) == 5
+
+
+@pytest.mark.parametrize("extreme", [1e308, -1e308], ids=str)
+def test_a_figure_beyond_all_axes_is_drawn_at_the_edge_and_that_is_said(extreme: float) -> None:
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            kept = {"after": value["after"]} if "after" in value else {}
+            return {key: changed(one) for key, one in value.items()} | kept
+        if isinstance(value, list):
+            return [changed(one) for one in value]
+        return extreme if type(value) in (int, float) else value
+
+    story = day.story([changed(row) for row in day.contents()])
+    drawn = [*charts.of(story), *charts.of_rules(story)]
+    assert len(drawn) == 8
+    said = [chart for chart in drawn if "figures beyond 1e+15 are drawn there" in chart.text]
+    assert len(said) == 6
