@@ -65,10 +65,15 @@ class Measure:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one rule saw each time, as (unix seconds, observed, passed), and the limits that held."""
+    """What one rule saw, as (unix seconds, observed, passed), and the limits that held.
+
+    `made` and `failed` count all that it was asked and said no to, also what is not kept or had no figure.
+    """
 
     domain: str
     rule: str
+    made: int
+    failed: int
     observed: tuple[tuple[float, float, bool], ...]
     limits: tuple[Value, ...]
 
@@ -89,7 +94,7 @@ def of_rules(story: Story) -> list[Chart]:
     """Return a small chart for each rule that observes a figure, those that said no first."""
     span = _span(story)
     seen = [one for one in _seen(story) if one.observed]
-    seen.sort(key=lambda one: all(passed for _, _, passed in one.observed))
+    seen.sort(key=lambda one: not one.failed)
     return [_checked(one, span, place) for place, one in enumerate(seen[:MOST_RULES])] if span else []
 
 
@@ -283,6 +288,7 @@ def _seen(story: Story) -> list[Seen]:
         for check in verdict.checks:
             row = (verdict.at, check.observed, check.limit, check.passed)
             found.setdefault((verdict.domain, check.rule), []).append(row)
+    counted = {(rule.domain, rule.last.rule): (rule.made, rule.failed) for rule in story.rules}
     for rule in story.rules:
         last = rule.last
         rows = found.setdefault((rule.domain, last.rule), [])
@@ -292,6 +298,7 @@ def _seen(story: Story) -> list[Seen]:
         Seen(
             domain,
             rule,
+            *counted.get((domain, rule), (len(rows), sum(not passed for *_, passed in rows))),
             tuple((at, value, ok) for at, seen, _, ok in rows if (value := number(seen)) is not None),
             tuple(_changed((at, number(limit)) for at, _, limit, _ in rows)),
         )
@@ -318,13 +325,13 @@ def _changed(values: Iterable[Value]) -> Iterator[Value]:
 
 
 def _checked(one: Seen, span: Span, place: int) -> Chart:
-    failed = sum(not passed for _, _, passed in one.observed)
+    drawn = "" if len(one.observed) == one.made else f", {len(one.observed)} of these drawn"
     last = one.observed[-1]
     limit = one.limits[-1][1] if one.limits else None
     clipped = _clipped(value for _, value, _ in one.observed)
     against = "" if limit is None else f" against a limit of {words.figure(limit)}"
     text = (
-        f"{one.domain}: seen {words.times(len(one.observed))}, said no {words.times(failed)};"
+        f"{one.domain}: asked {words.times(one.made)}, said no {words.times(one.failed)}{drawn};"
         f" {'; '.join([f'last {words.figure(last[1])}{against}', *clipped])}."
     )
     limits = _limits(one, span, 1.0)

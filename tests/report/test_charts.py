@@ -63,6 +63,19 @@ def test_a_rule_that_said_no_comes_first_and_says_how_often(story: Story) -> Non
     assert "against a limit of 0.01" in first.text
 
 
+def test_a_rule_is_counted_alike_beside_its_chart_and_in_the_table() -> None:
+    seen = day.check("max_error_rate", 0.5, 0.01, passed=False)
+    asked = {"domain": "canary", "allow": False, "checks": [seen]}
+    rows = [row | ({"verdicts": [asked]} if row["event"] == "scrape" else {}) for row in day.contents()]
+    story = day.story(rows)
+    rule = next(one for one in story.rules if one.last.rule == "max_error_rate")
+    text = next(one.text for one in charts.of_rules(story) if one.title == "max_error_rate")
+    assert rule.failed > 100
+    assert f"asked {rule.made} times, said no {rule.failed} times, " in text
+    kept = [verdict for change in story.changes for verdict in change.verdicts if verdict.domain == "canary"]
+    assert f", {len(kept) + 1} of these drawn;" in text
+
+
 def test_a_story_without_scrapes_and_changes_has_no_empty_charts() -> None:
     assert charts.of(day.story([])) == []
     bare = replace(day.story(), series=(Series("blue", (), 0),))
