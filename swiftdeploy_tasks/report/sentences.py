@@ -62,7 +62,8 @@ def _undone(record: Record) -> Said:
 
 def _chaos(record: Record) -> Said:
     words = f"chaos {_text(record, 'kind')} {_text(record, 'outcome')} in app-{_text(record, 'slot')}"
-    return "chaos", f"{words}, release {_text(record, 'release')}"
+    kind: Kind = "chaos" if _text(record, "outcome") == "seen" else "chaos_gone"
+    return kind, f"{words}, release {_text(record, 'release')}"
 
 
 def _drift(record: Record) -> Said:

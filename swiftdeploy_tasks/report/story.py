@@ -33,6 +33,7 @@ Kind = Literal[
     "undone",
     "teardown",
     "chaos",
+    "chaos_gone",
     "drift",
     "refused",
     "failed",

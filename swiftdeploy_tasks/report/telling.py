@@ -80,6 +80,7 @@ class Teller:
         self._at, self._seq, self._home = 0.0, 0, ""
         self._proven = True
         self._ill_since: float | None = None
+        self._chaos: dict[str, tuple[str, str]] = {}
         self._record: Record = {}
 
     def take(self, record: Record) -> None:
@@ -93,7 +94,8 @@ class Teller:
             self._first = self._at if self._first is None else self._first
             self._last = self._at
             self._counted["records"] += 1
-        if is_in and (said := sentences.event(record)):
+        is_news = record["event"] != "chaos" or self._is_new_chaos()
+        if is_in and is_news and (said := sentences.event(record)):
             self._event(*said, _of(run))
         if told := _TOLD.get(record["event"]):
             told(self, run)
@@ -150,6 +152,16 @@ class Teller:
         if at < before:
             self._event("clock", f"the clock went back by {before - at:.3f} s", Who())
 
+    def _is_new_chaos(self) -> bool:
+        """Whether nobody told of this chaos, or of its end, yet: a dashboard and a deploy may both see it."""
+        slot, release = self._told("slot"), self._told("release")
+        now = release, self._told("kind") if self._told("outcome") == "seen" else ""
+        if self._chaos.get(slot) == now:
+            return False
+        if slot in self._chaos or len(self._chaos) < MOST_SLOTS:
+            self._chaos[slot] = now
+        return True
+
     def _run(self) -> Run | None:
         """Return the run of this record, made when it is its first; None for a scrape of a run unknown."""
         name = fields.text(self._record.get("run"))
@@ -195,9 +207,11 @@ class Teller:
             where = "" if verb == task else f" (in {task})"
             self._event(kind, f"{verb}{where}: {message or outcome}", _of(run))
         if task == "teardown" and outcome == "done":
+            self._chaos.clear()
             self._event("teardown", "teardown: everything of this project was removed", _of(run))
 
     def _rolled_back(self, _: Run | None) -> None:
+        self._chaos.clear()
         seconds = fields.number(self._record.get("seconds"))
         if self._period.holds(self._at):
             self._counted["rolled_back"] += 1
@@ -253,10 +267,11 @@ class Teller:
         )
 
     def _scrape(self, run: Run | None) -> None:
+        slots = fields.mapping(self._record.get("slots"))
+        self._chaos = {slot: found for slot, found in self._chaos.items() if slots.get(slot)}
         if not self._period.holds(self._at):
             return
         self._counted["scrapes"] += 1
-        slots = fields.mapping(self._record.get("slots"))
         for slot in self._series:
             if not slots.get(slot):
                 self._series[slot].miss()

@@ -50,6 +50,12 @@ def test_the_shares_of_a_rollover_follow_its_steps(story: Story) -> None:
     assert drawn.wide.startswith("<svg")
 
 
+def test_the_end_of_a_chaos_is_not_counted_as_another_one(story: Story) -> None:
+    assert [event.kind for event in story.events].count("chaos_gone") == 1
+    happened = charts.of(story)[0]
+    assert "chaos 1," in happened.text
+
+
 def test_a_series_is_told_with_its_lowest_and_highest_figure_and_the_limit(story: Story) -> None:
     errors = next(chart for chart in charts.of(story) if chart.title.startswith("Errors"))
     assert "app-green: 0 to 31 %, highest at 15:11:35" in errors.text

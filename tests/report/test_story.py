@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.chain import Verification
@@ -136,6 +136,32 @@ def test_a_breach_that_the_dashboard_saw_begins_and_ends() -> None:
     assert [(v.verb, v.rule) for v in story.violations] == [("status", "max_error_rate")]
 
 
+def test_a_chaos_that_several_saw_is_told_once_until_the_slot_is_another() -> None:
+    chaos = {"event": "chaos", "slot": "blue", "release": "aaa", "kind": "error"}
+    seen, gone = chaos | {"outcome": "seen"}, chaos | {"outcome": "gone"}
+    slow = seen | {"kind": "slow"}
+    empty: dict[str, Any] = {"event": "scrape", "run": "s1", "outcome": "done", "slots": {"blue": None}}
+    rows: list[dict[str, Any]] = [
+        seen,
+        seen | {"run": "s1"},
+        slow,
+        gone | {"kind": "slow"},
+        gone | {"kind": "slow", "run": "s1"},
+    ]
+    rows += [
+        seen,
+        empty,
+        seen,
+        seen | {"release": "bbb"},
+        {"event": "rolled_back"},
+        seen | {"release": "bbb"},
+    ]
+    story = tell(chained(rows), WHOLE)
+    told = [(e.kind, e.at - BEGAN) for e in story.events if e.kind != "rolled_back"]
+    assert [kind for kind, _ in told] == ["chaos", "chaos", "chaos_gone"] + ["chaos"] * 4
+    assert [at for _, at in told] == [0, 2, 3, 5, 7, 8, 10]
+
+
 def test_a_time_that_goes_back_is_kept_and_said() -> None:
     story = tell(chained([started("status", "s1", after=60), finished("status", "s1", after=10)]), WHOLE)
     assert [(e.kind, e.what) for e in story.events] == [("clock", "the clock went back by 50.000 s")]
@@ -197,6 +223,7 @@ def test_a_scrape_that_finds_a_slot_empty_or_with_another_release_ends_its_line(
     ]
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 2500), min_size=1, max_size=12), st.integers(0, 2500))
 def test_a_thinned_line_reaches_over_no_scrape_that_found_the_slot_empty(empty: list[int], peak: int) -> None:
     thinned = gathering.Thinned("blue")
