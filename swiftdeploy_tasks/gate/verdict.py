@@ -44,6 +44,18 @@ class Check:
     message: str
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the rule judged what it saw; what it let pass beyond its limit, or says so, it did not."""
+        return not self.passed or not ("not judged" in self.message or self._is_beyond)
+
+    @property
+    def _is_beyond(self) -> bool:
+        if type(self.observed) not in (int, float) or type(self.limit) not in (int, float):
+            return False
+        is_above, is_below = self.observed > self.limit, self.observed < self.limit
+        return bool(is_above if self.rule.startswith("max_") else is_below and self.rule.startswith("min_"))
+
+    @property
     def sentence(self) -> str:
         """What the rule found, with its name in front."""
         return self.message if self.message.startswith(self.rule) else f"{self.rule}: {self.message}"

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.report import words
 from swiftdeploy_tasks.report.fields import number
 from swiftdeploy_tasks.report.figures import (
@@ -30,6 +31,7 @@ from swiftdeploy_tasks.report.figures import (
 from swiftdeploy_tasks.report.story import Change, Judgement, Point, Series, Story
 
 Shares = tuple[float, tuple[tuple[str, int], ...]]
+_Asked = tuple[float, object, object, bool | None]
 MOST_RULES, MOST_ROLLOVERS = 12, 30
 _HAPPENED = {
     "refused": "refusal",
@@ -67,6 +69,7 @@ class Measure:
 class Seen:
     """What one rule saw, as (unix seconds, observed, passed), and the limits that held.
 
+    `passed` is None where it did not judge what it saw.
     `made` and `failed` count all that it was asked and said no to, also what is not kept or had no figure.
     """
 
@@ -74,7 +77,7 @@ class Seen:
     rule: str
     made: int
     failed: int
-    observed: tuple[tuple[float, float, bool], ...]
+    observed: tuple[tuple[float, float, bool | None], ...]
     limits: tuple[Value, ...]
 
 
@@ -283,22 +286,20 @@ def _rollover(change: Change) -> Chart:
 
 def _seen(story: Story) -> list[Seen]:
     """What the rules that observe figures saw in the verdicts that the story keeps, by domain and rule."""
-    found: dict[tuple[str, str], list[tuple[float, object, object, bool]]] = {}
+    found: dict[tuple[str, str], list[_Asked]] = {}
     for verdict in _verdicts(story):
         for check in verdict.checks:
-            row = (verdict.at, check.observed, check.limit, check.passed)
-            found.setdefault((verdict.domain, check.rule), []).append(row)
+            found.setdefault((verdict.domain, check.rule), []).append(_asked(verdict.at, check))
     counted = {(rule.domain, rule.last.rule): (rule.made, rule.failed) for rule in story.rules}
     for rule in story.rules:
-        last = rule.last
-        rows = found.setdefault((rule.domain, last.rule), [])
+        rows = found.setdefault((rule.domain, rule.last.rule), [])
         if not any(at == rule.at for at, *_ in rows):
-            rows.append((rule.at, last.observed, last.limit, last.passed))
+            rows.append(_asked(rule.at, rule.last))
     return [
         Seen(
             domain,
             rule,
-            *counted.get((domain, rule), (len(rows), sum(not passed for *_, passed in rows))),
+            *counted.get((domain, rule), (len(rows), sum(passed is False for *_, passed in rows))),
             tuple((at, value, ok) for at, seen, _, ok in rows if (value := number(seen)) is not None),
             tuple(_changed((at, number(limit)) for at, _, limit, _ in rows)),
         )
@@ -306,7 +307,11 @@ def _seen(story: Story) -> list[Seen]:
     ]
 
 
-def _time(row: tuple[float, object, object, bool]) -> float:
+def _asked(at: float, check: Check) -> _Asked:
+    return at, check.observed, check.limit, check.passed if check.is_judged else None
+
+
+def _time(row: _Asked) -> float:
     return row[0]
 
 

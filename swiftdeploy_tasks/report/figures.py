@@ -42,6 +42,7 @@ SHAPES = {
     "chaos": "*",
     "interruption": "s",
 }
+_ANSWERS = ((True, "o", INK, "passed"), (None, "1", INK, "not judged"), (False, "X", BAD, "failed"))
 _LONGEST, _MINUTES = 60, 900
 
 
@@ -152,21 +153,24 @@ def occasions(caption: Caption, marks: Sequence[Mark], *, span: Span, size: Size
 
 def checked(
     caption: Caption,
-    observed: Sequence[tuple[float, float, bool]],
+    observed: Sequence[tuple[float, float, bool | None]],
     limits: Sequence[Value],
     *,
     span: Span,
     size: Size,
 ) -> str:
-    """Draw what a rule saw each time, as (unix seconds, value, passed), against the limit that held."""
+    """Draw what a rule saw each time, as (unix seconds, value, passed), against the limit that held.
+
+    `passed` is None where the rule did not judge what it saw.
+    """
     with _figure(size) as figure:
         axes = _axes(figure, size, span)
         _limit(axes, limits, span)
-        for passed, shape, colour, word in ((True, "o", INK, "passed"), (False, "X", BAD, "failed")):
-            seen: list[Value] = [(time, value) for time, value, is_passed in observed if is_passed == passed]
+        for passed, shape, colour, word in _ANSWERS:
+            seen: list[Value] = [(time, value) for time, value, is_passed in observed if is_passed is passed]
             if seen:
                 times, values = _columns(seen)
-                fill = "none" if passed else colour
+                fill = colour if passed is False else "none"
                 axes.plot(times, values, shape, color=colour, mfc=fill, ms=5, label=word)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0), max(high, 1e-9))
@@ -286,7 +290,8 @@ def _legend(axes: Axes) -> None:
             labelcolor=INK,
             borderpad=0,
             handlelength=2.4,
-            columnspacing=1.2,
+            columnspacing=0.8,
+            handletextpad=0.5,
         )
 
 

@@ -152,6 +152,19 @@ def test_a_rollover_opens_to_all_that_is_known_of_it(browser: Browser, whole: st
             assert told in text
 
 
+def test_what_was_not_judged_is_not_shown_as_passed() -> None:
+    few = day.check("max_error_rate", 1.0, 0.01, passed=True)
+    few["message"] = "error rate: 1 in 2 requests over 5 s, not judged before 20"
+    rows = day.contents()
+    for row in rows:
+        if row["event"] == "verdict" and row["domain"] == "canary":
+            row["checks"] = [few]
+    text = made(day.story(rows))
+    assert '<span class="neutral">–\xa0max_error_rate not judged</span>' in text.replace("&nbsp;", "\xa0")
+    assert "✓&nbsp;max_error_rate" not in text
+    assert ">not judged</text>" in text
+
+
 def test_on_paper_nothing_is_closed(browser: Browser, whole: str, tmp_path: Path) -> None:
     with looked(browser, whole, tmp_path) as seen:
         seen.page.emulate_media(media="print")
