@@ -22,9 +22,10 @@ from swiftdeploy_tasks.chain import Line, Verification
 from swiftdeploy_tasks.errors import HistoryError, UsageError
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.report import figures
+from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
-from swiftdeploy_tasks.report.story import Integrity, Period, Story
+from swiftdeploy_tasks.report.story import Period, Story
 from swiftdeploy_tasks.report.telling import Teller, tell
 
 REPORT, PAGE = "audit_report.md", "audit_report.html"

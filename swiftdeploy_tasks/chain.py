@@ -111,12 +111,33 @@ class Witnessed:
     problem: str = ""
 
 
+class Proven(NamedTuple):
+    """The records that lead up to the head without a break: the seq of the first and of the last of them.
+
+    `before` is how many records stand before the first, whatever their seq.
+    """
+
+    first: int
+    last: int
+    before: int = 0
+
+    def holds(self, nth: int, seq: int) -> bool:
+        """Whether the nth record of all, which has this seq, is one of them."""
+        return self.first <= seq <= self.last and seq - self.first == nth - self.before - 1
+
+    def __str__(self) -> str:
+        return f"record {self.first}" if self.first == self.last else f"records {self.first} to {self.last}"
+
+
 @dataclass(frozen=True)
 class Verification:
     """What a run of lines proves.
 
     `first_bad` is a 1-based line of `first_bad_file` (for a lost tail, where it should stand), None where all
-    is well; `trusted_until` is a seq (0: nothing); `head` is what was compared, None where there is none.
+    is well. Up to the seq `follows_until` (0: none) each record follows the one before, which proves none of
+    them: whoever changes one can make the next follow. `proven` are those that the head proves (where only
+    the witness contradicts it, those that the witness does), None where it proves none. `head` is what was
+    compared, None where there is none.
     `times_back` counts the records that are older by the clock than the one before, which is no fault;
     `first_back` is the seq of the first of them.
     """
@@ -125,12 +146,13 @@ class Verification:
     records: int
     first_bad: int | None
     reason: str
-    trusted_until: int
+    follows_until: int
     first_bad_file: Path | None = None
     head: Head | None = None
     witness: Witnessed | None = None
     times_back: int = 0
     first_back: int | None = None
+    proven: Proven | None = None
 
 
 def digest_of(record: Record) -> str:

@@ -18,6 +18,7 @@ from swiftdeploy_tasks.chain import (
     MENDING,
     Head,
     Line,
+    Proven,
     Record,
     Verification,
     announced,
@@ -53,6 +54,7 @@ def check(
         head=head,
         times_back=walk.times_back,
         first_back=walk.first_back,
+        proven=walk.proven(),
     )
     return walk.places.named(found, fault.number, present) if fault else found
 
@@ -135,6 +137,7 @@ class _Walk:
         self.places = _Places()
         self.unexplained: list[tuple[int, Line]] = []
         self.denied: _Fault | None = None
+        self.attested = 0
         self.time = ""
         self.times_back = 0
         self.first_back: int | None = None
@@ -162,6 +165,8 @@ class _Walk:
         self.time = record["time"]
         if self.claims and not self.denied:
             self.denied = self._denied(number, record)
+            if record["seq"] in self.claims and not self.denied:
+                self.attested = record["seq"]
 
     def _denied(self, number: int, record: Record) -> _Fault | None:
         seq = record["seq"]
@@ -218,6 +223,12 @@ class _Walk:
             return _Fault(number, words)
         return None
 
+    def proven(self) -> Proven | None:
+        """What is proven of a history in which nothing is wrong, unless the witness says so."""
+        last = self.attested if self.contradiction() else self.trusted.seq
+        first = self.start.seq + 1 if self.start else 1
+        return Proven(first, last) if last >= first else None
+
     def contradiction(self) -> _Fault | None:
         """What the witness knows otherwise of a history in which nothing else is wrong."""
         told = max(self.claims, default=0)
@@ -243,10 +254,11 @@ def _explained(
         head=walk.head,
         times_back=walk.times_back,
         first_back=walk.first_back,
+        proven=search.proven,
     )
     if fault and search.is_vouched:
         reason, back = search.reason()
-        found = Verification(**{**vars(found), "reason": reason, "trusted_until": found.trusted_until - back})
+        found = Verification(**{**vars(found), "reason": reason, "follows_until": found.follows_until - back})
         return search.places.named(found, fault.number - back, present)
     return _misbegun(walk, search, found, before)
 
@@ -263,12 +275,16 @@ def _misbegun(walk: _Walk, search: _Search, found: Verification, before: Path | 
         file, reason = before, f"file gone: {gone}"
     else:
         reason = f"removed: record 1 is missing here, record {first} stands in its place"
-    found = Verification(**{**vars(found), "reason": reason, "trusted_until": 0})
+    found = Verification(**{**vars(found), "reason": reason, "follows_until": 0})
     return _placed(found, file, line)
 
 
 class _Search:
-    """A second pass: where a stray record belongs, and where the one is that is due in its place."""
+    """A second pass: where a stray record belongs, where the one is that is due in its place, what is proven.
+
+    A hash names all that came before it, so what is proven leads up to the head: what only follows a
+    beginning can have been made anew from there on. A lost head breaks it off: nothing held what it took up.
+    """
 
     def __init__(self, walk: _Walk, fault: _Fault | None) -> None:
         self.start, self.trusted, self.head = walk.start, walk.trusted, walk.head
@@ -283,6 +299,9 @@ class _Search:
         self.beginning = 0
         self.belongs = bool(self.stray and self.head == Head.of(self.stray))
         self.reached: Head | None = None
+        self.tip: Head | None = None
+        self.run = Proven(0, 0)
+        self.proven: Proven | None = None
 
     def note(self, line: Line) -> None:
         self.places.last += 1
@@ -292,11 +311,21 @@ class _Search:
         if record is None:
             return
         self.records += 1
+        self._link(record)
         if not self.is_vouched:
             self.is_vouched = vouches(record) == self.start
             self.beginning = self.beginning or (number if GENESIS.precedes(record) else 0)
         if self.stray:
             self._seek(number, record, self.stray)
+
+    def _link(self, record: Record) -> None:
+        """Keep where the unbroken run of links began, and hold on to it where it meets the head."""
+        seq = record["seq"]
+        if record["event"] == HEAD_LOST or not (self.tip and self.tip.precedes(record)):
+            self.run = Proven(seq, seq, self.records - 1)
+        self.run, self.tip = self.run._replace(last=seq), Head.of(record)
+        if self.tip == self.head and (self.proven is None or self.run.first < self.proven.first):
+            self.proven = self.run
 
     def _seek(self, number: int, record: Record, stray: Record) -> None:
         is_stray = record["hash"] == stray["hash"]

@@ -16,7 +16,8 @@ from typing import Any
 from swiftdeploy_tasks.chain import Record, Verification
 from swiftdeploy_tasks.errors import HistoryError
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.report.story import Event, Integrity
+from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.story import Event
 from swiftdeploy_tasks.report.telling import tell
 
 SHOWN = 5

@@ -25,7 +25,7 @@ ORDER = """
     engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
     engines.choice
     host chain proof lines rotation witness snapshot turn history
-    report report.story report.fields report.gathering report.runs report.sentences
+    report report.integrity report.story report.fields report.gathering report.runs report.sentences
     report.telling
     report.words report.markdown report.inline report.figures report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply

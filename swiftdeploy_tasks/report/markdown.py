@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from swiftdeploy_tasks.report import words
+from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.story import (
     THREAT,
     Change,
     Event,
-    Integrity,
     Judgement,
     Rows,
     Step,

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from swiftdeploy_tasks.chain import Head, Verification
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Window
+from swiftdeploy_tasks.report.integrity import Integrity
 
 Row = TypeVar("Row")
 
@@ -87,61 +87,6 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Integrity:
-    """What is proven of the whole history, whatever the period.
-
-    `unreadable` says why it could not be read, "" where it could.
-    """
-
-    verification: Verification
-    unreadable: str = ""
-
-    @property
-    def head(self) -> Head | None:
-        """The head that the state folder has."""
-        return self.verification.head
-
-    @property
-    def first_bad_file(self) -> str:
-        """The name of the file that holds the first bad line."""
-        file = self.verification.first_bad_file
-        return file.name if file else "the history"
-
-    @property
-    def verdict(self) -> str:
-        """What is proven, in sentences."""
-        found = self.verification
-        if self.unreadable:
-            return f"The history cannot be read, so nothing is proven: {self.unreadable}"
-        if found.ok and not found.records:
-            return "Nothing is recorded yet."
-        if found.ok:
-            return (
-                f"All {found.records} records follow each other, up to the head; none was changed or removed."
-            )
-        line = "" if found.first_bad is None else f"Line {found.first_bad} of {self.first_bad_file}: "
-        trusted = (
-            f"Records up to {found.trusted_until} can still be trusted; what comes after is not proven."
-            if found.trusted_until
-            else "No record can be trusted."
-        )
-        return f"{line}{found.reason}. {trusted}"
-
-    @property
-    def witness(self) -> str:
-        """What the second witness says, in a sentence; "" where none is kept."""
-        witness = self.verification.witness
-        if witness is None:
-            return ""
-        if witness.contradicts:
-            return f"The witness {witness.path} contradicts the history: {witness.contradicts}."
-        if witness.problem:
-            return f"Of the witness {witness.path}: {witness.problem}."
-        last = f", up to record {witness.last.seq}" if witness.last else ""
-        return f"The witness {witness.path} says the same{last}."
-
-
-@dataclass(frozen=True)
 class Who:
     """Who acted: the user, the host, and the run of a CI system, each "" where it is not on record."""
 
@@ -160,7 +105,7 @@ class Who:
 class Event:
     """One row of the timeline: what happened, in one sentence, on the line of record `seq`.
 
-    `proven` is False from the first record on that the chain does not prove; so it is in all rows below.
+    `proven` says that the record leads up to the head (`Verification.proven`); so it does in all rows below.
     """
 
     seq: int

@@ -1,7 +1,7 @@
 """How do records become a story, in one reading and in bounded memory?
 
 Stands apart so that whoever reads the history needs to read it once, whatever is written from it. It believes
-what the chain believes: it verifies nothing itself, and marks what comes after the first bad line.
+what the chain believes: it verifies nothing itself, and marks what the head does not prove.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from swiftdeploy_tasks.chain import Record
+from swiftdeploy_tasks.chain import Record, Verification
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.report import fields, sentences
 from swiftdeploy_tasks.report.gathering import Figures, Newest, Thinned
+from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.runs import Run, judgement
 from swiftdeploy_tasks.report.story import (
     CHANGES,
     Change,
     Event,
-    Integrity,
     Judgement,
     Kind,
     Period,
@@ -51,8 +51,7 @@ def tell(records: Iterable[Record], integrity: Integrity, period: Period = ALWAY
 
     Each has the fields that every record has (`chain`), and may hold anything else.
     """
-    found = integrity.verification
-    teller = Teller(period, trusted_until=None if found.ok else found.trusted_until)
+    teller = Teller(period, integrity.verification)
     for record in records:
         teller.take(record)
     return teller.story(integrity)
@@ -61,11 +60,11 @@ def tell(records: Iterable[Record], integrity: Integrity, period: Period = ALWAY
 class Teller:
     """Who is told of one record after the other, and then tells the story.
 
-    What comes after the record `trusted_until` is not proven; None: all is.
+    `found` says which of them are proven; None: all are.
     """
 
-    def __init__(self, period: Period = ALWAYS, *, trusted_until: int | None = None) -> None:
-        self._period, self._trusted_until = period, trusted_until
+    def __init__(self, period: Period = ALWAYS, found: Verification | None = None) -> None:
+        self._period, self._found = period, found
         self._events: Newest[Event] = Newest(MOST_EVENTS)
         self._violations: Newest[Violation] = Newest(MOST_VIOLATIONS)
         self._changes: Newest[Change] = Newest(MOST_CHANGES)
@@ -77,7 +76,7 @@ class Teller:
         self._counted: Counter[str] = Counter()
         self._first: float | None = None
         self._last: float | None = None
-        self._at, self._seq, self._home = 0.0, 0, ""
+        self._at, self._taken, self._home = 0.0, 0, ""
         self._proven = True
         self._ill_since: float | None = None
         self._chaos: dict[str, tuple[str, str]] = {}
@@ -138,11 +137,11 @@ class Teller:
         )
 
     def _prove(self) -> None:
-        """Note whether the chain proves this record: none after the first bad line is."""
-        seq, last = int(self._record["seq"]), self._trusted_until
-        if last is not None and (seq > last or (self._seq and seq != self._seq + 1)):
-            self._proven = False
-        self._seq = seq
+        """Note whether this record is proven."""
+        self._taken += 1
+        if self._found and not self._found.ok:
+            proven = self._found.proven
+            self._proven = proven is not None and proven.holds(self._taken, int(self._record["seq"]))
 
     def _tell_the_time(self) -> None:
         at = fields.moment(self._record["time"])

@@ -65,7 +65,7 @@ def test_a_first_line_that_is_no_json_is_named_and_appends_go_on(history: Histor
     history.path.write_bytes(b"# my notes\n")
     fill(history, 2)
     found = history.verify()
-    assert (found.ok, found.first_bad, found.trusted_until) == (False, 1, 0)
+    assert (found.ok, found.first_bad, found.follows_until) == (False, 1, 0)
     assert "not JSON" in found.reason
     assert [record["event"] for record in history.newest_first()] == ["step", "step", "head_lost"]
 
@@ -75,7 +75,7 @@ def test_a_line_over_a_mebibyte_is_named_in_bounded_memory(ten: History, at: int
     lines = ten.path.read_bytes().splitlines(True)
     ten.path.write_bytes(b"".join([*lines[:at], b'"' + b"x" * 5_000_000 + b'"\n', *lines[at:]]))
     found = ten.verify()
-    assert (found.ok, found.first_bad, found.trusted_until) == (False, at + 1, at)
+    assert (found.ok, found.first_bad, found.follows_until) == (False, at + 1, at)
     assert "longer than 1048576 bytes" in found.reason
     assert len(list(ten.newest_first())) == 10
 
@@ -101,7 +101,7 @@ def test_a_history_that_a_newer_program_wrote_is_said_to_be_one(ten: History) ->
         file.write(chain.line_of(newer))
     ten._save(chain.Head.of(newer))
     found = ten.verify()
-    assert (found.ok, found.first_bad, found.trusted_until) == (False, 11, 10)
+    assert (found.ok, found.first_bad, found.follows_until) == (False, 11, 10)
     assert found.reason == "is of another program version: v is 2, known is 1"
     assert ten.append("started", "deploy", "run-2")["seq"] == 12
 

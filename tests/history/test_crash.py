@@ -284,7 +284,7 @@ def test_a_lost_tail_is_named_for_ever(ten: History) -> None:
     assert ten.verify().first_bad == 8
     assert ten.append("started", "deploy", "run-2")["seq"] == 11
     found = ten.verify()
-    assert (found.ok, found.first_bad, found.trusted_until) == (False, 8, 7)
+    assert (found.ok, found.first_bad, found.follows_until) == (False, 8, 7)
     assert found.reason == "removed: record 8 is missing here, record 11 stands in its place"
 
 

@@ -144,7 +144,7 @@ def test_what_was_taken_away_before_is_not_covered_by_a_later_drop(tmp_path: Pat
     fill(history, 30)
     assert next_one.exists()
     found = history.verify()
-    assert (found.ok, found.first_bad, found.first_bad_file, found.trusted_until) == (False, 1, gone, 0)
+    assert (found.ok, found.first_bad, found.first_bad_file, found.follows_until) == (False, 1, gone, 0)
     assert "file gone" in found.reason
 
 
@@ -232,7 +232,7 @@ def test_tampering_is_named_with_its_file_and_line_and_no_append_hides_it(
     assert word in found.reason
     fill(rotated, 12)
     again = rotated.verify()
-    assert (again.ok, again.trusted_until) == (False, found.trusted_until)
+    assert (again.ok, again.follows_until) == (False, found.follows_until)
 
 
 def test_a_tail_that_is_lost_with_its_file_is_named_where_it_should_stand(rotated: History) -> None:

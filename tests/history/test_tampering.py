@@ -83,7 +83,7 @@ def test_tampering_is_named_with_its_line(
     found = ten.verify()
     assert (found.ok, found.first_bad) == (False, bad)
     assert word in found.reason
-    assert found.trusted_until == bad - 1
+    assert found.follows_until == bad - 1
 
 
 @pytest.mark.parametrize("change", [change for change, _, _ in TAMPERED.values()], ids=TAMPERED)

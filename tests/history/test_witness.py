@@ -72,7 +72,7 @@ def test_a_history_that_was_rewritten_head_and_all_is_caught(history: History) -
     assert History(history.path, history.state).verify().ok
     found = history.verify()
     assert (found.ok, found.first_bad, found.first_bad_file) == (False, 3, history.path)
-    assert (found.trusted_until, found.reason) == (2, "was edited: the witness has another hash for record 3")
+    assert (found.follows_until, found.reason) == (2, "was edited: the witness has another hash for record 3")
     assert found.witness is not None
     assert found.witness.contradicts == found.reason
 
@@ -82,7 +82,7 @@ def test_a_tail_that_was_cut_off_with_its_head_is_caught(history: History) -> No
     rewrite(history, changed=0, count=4)
     assert History(history.path, history.state).verify().ok
     found = history.verify()
-    assert (found.ok, found.first_bad, found.trusted_until) == (False, 5, 4)
+    assert (found.ok, found.first_bad, found.follows_until) == (False, 5, 4)
     assert found.reason == "truncated: the witness knows record 6, and the last one here is 4"
     fill(history, 3)
     assert history.verify().first_bad == 5
@@ -103,7 +103,7 @@ def test_a_rewritten_record_in_a_rotated_file_is_named_with_that_file(tmp_path: 
     changed = [{**head, "hash": "0" * 64} if head["seq"] == 8 else head for head in heads]
     share.write_text("".join(json.dumps(head, separators=(",", ":")) + "\n" for head in changed))
     found = history.verify()
-    assert (found.ok, found.first_bad_file, found.trusted_until) == (False, files_of(history)[1], 7)
+    assert (found.ok, found.first_bad_file, found.follows_until) == (False, files_of(history)[1], 7)
 
 
 def test_a_witness_that_fails_is_said_and_recorded_once_and_stops_nothing(

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks.chain import Head, Verification
-from swiftdeploy_tasks.report.story import Integrity, Story
+from swiftdeploy_tasks.chain import Head, Proven, Verification
+from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.story import Story
 from swiftdeploy_tasks.report.telling import tell
 from tests.report.records import chained, finished, scrape, started, verdict
 
@@ -132,6 +133,13 @@ def story(changed: list[Content] | None = None, *, bad: tuple[int, str] | None =
         return tell(records, Integrity(whole))
     line, reason = bad
     verification = Verification(
-        False, len(records), line, reason, line - 1, first_bad_file=Path("history.jsonl"), head=head
+        False,
+        len(records),
+        line,
+        reason,
+        line - 1,
+        first_bad_file=Path("history.jsonl"),
+        head=head,
+        proven=Proven(line + 1, len(records), before=line),
     )
     return tell(records, Integrity(verification))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from swiftdeploy_tasks.chain import GENESIS, Head, Record, Verification, seal
-from swiftdeploy_tasks.report.story import Integrity
+from swiftdeploy_tasks.report.integrity import Integrity
 
 BEGAN = datetime(2026, 11, 24, 15, 0, tzinfo=UTC).timestamp()
 WHOLE = Integrity(Verification(True, 0, None, "", 0))

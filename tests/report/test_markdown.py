@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.chain import Verification
+from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.markdown import LONGEST_CELL, markdown, shown, visible
-from swiftdeploy_tasks.report.story import THREAT, Integrity
+from swiftdeploy_tasks.report.story import THREAT
 from swiftdeploy_tasks.report.telling import tell
 from tests.report import day
 from tests.report.records import WHOLE, chained, finished, started, verdict
@@ -133,7 +134,12 @@ def test_the_statement_of_integrity_comes_first_with_the_head_and_the_threat_mod
 def test_a_broken_history_is_said_at_the_top_and_its_rows_are_marked() -> None:
     text = markdown(day.story(bad=(100, "was edited: its hash does not match")), project="shop", made=0)
     top = text.partition("## Summary")[0]
-    for words in ("DOES NOT VERIFY", "Line 100 of history.jsonl", "was edited", "Records up to 99"):
+    for words in (
+        "DOES NOT VERIFY",
+        "Line 100 of history.jsonl",
+        "was edited",
+        "Proven by the head: records 101 to",
+    ):
         assert words in top
     timeline = text.partition("## Timeline")[2].partition("## Policy")[0].splitlines()
     marked = [line for line in timeline if "not proven" in line]

@@ -128,7 +128,7 @@ def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser
         statement = seen.page.locator("main > *").first
         told = statement.inner_text()
         assert "Line 90 of history.jsonl: its hash is not that of its content." in told
-        assert "Records up to 89 can still be trusted" in told
+        assert "Proven by the head: records 91 to " in told
         assert statement.get_attribute("class") == "statement is-bad"
         assert seen.page.locator("tr.unproven").count() > 0
         assert seen.hindrances() == []

@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.chain import Verification
+from swiftdeploy_tasks.chain import Proven, Verification
 from swiftdeploy_tasks.report import gathering, sentences, telling
-from swiftdeploy_tasks.report.story import Integrity, Period, Point
+from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.story import Period, Point
 from swiftdeploy_tasks.report.telling import tell
 from tests.report.records import BEGAN, WHO, WHOLE, chained, finished, scrape, started, verdict
 
@@ -182,19 +183,21 @@ def test_rows_outside_the_period_are_left_out_and_a_change_that_reaches_into_it_
     assert (story.summary.records, story.summary.first, story.summary.last) == (3, BEGAN + 20, BEGAN + 40)
 
 
-def test_what_follows_the_first_bad_line_is_told_and_marked() -> None:
+def test_what_the_head_does_not_prove_is_told_and_marked() -> None:
     rows = [started("deploy", "r1"), verdict("r1", allow=False), started("rollback", "r2")]
     rows += [verdict("r2", allow=False), finished("rollback", "r2")]
     records = chained(rows)
-    broken = Integrity(Verification(False, 4, 4, "removed", 3))
+    broken = Integrity(Verification(False, 4, 4, "removed", 3, proven=Proven(5, 5, before=3)))
     story = tell([*records[:3], records[4]], broken)
     assert [(change.verb, change.proven) for change in story.changes] == [
-        ("deploy", True),
+        ("deploy", False),
         ("rollback", False),
     ]
-    forged = Integrity(Verification(False, 6, 3, "was duplicated", 2))
+    forged = Integrity(Verification(False, 6, 3, "was duplicated", 2, proven=Proven(2, 5, before=2)))
     story = tell([*records[:2], records[1], *records[2:]], forged)
-    assert [violation.proven for violation in story.violations] == [True, False, False]
+    assert [violation.proven for violation in story.violations] == [False, True, True]
+    lost = Integrity(Verification(False, 5, None, "head missing", 5))
+    assert not any(violation.proven for violation in tell(records, lost).violations)
 
 
 def test_scrapes_that_are_far_apart_have_a_gap_between_them() -> None:
