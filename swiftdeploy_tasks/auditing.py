@@ -19,7 +19,7 @@ from pathlib import Path
 
 from swiftdeploy_tasks import files
 from swiftdeploy_tasks.chain import Line, Verification
-from swiftdeploy_tasks.errors import HistoryError, UsageError
+from swiftdeploy_tasks.errors import HistoryError, PreflightError, UsageError
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.report import figures
 from swiftdeploy_tasks.report.integrity import Integrity
@@ -57,10 +57,10 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
     }
     try:
         _write(run, story, html=html or open)
-    except OSError as error:
+    except PreflightError as error:
         if found.ok:
             raise
-        run.screen.line(f"  the report could not be written: {error}", "fail")
+        run.screen.line(f"  {error.message}", "fail")
     _tell(run, story)
     if open and run.document["page"]:
         _open(run, Path(run.document["page"]))
@@ -97,13 +97,29 @@ def _story(run: Run, period: Period) -> Story:
 def _write(run: Run, story: Story, *, html: bool) -> None:
     project, made = run.settings.root.name, time.time()
     path = run.settings.root / REPORT
-    files.replace(path, markdown(story, project=project, made=made))
+    _put(path, markdown(story, project=project, made=made))
     run.document["report"] = str(path)
     if html:
         path = run.settings.root / PAGE
         folders = run.settings.template_folders
-        files.replace(path, page(story, project=project, made=made, folders=folders))
+        _put(path, page(story, project=project, made=made, folders=folders))
         run.document["page"] = str(path)
+
+
+def _put(path: Path, text: str) -> None:
+    """Write the report, in no other file's place; raises PreflightError where it cannot be."""
+    try:
+        if path.is_symlink() or path.is_dir():
+            what = "a link, and none is followed" if path.is_symlink() else "a folder"
+            raise PreflightError(
+                f"The report cannot be written: {path} is {what}.", f"ls -ld {shlex.quote(str(path))}"
+            )
+        files.replace(path, text)
+    except OSError as error:
+        raise PreflightError(
+            f"The report cannot be written: {path}: {error.strerror}.",
+            f"ls -ld {shlex.quote(str(path.parent))}",
+        ) from None
 
 
 def _open(run: Run, path: Path) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks import auditing
-from swiftdeploy_tasks.errors import UsageError
+from swiftdeploy_tasks.errors import PreflightError, UsageError
 from swiftdeploy_tasks.history import History
+from tests.history.test_bad_input import powerless
 
 COMMAND = Path(sys.executable).parent / "swiftdeploy"
 
@@ -51,7 +52,7 @@ class Place:
         ended = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=60)
         assert "Traceback" not in ended.stderr, ended.stderr
         report = self.root / "audit_report.md"
-        written = report.read_text() if report.exists() else ""
+        written = report.read_text() if report.is_file() else ""
         return Audited(ended.returncode, json.loads(ended.stdout), ended.stderr, written)
 
 
@@ -161,6 +162,32 @@ def test_a_history_that_cannot_be_read_is_said_and_the_report_too(place: Place) 
     audited = place.audit()
     assert (audited.code, audited.document["verified"], audited.document["first_bad"]) == (7, False, None)
     assert "cannot be read, so nothing is proven" in audited.report
+
+
+@pytest.mark.parametrize("target", [None, "elsewhere", "notes.txt"], ids=["folder", "nowhere", "link"])
+def test_a_report_that_has_no_place_is_one_sentence_and_overwrites_nothing(
+    place: Place, target: str | None
+) -> None:
+    report, notes = place.root / "audit_report.md", place.root / "notes.txt"
+    notes.write_text("mine")
+    report.symlink_to(place.root / target) if target else report.mkdir()
+    audited = place.audit()
+    error = audited.document["error"]
+    assert (audited.code, error["kind"]) == (2, "PreflightError")
+    assert f"The report cannot be written: {report} is a" in error["message"]
+    assert audited.document["verified"]
+    place.put(place.lines[1:])
+    audited = place.audit()
+    assert (audited.code, audited.document["first_bad"]) == (7, 1)
+    assert "The report cannot be written" in audited.err
+    assert notes.read_text() == "mine"
+    assert not (place.root / "elsewhere").exists()
+
+
+def test_a_report_in_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with powerless(), pytest.raises(PreflightError, match=r"cannot be written: .*: Permission denied"):
+        auditing._put(tmp_path / "audit_report.md", "told")
 
 
 def test_without_a_history_it_says_so_and_is_well(tmp_path: Path) -> None:
