@@ -6,6 +6,7 @@ a later version may have put anything into it. Nothing here raises; what does no
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -66,12 +67,20 @@ def moment(value: object) -> float | None:
 
 
 def plain(value: object) -> object:
-    """Return a figure, a text, a truth or nothing as it is, and anything else as a text."""
+    """Return a figure, a text, a truth or nothing as it is, a list as its members, the rest as JSON."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
         return value if number(value) is not None else "beyond all figures"
-    return text(value if isinstance(value, str) else repr(value))
+    if isinstance(value, list):
+        return text(
+            ", ".join(str(plain(one)) if isinstance(one, str) else _json(one) for one in value) or "none"
+        )
+    return text(value if isinstance(value, str) else _json(value))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=repr)
 
 
 def weights(value: object) -> tuple[tuple[str, int], ...]:

@@ -31,7 +31,9 @@ def figure(value: object) -> str:
     """Return a figure with what of it can be told apart, and anything else as its text."""
     if value is None:
         return "not known"
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or value.is_integer():
         return f"{int(value):,}".replace(",", " ") if abs(value) < 1e15 else f"{value:.3g}"

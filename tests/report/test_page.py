@@ -165,6 +165,21 @@ def test_what_was_not_judged_is_not_shown_as_passed() -> None:
     assert ">not judged</text>" in text
 
 
+def test_what_a_rule_saw_is_written_in_words() -> None:
+    hosts = {"rule": "bind", "passed": False, "observed": ["127.0.0.1", "localhost"], "limit": True}
+    local = {"rule": "disk", "passed": True, "observed": None, "limit": None, "message": "not on local"}
+    rows = day.contents()
+    for row in rows:
+        if row["event"] == "verdict" and row["domain"] == "infrastructure":
+            row["checks"] = [local, hosts, local]
+    text = made(day.story(rows)).replace("&nbsp;", " ").replace("\n", "")
+    assert "127.0.0.1, localhost (yes), <span" in text
+    assert '<span class="good">✓ disk</span>, <span class="bad">✗ bind</span> 127' in text
+    assert '<td role="cell" data-label="Last observed">not on local</td>' in text
+    for python in ("[&#39;", "True", "None", "not known"):
+        assert python not in text.partition("<h2")[2]
+
+
 def test_on_paper_nothing_is_closed(browser: Browser, whole: str, tmp_path: Path) -> None:
     with looked(browser, whole, tmp_path) as seen:
         seen.page.emulate_media(media="print")
