@@ -137,7 +137,8 @@ class Verification:
     is well. Up to the seq `follows_until` (0: none) each record follows the one before, which proves none of
     them: whoever changes one can make the next follow. `proven` are those that the head proves (where only
     the witness contradicts it, those that the witness does), None where it proves none. `head` is what was
-    compared, None where there is none.
+    compared, None where there is none. `dropped_by` is the seq of the record that says that those before the
+    first were dropped by age, None where none were.
     `times_back` counts the records that are older by the clock than the one before, which is no fault;
     `first_back` is the seq of the first of them.
     """
@@ -153,6 +154,7 @@ class Verification:
     times_back: int = 0
     first_back: int | None = None
     proven: Proven | None = None
+    dropped_by: int | None = None
 
 
 def digest_of(record: Record) -> str:

@@ -55,6 +55,7 @@ def check(
         times_back=walk.times_back,
         first_back=walk.first_back,
         proven=walk.proven(),
+        dropped_by=walk.dropped_by,
     )
     return walk.places.named(found, fault.number, present) if fault else found
 
@@ -133,6 +134,7 @@ class _Walk:
         self.start: Head | None = GENESIS
         self.first: Record | None = None
         self.is_vouched = True
+        self.dropped_by: int | None = None
         self.records = 0
         self.places = _Places()
         self.unexplained: list[tuple[int, Line]] = []
@@ -158,7 +160,7 @@ class _Walk:
     def _take(self, number: int, record: Record) -> None:
         self.trusted, self.records, self.unexplained = Head.of(record), self.records + 1, []
         if not self.is_vouched and vouches(record) == self.start:
-            self.is_vouched = True
+            self.is_vouched, self.dropped_by = True, record["seq"]
         if record["time"] < self.time:
             self.times_back += 1
             self.first_back = self.first_back or record["seq"]

@@ -40,6 +40,13 @@ class Integrity:
             return f"The history cannot be read, so nothing is proven: {self.unreadable}"
         if found.ok and not found.records:
             return "Nothing is recorded yet."
+        if found.ok and found.proven and found.dropped_by:
+            first = found.proven.first
+            return (
+                f"The history begins at record {first}: 1 to {first - 1} were dropped by age, as record"
+                f" {found.dropped_by} says. The {found.records} from there on follow each other, up to the"
+                " head; none of them was changed or removed."
+            )
         if found.ok:
             return (
                 f"All {found.records} records follow each other, up to the head; none was changed or removed."

@@ -148,3 +148,18 @@ def test_where_the_witness_contradicts_the_head_what_it_has_itself_is_proven() -
     claims = {seq: REAL[seq - 1]["hash"] for seq in (2, 5)} | {8: "0" * 64, 9: REAL[8]["hash"]}
     found = proof.check(lambda: lines, HEAD, claims=claims)
     assert (found.ok, found.proven) == (False, Proven(1, 5))
+
+
+def test_a_history_of_which_some_were_dropped_by_age_is_said_to_begin_where_it_does(tmp_path: Path) -> None:
+    history = small(tmp_path, keep=2)
+    fill(history, 40)
+    found, kept = history.verify(), [line.record for line in history.lines() if line.record]
+    first = kept[0]["seq"]
+    assert found.ok and first > 1
+    assert found.proven == Proven(first, kept[-1]["seq"])
+    says = next(one["seq"] for one in kept if one["event"] == "dropped" and one["last"] == first - 1)
+    verdict = Integrity(found).verdict
+    assert (
+        f"begins at record {first}: 1 to {first - 1} were dropped by age, as record {says} says." in verdict
+    )
+    assert f"The {len(kept)} from there on" in verdict
