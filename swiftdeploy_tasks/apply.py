@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from swiftdeploy_tasks import artifacts, probe, traffic
@@ -125,18 +126,24 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
     for step in steps:
         boundary(f"{step.action} {step.target}")
         job.say(str(step))
-        weights = dict(step.then.traffic.weights)
-        job.record("step", action=step.action, target=step.target, reason=step.reason, weights=weights)
-        began, outcome = time.monotonic(), "failed"
-        try:
+        with _recorded(job, step.action, step.target, step.reason, step.then.traffic):
             _DO[step.action](job, step)
-            outcome = "done"
-        finally:
-            seconds = round(time.monotonic() - began, 3)
-            phase = _PHASES.get(step.action, "switch")
-            job.spent[phase] = round(job.spent.get(phase, 0.0) + seconds, 3)
-            job.record("step", outcome, action=step.action, target=step.target, seconds=seconds)
     boundary("applied")
+
+
+@contextmanager
+def _recorded(job: Job, action: str, target: str, reason: str, then: Traffic) -> Iterator[None]:
+    """Record a step that begins, and how it ended; `then` is the traffic after it."""
+    job.record("step", action=action, target=target, reason=reason, weights=dict(then.weights))
+    began, outcome = time.monotonic(), "failed"
+    try:
+        yield
+        outcome = "done"
+    finally:
+        seconds = round(time.monotonic() - began, 3)
+        phase = _PHASES.get(action, "switch")
+        job.spent[phase] = round(job.spent.get(phase, 0.0) + seconds, 3)
+        job.record("step", outcome, action=action, target=target, seconds=seconds)
 
 
 def undo(job: Job, before: State, serving: Slot | None) -> float | None:
@@ -161,13 +168,18 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
     if now.proxy and (added or not _is_settled(job, whole.traffic)):
-        job.say(f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic")
-        traffic.route(job, whole)
+        reason = f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic"
+        job.say(reason)
+        with _recorded(job, "route", "nginx", reason, whole.traffic):
+            traffic.route(job, whole)
     back = time.monotonic()
     for slot in added:
-        traffic.drain(job, _nothing)
+        reason = "going back: it was added"
+        with _recorded(job, "drain", f"app-{slot}", reason, whole.traffic):
+            traffic.drain(job, _nothing)
         job.say(f"removing app-{slot}")
-        job.engine.stop_slot(slot)
+        with _recorded(job, "remove", f"app-{slot}", reason, whole.traffic):
+            job.engine.stop_slot(slot)
     write_compose(job, whole)
     return back if serving else None
 

@@ -62,6 +62,16 @@ def goes_back(project: Project, fault: str, code: int, *words: str, fine: frozen
     assert 0 < way_back["seconds"] < ended.document()["duration_s"]
     end = [r for r in records if r["event"] == "finished" and r["task"] == "deploy"][-1]
     assert (end["exit_code"], end["spent"]) == (code, ended.document()["spent"])
+    steps = [r for r in records if r["event"] == "step" and r["run"] == end["run"]]
+    going, ended_so = steps[-6::2], steps[-5::2]
+    assert [(r["action"], r["outcome"]) for r in ended_so] == [
+        ("route", "done"),
+        ("drain", "done"),
+        ("remove", "done"),
+    ]
+    assert [sorted(r["weights"].values()) for r in going] == [[100]] * 3
+    assert going[-1]["target"] != f"app-{next(iter(going[-1]['weights']))}"
+    assert end["spent"]["remove"] >= ended_so[-1]["seconds"]
     assert end["log"]
     assert [line for line in end["log"] if line not in ended.err] == []
 
