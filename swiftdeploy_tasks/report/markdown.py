@@ -181,12 +181,7 @@ def _step(row: Step) -> tuple[str, ...]:
 
 def _judgement(row: Judgement) -> tuple[str, ...]:
     question = f"{row.domain}, {row.phase}" if row.phase else row.domain
-    window = ""
-    if row.window:
-        figures = (("rate", "/s"), ("error_rate", " errors"), ("p50_ms", " ms p50"), ("p99_ms", " ms p99"))
-        known = [(getattr(row.window, name), unit) for name, unit in figures]
-        told = [f"{words.figure(value)}{unit}" for value, unit in known if value is not None]
-        window = ", ".join([f"{row.window.requests} in {words.seconds(row.window.seconds)}", *told])
+    window = words.window(row.window) if row.window else ""
     failed = [check for check in row.checks if not check.passed]
     said = row.error or "; ".join(
         f"{check.rule}: {_known(check.observed)}, limit {_known(check.limit)}" for check in failed

@@ -40,7 +40,8 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
         finalize=shown,
     )
     environment.filters |= {
-        name: getattr(words, name) for name in ("moment", "clock", "figure", "seconds", "weights", "times")
+        name: getattr(words, name)
+        for name in ("moment", "clock", "figure", "seconds", "weights", "times", "window")
     }
     style = environment.loader.get_source(environment, STYLE)[0]  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from swiftdeploy_tasks.metrics import Window
+
 _KEPT = "\n\t"
 
 
@@ -51,6 +53,18 @@ def seconds(value: float | None) -> str:
     if value < 7200:
         return f"{value / 60:.0f} min"
     return f"{value / 3600:.1f} h" if value < 1e9 else f"{value / 3600:.3g} h"
+
+
+def window(seen: Window) -> str:
+    """Return what was seen in a window, with the figures that are known."""
+    known = (
+        (seen.rate, "/s"),
+        (seen.error_rate, " errors"),
+        (seen.p50_ms, " ms p50"),
+        (seen.p99_ms, " ms p99"),
+    )
+    told = [f"{figure(value)}{unit}" for value, unit in known if value is not None]
+    return ", ".join([f"{figure(seen.requests)} requests in {seconds(seen.seconds)}", *told])
 
 
 def weights(shares: Iterable[tuple[str, int]]) -> str:

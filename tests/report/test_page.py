@@ -144,7 +144,9 @@ def test_a_rollover_opens_to_all_that_is_known_of_it(browser: Browser, whole: st
             "1.0.0 (canary) → 1.1.0 (canary)",
             "blue 90 %, green 10 %",
             "start 1.5 s",
-            "500 requests in 5.0 s",
+            "500 requests in 5.0 s, 100/s, 0.42 errors, 12 ms p99",
+            "refused by embedded, 3 ms",
+            "r3",
             "max_error_rate 0.42 (0.01)",
             "1.2 s after the breach",
             *day.LOG,
@@ -178,6 +180,14 @@ def test_what_a_rule_saw_is_written_in_words() -> None:
     assert '<td role="cell" data-label="Last observed">not on local</td>' in text
     for python in ("[&#39;", "True", "None", "not known"):
         assert python not in text.partition("<h2")[2]
+
+
+def test_each_row_names_its_record(browser: Browser, whole: str, tmp_path: Path) -> None:
+    story = day.story()
+    with looked(browser, whole, tmp_path) as seen:
+        for name, rows in (("timeline", story.events), ("violations", story.violations)):
+            cells = seen.page.locator(f"section[aria-labelledby={name}] td[data-label=Record]")
+            assert cells.all_inner_texts() == [str(row.seq) for row in rows]
 
 
 def test_on_paper_nothing_is_closed(browser: Browser, whole: str, tmp_path: Path) -> None:
