@@ -186,7 +186,9 @@ def _judgement(row: Judgement) -> tuple[str, ...]:
     said = row.error or "; ".join(
         f"{check.rule}: {_known(check.observed)}, limit {_known(check.limit)}" for check in failed
     )
-    rules = said or f"{len(row.checks)} of {len(row.checks)} passed"
+    unjudged = sum(not check.is_judged for check in row.checks)
+    passed = f"{len(row.checks) - unjudged} of {len(row.checks)} passed"
+    rules = said or (f"{passed}, {unjudged} not judged" if unjudged else passed)
     answer = f"{row.outcome} by {row.answered_by}" if row.answered_by else row.outcome
     values = (question, answer, window, rules, _known(row.duration_ms))
     return (words.clock(row.at), *map(shown, values))

@@ -155,3 +155,15 @@ def test_a_history_that_cannot_be_read_is_said_at_the_top() -> None:
 def test_tables_say_how_many_rows_they_left_out() -> None:
     rows = [row for n in range(103) for row in (started("deploy", f"r{n}"), finished("deploy", f"r{n}"))]
     assert "\n3 older ones are not shown.\n" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
+
+
+def test_what_was_not_judged_is_not_counted_as_passed() -> None:
+    checks = [
+        {"rule": "max_error_rate", "passed": True, "observed": 1.0, "limit": 0.01, "message": "early"},
+        {"rule": "max_p99_ms", "passed": True, "observed": 9, "limit": 500, "message": "not judged before 5"},
+        {"rule": "min_requests", "passed": True, "observed": 2, "limit": 0, "message": "2 requests"},
+    ]
+    rows = [started("deploy", "r1"), verdict("r1", allow=True, checks=checks), finished("deploy", "r1")]
+    assert "| 1 of 3 passed, 2 not judged |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
+    rows[1] = verdict("r1", allow=True, checks=checks[2:])
+    assert "| 1 of 1 passed |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
