@@ -98,10 +98,8 @@ def _summary(story: Story) -> list[tuple[str, str]]:
         rows.append((f"{tally.verb}s".capitalize(), f"{tally.runs}" + (f" ({shown(ends)})" if ends else "")))
     share = summary.failed_share
     failed = "none was made" if share is None else f"{share:.0%} of {summary.changes}"
-    recovery = "nothing to recover from"
-    if summary.recovery_p50_s is not None:
-        half, worst = words.seconds(summary.recovery_p50_s), words.seconds(summary.recovery_worst_s)
-        recovery = f"half within {half}, all within {worst}"
+    recovery = words.within(summary.recovery_p50_s, summary.recovery_worst_s)
+    ill = words.within(summary.ill_p50_s, summary.ill_worst_s)
     latency = "nobody was asked"
     if summary.policy_p50_ms is not None:
         latency = f"p50 {summary.policy_p50_ms:.3g} ms, p95 {summary.policy_p95_ms:.3g} ms"
@@ -109,7 +107,8 @@ def _summary(story: Story) -> list[tuple[str, str]]:
         *rows,
         ("Deploys and promotes that did not go through", failed),
         ("Rolled back by themselves", str(summary.automatic_rollbacks)),
-        ("From a breach to the recovery", recovery),
+        ("From a breach to its automatic rollback's end", recovery or "nothing was rolled back by itself"),
+        ("What serves broke the rules, as a dashboard saw it", ill or "never seen to begin and end"),
         ("Policy questions", words.figure(summary.questions)),
         ("Policy latency", latency),
         ("Refusals", f"{words.figure(summary.refused)} ({words.figure(summary.unanswered)} unanswered)"),

@@ -41,7 +41,7 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
     )
     environment.filters |= {
         name: getattr(words, name)
-        for name in ("moment", "clock", "figure", "seconds", "weights", "times", "window")
+        for name in ("moment", "clock", "figure", "seconds", "weights", "times", "window", "within")
     }
     style = environment.loader.get_source(environment, STYLE)[0]  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -295,8 +295,9 @@ class Tally:
 class Summary:
     """The period in figures. `first` and `last` are the times of its first and last record, None without any.
 
-    A recovery is from a breach to the former release having all traffic again, or until a dashboard saw the
-    figures keep the rules again; percentiles are None without any.
+    A recovery is an automatic rollback, from the breach to the former release having all traffic again. Apart
+    from it, `ill_*` is how long what serves broke the rules as dashboards saw it, however it ended.
+    Percentiles are None without any.
     """
 
     first: float | None
@@ -307,6 +308,8 @@ class Summary:
     automatic_rollbacks: int
     recovery_p50_s: float | None
     recovery_worst_s: float | None
+    ill_p50_s: float | None
+    ill_worst_s: float | None
     questions: int
     policy_p50_ms: float | None
     policy_p95_ms: float | None

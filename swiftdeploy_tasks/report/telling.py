@@ -72,7 +72,7 @@ class Teller:
         self._rules: dict[tuple[str, str], Rule] = {}
         self._series: dict[str, Thinned] = {}
         self._tallies: dict[str, Counter[str]] = {verb: Counter() for verb in CHANGES}
-        self._latency, self._recovery = Figures(), Figures()
+        self._latency, self._recovery, self._ill = Figures(), Figures(), Figures()
         self._counted: Counter[str] = Counter()
         self._first: float | None = None
         self._last: float | None = None
@@ -129,6 +129,8 @@ class Teller:
             automatic_rollbacks=self._counted["rolled_back"],
             recovery_p50_s=self._recovery.percentile(50),
             recovery_worst_s=self._recovery.percentile(100),
+            ill_p50_s=self._ill.percentile(50),
+            ill_worst_s=self._ill.percentile(100),
             questions=self._counted["questions"],
             policy_p50_ms=self._latency.percentile(50),
             policy_p95_ms=self._latency.percentile(95),
@@ -325,7 +327,7 @@ class Teller:
             self._event("breach", f"what serves breaks the rules: {broken}", _of(run))
         if since is not None and not is_ill:
             self._ill_since = None
-            self._recovery.take(found.at - since)
+            self._ill.take(found.at - since)
             self._event(
                 "breach", f"what serves keeps the rules again, after {found.at - since:.0f} s", _of(run)
             )

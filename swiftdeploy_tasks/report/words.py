@@ -55,6 +55,11 @@ def seconds(value: float | None) -> str:
     return f"{value / 3600:.1f} h" if value < 1e9 else f"{value / 3600:.3g} h"
 
 
+def within(half: float | None, worst: float | None) -> str:
+    """Return how long half of the cases, and the longest of them, took; "" without any."""
+    return "" if half is None else f"half within {seconds(half)}, the longest {seconds(worst)}"
+
+
 def window(seen: Window) -> str:
     """Return what was seen in a window, with the figures that are known."""
     known = (

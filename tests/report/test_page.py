@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
+from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
 from swiftdeploy_tasks.report.story import Story
 from swiftdeploy_tasks.settings import DEFAULTS
@@ -180,6 +181,21 @@ def test_what_a_rule_saw_is_written_in_words() -> None:
     assert '<td role="cell" data-label="Last observed">not on local</td>' in text
     for python in ("[&#39;", "True", "None", "not known"):
         assert python not in text.partition("<h2")[2]
+
+
+def test_a_rollback_by_itself_and_a_breach_that_somebody_ended_are_timed_apart() -> None:
+    rows = day.contents()
+    for after, allow in ((610, False), (680, True)):
+        row = next(row for row in rows if row["event"] == "scrape" and row["after"] == after)
+        row["verdicts"] = [{"domain": "canary", "allow": allow, "checks": []}]
+    story = day.story(rows)
+    told = "half within 1.2 s, the longest 1.2 s"
+    ill = "half within 70.0 s, the longest 70.0 s"
+    assert f"from the breach to all traffic back: {told}<" in made(story)
+    assert f"however it ended: {ill}<" in made(story)
+    text = markdown(story, project="shop", made=0.0)
+    assert f"| From a breach to its automatic rollback's end | {told} |" in text
+    assert f"| What serves broke the rules, as a dashboard saw it | {ill} |" in text
 
 
 def test_each_row_names_its_record(browser: Browser, whole: str, tmp_path: Path) -> None:

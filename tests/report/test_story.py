@@ -133,7 +133,7 @@ def test_a_breach_that_the_dashboard_saw_begins_and_ends() -> None:
     ]
     story = tell(chained(rows), WHOLE)
     assert [(e.kind, e.at - BEGAN) for e in story.events] == [("breach", 5), ("breach", 15)]
-    assert story.summary.recovery_worst_s == 10
+    assert (story.summary.ill_worst_s, story.summary.recovery_worst_s) == (10, None)
     assert [(v.verb, v.rule) for v in story.violations] == [("status", "max_error_rate")]
 
 
