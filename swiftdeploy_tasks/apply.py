@@ -135,6 +135,7 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
 def _recorded(job: Job, action: str, target: str, reason: str, then: Traffic) -> Iterator[None]:
     """Record a step that begins, and how it ended; `then` is the traffic after it."""
     job.record("step", action=action, target=target, reason=reason, weights=dict(then.weights))
+    job.given.update(slot for slot, share in then.weights.items() if share)
     began, outcome = time.monotonic(), "failed"
     try:
         yield

@@ -18,7 +18,7 @@ from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan, serving_slot
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import Release, State
+from swiftdeploy_tasks.release import SLOTS, Release, State
 
 
 def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
@@ -101,9 +101,11 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
     noticed = time.monotonic()
     try:
         with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
-            back = apply.undo(job, before, serving_slot(before, releases.present(run.settings.releases)))
+            serving = serving_slot(before, releases.present(run.settings.releases))
+            back = apply.undo(job, before, serving)
             if back is not None and isinstance(problem, SwiftDeployError):
-                noting.way_back(run, before, problem, back - noticed)
+                others = job.given.union(filter(before.traffic.of, SLOTS)) - {serving}
+                noting.way_back(run, before, problem, back - noticed, had_traffic=bool(others))
             if before.proxy is None and not before.slots:
                 choice.forget(run.settings)
             settling.forget(run.settings)

@@ -47,7 +47,8 @@ class FormerProxy:
 class Job:
     """One change of what runs: what is asked for, where, and how its course is told and recorded.
 
-    `known` are the place's facts where nothing is going to change; without it they are asked for each time.
+    `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
+    going to change; without it they are asked for each time.
     """
 
     settings: Settings
@@ -58,6 +59,7 @@ class Job:
     record: Callable[..., object]
     secrets: Mapping[str, str] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
+    given: set[Slot] = field(default_factory=set)
     former: FormerProxy | None = None
     watch: Watch | None = None
     at_once: bool = False

@@ -35,14 +35,20 @@ def confirmed(run: Run, former: Release | Confirmation | None, release: Release)
         run.note("mode", "done", release=release.id, version=release.version, **modes)
 
 
-def way_back(run: Run, before: State, problem: SwiftDeployError, seconds: float) -> None:
-    """Record an automatic rollback: why, to what, and how long after the breach all traffic was back."""
+def way_back(
+    run: Run, before: State, problem: SwiftDeployError, seconds: float, *, had_traffic: bool
+) -> None:
+    """Record an automatic rollback: why, to what, and how long after the breach all traffic was back.
+
+    `had_traffic` says whether the release that failed ever had any.
+    """
     run.note(
         "rolled_back",
         "done",
         reason={"kind": problem.kind, "message": run.masked(problem.message)},
         to=_named(before.release_of(before.traffic.leader)),
         seconds=round(seconds, 3),
+        had_traffic=had_traffic,
     )
 
 

@@ -156,11 +156,11 @@ def _told(change: Change) -> Iterable[str]:
     yield f"{says}. Run {shown(change.run)}."
     if change.error:
         yield f"It ended in {shown(change.task)}: {shown(change.error)}"
-    if change.way_back:
-        yield (
-            f"Rolled back by itself: all traffic was back {words.seconds(change.way_back.seconds)} after"
-            f" the breach. The reason: {shown(change.way_back.reason)}"
-        )
+    if back := change.way_back:
+        how = f"all traffic was back {words.seconds(back.seconds)} after the breach"
+        if not back.had_traffic:
+            how = "the new release never had traffic, the former one kept all of it"
+        yield f"Rolled back by itself: {how}. The reason: {shown(back.reason)}"
     if change.spent:
         spent = ", ".join(f"{shown(phase)} {words.seconds(seconds)}" for phase, seconds in change.spent)
         yield f"Time spent: {spent}."

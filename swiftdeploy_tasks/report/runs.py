@@ -112,7 +112,8 @@ class Run:
 
     def _take_way_back(self, record: Record, at: float) -> None:
         reason = fields.text(fields.mapping(record.get("reason")).get("message"))
-        self._way_back = WayBack(at, reason, fields.number(record.get("seconds")))
+        had = record.get("had_traffic") is not False
+        self._way_back = WayBack(at, reason, fields.number(record.get("seconds")), had)
 
     def _take_step(self, record: Record, at: float) -> None:
         outcome = fields.text(record.get("outcome"))

@@ -49,6 +49,9 @@ def _confirmed(record: Record) -> Said:
 def _rolled_back(record: Record) -> Said:
     seconds, to = fields.number(record.get("seconds")), fields.running(record.get("to"))
     reason = fields.text(fields.mapping(record.get("reason")).get("message"))
+    if record.get("had_traffic") is False:
+        kept = f"version {to} kept all traffic" if to else "the former release kept all traffic"
+        return "rolled_back", f"rolled back by itself, {kept}: {reason}"
     took = "" if seconds is None else f" within {seconds:.2f} s"
     all_of = f"version {to} has all traffic again{took}" if to else f"all traffic is back{took}"
     return "rolled_back", f"rolled back by itself, {all_of}: {reason}"

@@ -187,11 +187,15 @@ class Judgement:
 
 @dataclass(frozen=True)
 class WayBack:
-    """An automatic rollback: why, and the seconds from the breach until the former release had all again."""
+    """An automatic rollback: why, and the seconds from the breach until the former release had all again.
+
+    `had_traffic` is False where the one that failed never had any.
+    """
 
     at: float
     reason: str
     seconds: float | None
+    had_traffic: bool = True
 
 
 @dataclass(frozen=True)

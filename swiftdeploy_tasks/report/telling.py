@@ -216,7 +216,7 @@ class Teller:
         seconds = fields.number(self._record.get("seconds"))
         if self._period.holds(self._at):
             self._counted["rolled_back"] += 1
-            if seconds is not None:
+            if seconds is not None and self._record.get("had_traffic") is not False:
                 self._recovery.take(seconds)
 
     def _cut_off(self, run: Run | None) -> None:

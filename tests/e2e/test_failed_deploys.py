@@ -46,6 +46,8 @@ def test_a_failed_second_deploy_keeps_the_old_release_serving(project: Project) 
     failed(project.run("deploy"), 6, "app-green", "no database at db.example.org")
     assert project.get("/").json()["version"] == "1.0.0"
     assert project.running() == before
+    (way_back,) = [record for record in project.history() if record["event"] == "rolled_back"]
+    assert way_back["had_traffic"] is False
 
 
 def test_a_port_that_is_taken_is_found_before_anything_moves(project: Project) -> None:

@@ -167,3 +167,17 @@ def test_what_was_not_judged_is_not_counted_as_passed() -> None:
     assert "| 1 of 3 passed, 2 not judged |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
     rows[1] = verdict("r1", allow=True, checks=checks[2:])
     assert "| 1 of 1 passed |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
+
+
+def test_a_release_that_failed_before_it_had_traffic_gives_none_back() -> None:
+    reason, to = {"message": "it died"}, {"release": "aaa", "version": "1.0.0", "mode": "stable"}
+    back = {"event": "rolled_back", "run": "r1", "reason": reason, "seconds": 0.194, "to": to}
+    ended = finished("deploy", "r1", "failed", 6)
+    told = [
+        markdown(tell(chained([started("deploy", "r1"), back | more, ended]), WHOLE), project="shop", made=0)
+        for more in ({}, {"had_traffic": False})
+    ]
+    assert "all traffic was back 194 ms after the breach" in told[0]
+    assert "version 1.0.0 (stable) kept all traffic: it died" in told[1]
+    assert "never had traffic, the former one kept all of it. The reason: it died" in told[1]
+    assert "194 ms" not in told[1] and "nothing to recover from" in told[1]

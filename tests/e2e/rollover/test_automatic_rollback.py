@@ -59,6 +59,7 @@ def goes_back(project: Project, fault: str, code: int, *words: str, fine: frozen
     assert way_back["run"] == next(r["run"] for r in reversed(records) if r["task"] == "deploy")
     assert way_back["reason"]["message"] == ended.document()["error"]["message"]
     assert way_back["to"]["release"] == ended.document()["previous"]
+    assert way_back["had_traffic"] is True
     assert 0 < way_back["seconds"] < ended.document()["duration_s"]
     end = [r for r in records if r["event"] == "finished" and r["task"] == "deploy"][-1]
     assert (end["exit_code"], end["spent"]) == (code, ended.document()["spent"])
