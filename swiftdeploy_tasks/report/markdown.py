@@ -107,7 +107,7 @@ def _summary(story: Story) -> list[tuple[str, str]]:
         *rows,
         ("Deploys and promotes that did not go through", failed),
         ("Rolled back by themselves", str(summary.automatic_rollbacks)),
-        ("From a breach to its automatic rollback's end", recovery or "nothing was rolled back by itself"),
+        ("From a breach to its automatic rollback's end", recovery or "no traffic had to come back"),
         ("What serves broke the rules, as a dashboard saw it", ill or "never seen to begin and end"),
         ("Policy questions", words.figure(summary.questions)),
         ("Policy latency", latency),
