@@ -65,7 +65,7 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
     if open and run.document["page"]:
         _open(run, Path(run.document["page"]))
     if not found.ok:
-        raise HistoryError(story.integrity.verdict, _next(found))
+        raise HistoryError(story.integrity.verdict, _next(found, run.history.path))
 
 
 def _story(run: Run, period: Period) -> Story:
@@ -146,14 +146,17 @@ def _tell(run: Run, story: Story) -> None:
         run.say(f"as a page: {run.document['page']}")
 
 
-def _next(found: Verification) -> str:
-    """Return the command that shows the first bad line."""
-    if found.first_bad is None or found.first_bad_file is None:
-        return "ls -l"
-    path = shlex.quote(str(found.first_bad_file))
-    if found.first_bad_file.suffix == ".jsonl":
-        return f"sed -n {found.first_bad}p {path}"
-    return f"xzcat {path} | sed -n {found.first_bad}p"
+def _next(found: Verification, history: Path) -> str:
+    """Return the command that shows the first bad line, or what is there where it is not."""
+    file = found.first_bad_file
+    if found.first_bad is None or file is None:
+        return f"ls -l {shlex.quote(str(history))}"
+    path = shlex.quote(str(file))
+    if not file.exists():
+        return f"ls -l {shlex.quote(str(file.parent))}"
+    is_past_the_end = found.reason.startswith(("truncated", "head missing: nothing"))
+    shows = "tail -n 2" if is_past_the_end else f"sed -n {found.first_bad}p"
+    return f"{shows} {path}" if file.suffix == ".jsonl" else f"xzcat {path} | {shows}"
 
 
 def _period(since: str, until: str, *, now: float) -> Period:

@@ -190,6 +190,30 @@ def test_a_report_in_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: 
         auditing._put(tmp_path / "audit_report.md", "told")
 
 
+def _cut_short(place: Place) -> None:
+    place.put(place.lines[:4])
+
+
+def _turned_to_a_folder(place: Place) -> None:
+    place.history.unlink()
+    place.history.mkdir()
+
+
+NEXT: dict[str, tuple[Callable[[Place], None], str]] = {
+    "a bad line": (_no_json, "sed -n 1p {}/history.jsonl"),
+    "a lost tail": (_cut_short, "tail -n 2 {}/history.jsonl"),
+    "no head": (_headless, "tail -n 2 {}/history.jsonl"),
+    "no file to read": (_turned_to_a_folder, "ls -l {}/history.jsonl"),
+}
+
+
+@pytest.mark.parametrize("damage", NEXT)
+def test_the_next_command_shows_what_is_there(place: Place, damage: str) -> None:
+    do, command = NEXT[damage]
+    do(place)
+    assert place.audit().document["error"]["next"] == command.format(place.root)
+
+
 def test_without_a_history_it_says_so_and_is_well(tmp_path: Path) -> None:
     (tmp_path / "manifest.yaml").touch()
     audited = Place(tmp_path).audit()
