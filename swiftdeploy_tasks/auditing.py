@@ -20,6 +20,7 @@ from pathlib import Path
 from swiftdeploy_tasks import files
 from swiftdeploy_tasks.chain import Line, Verification
 from swiftdeploy_tasks.errors import HistoryError, PreflightError, UsageError
+from swiftdeploy_tasks.manifest import project_name
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.report import figures
 from swiftdeploy_tasks.report.integrity import Integrity
@@ -95,7 +96,8 @@ def _story(run: Run, period: Period) -> Story:
 
 
 def _write(run: Run, story: Story, *, html: bool) -> None:
-    project, made = run.settings.root.name, time.time()
+    places, made = run.settings, time.time()
+    project = project_name(places.applied) or project_name(places.manifest) or places.root.name
     path = run.settings.root / REPORT
     _put(path, markdown(story, project=project, made=made))
     run.document["report"] = str(path)

@@ -202,14 +202,25 @@ def history_limits(path: Path) -> HistoryLimits:
 
     A value that is not a right one counts as absent: a record is written before a manifest is judged.
     """
+    section = _given(path, "history")
+    said = section if isinstance(section, dict) else {}
+    return _history({key: value for key, value in said.items() if _is_limit(key, value)})
+
+
+def project_name(path: Path) -> str:
+    """The name that the manifest at `path` gives, whatever else is wrong, "" for none; never raises."""
+    name = _given(path, "name")
+    return name if isinstance(name, str) else ""
+
+
+def _given(path: Path, key: str) -> object:
+    """What stands under a key of the manifest, None where nothing does or nothing can be read."""
     try:
         content = path.read_bytes() if path.is_file() else b""
     except OSError:
         content = b""
-    found = parse(content).data if b"history" in content else None
-    section = (found or {}).get("history")
-    said = section if isinstance(section, dict) else {}
-    return _history({key: value for key, value in said.items() if _is_limit(key, value)})
+    found = parse(content).data if key.encode() in content else None
+    return (found or {}).get(key)
 
 
 def rules(path: Path) -> dict[str, Any]:

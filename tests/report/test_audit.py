@@ -17,6 +17,7 @@ import pytest
 from swiftdeploy_tasks import auditing
 from swiftdeploy_tasks.errors import PreflightError, UsageError
 from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.report.markdown import shown
 from tests.history.test_bad_input import powerless
 
 COMMAND = Path(sys.executable).parent / "swiftdeploy"
@@ -212,6 +213,19 @@ def test_the_next_command_shows_what_is_there(place: Place, damage: str) -> None
     do, command = NEXT[damage]
     do(place)
     assert place.audit().document["error"]["next"] == command.format(place.root)
+
+
+def test_a_report_is_titled_by_the_name_of_the_project_else_by_its_folder(place: Place) -> None:
+    def title() -> str:
+        return place.audit().report.splitlines()[0]
+
+    manifest, applied = place.root / "manifest.yaml", place.root / ".swiftdeploy" / "applied.yaml"
+    manifest.write_text("name: [no name\n")
+    assert title() == f"# Audit report of {shown(place.root.name)}"
+    manifest.write_text("name: shop\nanything: else\n")
+    assert title() == "# Audit report of shop"
+    applied.write_text("name: till\n")
+    assert title() == "# Audit report of till"
 
 
 def test_without_a_history_it_says_so_and_is_well(tmp_path: Path) -> None:
