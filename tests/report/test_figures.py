@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +19,7 @@ from swiftdeploy_tasks.report.figures import COLOURS, LIMIT, WIDE, Caption, Line
 SPAN = Span(1_764_000_000.0, 1_764_000_600.0)
 CAPTION = Caption("one", "Requests", "text")
 TOP = 100.0
+SMALL: dict[str, Any] = {"span": SPAN, "size": figures.SMALL}
 
 
 def drawn(values: list[Value], **more: object) -> ElementTree.Element:
@@ -96,6 +98,17 @@ def test_a_name_is_shown_as_text_whatever_it_is(text: str) -> None:
     root = ElementTree.fromstring(figures.course(CAPTION, [line], span=SPAN, size=WIDE))
     shown = "".join(element.text or "" for element in root.iter())
     assert text[:1] in shown or "\ufffd" in shown
+
+
+@pytest.mark.parametrize("extreme", [1e308, sys.float_info.max, float("inf")], ids=str)
+def test_a_figure_beyond_all_axes_can_be_drawn(extreme: float) -> None:
+    values: list[Value] = at(1, extreme, -extreme)
+    one = Line("blue", values)
+    drawn = figures.course(CAPTION, [one], span=SPAN, size=WIDE, limits=values)
+    checked = figures.checked(CAPTION, [(time, value or 0, True) for time, value in values], values, **SMALL)
+    for picture in (drawn, checked):
+        assert "nan" not in picture
+        assert "1e15" in picture
 
 
 def test_a_moment_without_length_and_a_series_without_figures_can_be_drawn() -> None:
