@@ -30,11 +30,13 @@ def span(start: float, end: float) -> str:
 
 
 def figure(value: object) -> str:
-    """Return a figure with what of it can be told apart, and anything else as its text."""
+    """Return a figure with what of it can be told apart, a list as its members, anything else as its text."""
     if value is None:
         return "not known"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(figure, value)) or "none"
     if not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or value.is_integer():

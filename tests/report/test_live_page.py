@@ -80,6 +80,13 @@ def test_it_says_what_calls_for_somebody_and_what_to_do(browser: Browser, tmp_pa
         assert told in body
 
 
+def test_what_a_rule_saw_is_written_in_words() -> None:
+    hosts = check("bind", observed=["127.0.0.1", "localhost"], limit=True)
+    text = made(picture(compliance=(verdict(hosts, check("disk", observed=None, limit=None)),)))
+    assert 'Observed">127.0.0.1, localhost</td><td role="cell" data-label="Limit">yes</td>' in text
+    assert 'Observed">no figure</td><td role="cell" data-label="Limit">none</td>' in text
+
+
 def test_nothing_deployed_is_no_alarm(browser: Browser, tmp_path: Path) -> None:
     with looked(browser, made(picture(is_deployed=False)), tmp_path) as seen:
         first = seen.page.locator("main > *").first
