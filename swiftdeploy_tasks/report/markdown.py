@@ -102,7 +102,9 @@ def _summary(story: Story) -> list[tuple[str, str]]:
     ill = words.within(summary.ill_p50_s, summary.ill_worst_s)
     latency = "nobody was asked"
     if summary.policy_p50_ms is not None:
-        latency = f"p50 {summary.policy_p50_ms:.3g} ms, p95 {summary.policy_p95_ms:.3g} ms"
+        latency = (
+            f"p50 {words.figure(summary.policy_p50_ms)} ms, p95 {words.figure(summary.policy_p95_ms)} ms"
+        )
     return [
         *rows,
         ("Deploys and promotes that did not go through", failed),
@@ -117,7 +119,12 @@ def _summary(story: Story) -> list[tuple[str, str]]:
 
 
 def _event(row: Event) -> tuple[str, ...]:
-    return (words.moment(row.at), shown(row.what), shown(row.who), _record(row.seq, row.proven))
+    return (
+        words.moment(row.at),
+        shown(words.rounded(row.what)),
+        shown(row.who),
+        _record(row.seq, row.proven),
+    )
 
 
 _VIOLATION = ("Time", "Verb", "Domain", "Rule", "Observed", "Limit", "What it says", "Revision", "Record")
@@ -126,7 +133,8 @@ _VIOLATION = ("Time", "Verb", "Domain", "Rule", "Observed", "Limit", "What it sa
 def _violation(row: Violation) -> tuple[str, ...]:
     domain = f"{row.domain}, {row.phase}" if row.phase else row.domain
     rule = row.rule or "nobody answered"
-    values = (row.verb, domain, rule, _known(row.observed), _known(row.limit), row.message, row.revision)
+    figures = [words.measured(row.rule, value) for value in (row.observed, row.limit)]
+    values = (row.verb, domain, rule, *figures, words.rounded(row.message), row.revision)
     return (words.moment(row.at), *map(shown, values), _record(row.seq, row.proven))
 
 
@@ -155,12 +163,12 @@ def _told(change: Change) -> Iterable[str]:
     says = f"By {shown(change.who)}" + (f", {' '.join(releases)}, {confirmed}" if releases else "")
     yield f"{says}. Run {shown(change.run)}."
     if change.error:
-        yield f"It ended in {shown(change.task)}: {shown(change.error)}"
+        yield f"It ended in {shown(change.task)}: {shown(words.rounded(change.error))}"
     if back := change.way_back:
         how = f"all traffic was back {words.seconds(back.seconds)} after the breach"
         if not back.had_traffic:
             how = "the new release never had traffic, the former one kept all of it"
-        yield f"Rolled back by itself: {how}. The reason: {shown(back.reason)}"
+        yield f"Rolled back by itself: {how}. The reason: {shown(words.rounded(back.reason))}"
     if change.spent:
         spent = ", ".join(f"{shown(phase)} {words.seconds(seconds)}" for phase, seconds in change.spent)
         yield f"Time spent: {spent}."
@@ -183,18 +191,18 @@ def _judgement(row: Judgement) -> tuple[str, ...]:
     window = words.window(row.window) if row.window else ""
     failed = [check for check in row.checks if not check.passed]
     said = row.error or "; ".join(
-        f"{check.rule}: {_known(check.observed)}, limit {_known(check.limit)}" for check in failed
+        "{}: {}, limit {}".format(
+            check.rule, *(words.measured(check.rule, value) for value in (check.observed, check.limit))
+        )
+        for check in failed
     )
     unjudged = sum(not check.is_judged for check in row.checks)
     passed = f"{len(row.checks) - unjudged} of {len(row.checks)} passed"
     rules = said or (f"{passed}, {unjudged} not judged" if unjudged else passed)
     answer = f"{row.outcome} by {row.answered_by}" if row.answered_by else row.outcome
-    values = (question, answer, window, rules, _known(row.duration_ms))
+    duration = words.measured("", row.duration_ms)
+    values = (question, answer, window, words.rounded(rules), duration)
     return (words.clock(row.at), *map(shown, values))
-
-
-def _known(value: object) -> str:
-    return "" if value is None else words.figure(value)
 
 
 def _record(seq: int, proven: bool) -> str:

@@ -5,12 +5,15 @@ Stands apart so that one value reads the same in a table, beside a chart and in 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from swiftdeploy_tasks.metrics import Window
 
 _KEPT = "\n\t"
+_UNITS = {"_percent": " %", "_ms": " ms", "_per_s": "/s", "_gb": " GB"}
+_EXACT = re.compile(r"(?<=error rate: )\d+\.\d+|(?<=error rate )\d+\.\d+|(?<![\w.])\d+\.\d{3,}(?= m?s\b)")
 
 
 def moment(at: float) -> str:
@@ -44,6 +47,22 @@ def figure(value: object) -> str:
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}".replace(",", " ")
 
 
+def measured(name: str, value: object) -> str:
+    """Return what a rule or a window says under this name, with its unit; "" for nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return figure(value)
+    if name.endswith("_rate"):
+        return f"{figure(100 * value)} %"
+    return figure(value) + next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+
+
+def rounded(text: str) -> str:
+    """Return a recorded sentence with its error rates and times as `figure` writes them."""
+    return _EXACT.sub(lambda found: figure(float(found[0])), text)
+
+
 def seconds(value: float | None) -> str:
     """Return how long something took."""
     if value is None:
@@ -65,12 +84,12 @@ def within(half: float | None, worst: float | None) -> str:
 def window(seen: Window) -> str:
     """Return what was seen in a window, with the figures that are known."""
     known = (
-        (seen.rate, "/s"),
-        (seen.error_rate, " errors"),
-        (seen.p50_ms, " ms p50"),
-        (seen.p99_ms, " ms p99"),
+        (measured("rate_per_s", seen.rate), ""),
+        (measured("error_rate", seen.error_rate), " errors"),
+        (measured("p50_ms", seen.p50_ms), " p50"),
+        (measured("p99_ms", seen.p99_ms), " p99"),
     )
-    told = [f"{figure(value)}{unit}" for value, unit in known if value is not None]
+    told = [f"{value}{what}" for value, what in known if value]
     return ", ".join([f"{figure(seen.requests)} requests in {seconds(seen.seconds)}", *told])
 
 

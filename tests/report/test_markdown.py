@@ -181,3 +181,28 @@ def test_a_release_that_failed_before_it_had_traffic_gives_none_back() -> None:
     assert "version 1.0.0 (stable) kept all traffic: it died" in told[1]
     assert "never had traffic, the former one kept all of it. The reason: it died" in told[1]
     assert "no traffic had to come back" in told[1] and "194 ms" not in told[1]
+
+
+def test_figures_are_rounded_and_have_their_unit() -> None:
+    message = "error rate: 0.1865671641791045 in 67 requests over 4.8750 s to release 1.23456, p99 1570.25 ms"
+    check = {"rule": "max_error_rate", "passed": False, "observed": 0.1865671641791045, "limit": 0.01}
+    tail = {"rule": "max_p99_ms", "passed": False, "observed": 1570.25, "limit": 500}
+    window = {"seconds": 4.875, "requests": 67, "rate": 13.7435, "error_rate": 0.18656, "p99_ms": 1570.25}
+    rows = [
+        started("deploy", "r1"),
+        verdict(
+            "r1",
+            allow=False,
+            duration_ms=1570.0,
+            checks=[check | {"message": message}, tail | {"message": ""}],
+            input={"phase": "watch", "window": window},
+        ),
+        finished("deploy", "r1", "refused", 3, error={"message": message}),
+    ]
+    text = markdown(tell(chained(rows), WHOLE), project="shop", made=0)
+    assert "p50 1 570 ms, p95 1 570 ms" in text
+    assert "| 18.66 % | 1 % | error rate: 0.1866 in 67 requests over 4.875 s to release 1.23456, p99 " in text
+    assert "| 1570 ms | 500 ms |" in text
+    assert "67 requests in 4.9 s, 13.74/s, 18.66 % errors, 1570 ms p99" in text
+    assert "max_error_rate: 18.66 %, limit 1 %; max_p99_ms: 1570 ms, limit 500 ms" in text.replace("\\_", "_")
+    assert "It ended in deploy: error rate: 0.1866 in" in text

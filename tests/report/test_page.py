@@ -145,7 +145,7 @@ def test_a_rollover_opens_to_all_that_is_known_of_it(browser: Browser, whole: st
             "1.0.0 (canary) → 1.1.0 (canary)",
             "blue 90 %, green 10 %",
             "start 1.5 s",
-            "500 requests in 5.0 s, 100/s, 0.42 errors, 12 ms p99",
+            "500 requests in 5.0 s, 100/s, 42 % errors, 12 ms p99",
             "refused by embedded, 3 ms",
             "r3",
             "max_error_rate 0.42 (0.01)",
