@@ -51,7 +51,8 @@ Kind = Literal[
 ]
 """What an event is about. `release` is one confirmed; `breach` is figures that began, or ceased, to break a
 rule of the canary policy, as a dashboard saw them; `chaos` is one that began, `chaos_gone` its end;
-`undone` a way back after an interruption, or one that failed; `clock` a time that went back; `moved` records of another state folder from here on."""
+`undone` a way back after an interruption, or one that failed; `clock` a time that went back; `moved` records
+of another state folder from here on."""
 
 
 @dataclass(frozen=True)
