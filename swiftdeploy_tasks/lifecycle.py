@@ -162,6 +162,7 @@ def status(
         "first_bad": None,
         "first_bad_file": None,
         "reason": None,
+        "proven": None,
         "report": None,
         "page": None,
     },

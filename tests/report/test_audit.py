@@ -75,6 +75,7 @@ def test_a_whole_history_is_told_before_a_record_of_its_own(place: Place) -> Non
     document = audited.document
     assert (document["verified"], document["records"]) == (True, 6)
     assert (document["first_bad"], document["first_bad_file"], document["reason"]) == (None, None, None)
+    assert document["proven"] == [1, 6]
     assert document["report"] == str(place.root / "audit_report.md")
     head = json.loads(before[-1])
     assert f"Head: record 6, `{head['hash']}`" in audited.report
@@ -89,12 +90,14 @@ def test_a_whole_history_is_told_before_a_record_of_its_own(place: Place) -> Non
 @pytest.mark.parametrize("line", [1, 4, 6], ids=["the first", "one within", "the last"])
 def test_a_line_that_is_gone_is_named_and_nothing_later_hides_it(place: Place, line: int) -> None:
     place.put([text for number, text in enumerate(place.lines, 1) if number != line])
-    for _ in range(2):
+    for earlier in range(2):
         audited = place.audit()
         assert audited.code == 7, audited.err
         document = audited.document
         assert (document["verified"], document["first_bad"], document["ok"]) == (False, line, False)
         assert document["first_bad_file"] == str(place.history)
+        proven = [line + 1, 6 + 2 * earlier]
+        assert document["proven"] == (proven if line < proven[1] else None)
         assert document["error"]["kind"] == "HistoryError"
         assert document["reason"] in document["error"]["message"]
         top = audited.report.partition("## Summary")[0]
