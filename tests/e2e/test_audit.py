@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.report.words import rounded
 from tests.e2e.project import Ended, Project, make, until, used
 from tests.e2e.rollover.load import Load
 from tests.e2e.terminal import Terminal
@@ -97,9 +98,9 @@ def test_every_violation_is_told_with_its_rule_figures_and_revision(
     rows = [row for row in tables[2][1:] if row[1] == "promote"]
     time, _, domain, rule, observed, limit, message, revision, seq = rows[0]
     assert time == refused["time"].replace("T", " ")[:19]
-    assert (domain, rule, limit) == ("canary, before", "max_error_rate", "0.05")
-    assert abs(float(observed) - check["observed"]) < 0.001
-    assert (message, revision, seq) == (check["message"], refused["revision"], str(refused["seq"]))
+    assert (domain, rule, limit) == ("canary, before", "max_error_rate", "5 %")
+    assert abs(float(observed.removesuffix(" %")) - 100 * check["observed"]) < 0.01
+    assert (message, revision, seq) == (rounded(check["message"]), refused["revision"], str(refused["seq"]))
     assert any(row[1] == "status" for row in tables[2][1:])
 
 
