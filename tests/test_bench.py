@@ -43,10 +43,11 @@ def test_the_cost_of_a_plan_is_printed_for_the_engine_that_was_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     require("nginx")
-    planning.main(["local"], rounds=1)
+    planning.main(["local"], rounds=1, in_a_row=2)
     _, table = capsys.readouterr().out.split("\n\n")
     head, *rows = table.splitlines()
-    assert (_name(head), [_name(row) for row in rows]) == ("local", ["floor", "plan, nothing to change"])
+    names = ["floor", "plan, nothing to change", "plans in a row that found nothing"]
+    assert (_name(head), [_name(row) for row in rows]) == ("local", names)
     assert re.search(r"<= 2.5 floors .*hold", rows[1], re.IGNORECASE)
 
 
