@@ -1,7 +1,8 @@
 """By which words does the reader call a verb?
 
 Stands apart because every sentence names the next command as `invoke VERB`, and who runs `./swiftdeploy`, or
-has the verbs mounted under a name of their own, shall be able to type what is printed.
+has the verbs mounted under a name of their own, shall be able to type what is printed. The documents of
+`--json` keep `invoke VERB`: scripts compare them.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import Any
 import invoke
 from invoke import Context, Exit, ParseError, Task
 
-from swiftdeploy_tasks import called, files, history, lock, masking, screen, settings, signals
+from swiftdeploy_tasks import files, history, lock, masking, screen, settings, signals
 from swiftdeploy_tasks.errors import (
     HistoryError,
     Interrupted,
@@ -275,11 +275,7 @@ def _put_document(task: str, fields: dict[str, Any], problem: SwiftDeployError |
         "task": task,
         "ok": problem is None,
         "exit_code": problem.exit_code if problem else 0,
-        "error": {
-            "kind": problem.kind,
-            "message": called.named(problem.message),
-            "next": called.named(problem.next),
-        }
+        "error": {"kind": problem.kind, "message": problem.message, "next": problem.next}
         if problem
         else None,
         **fields,

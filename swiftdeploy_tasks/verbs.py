@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 
-from swiftdeploy_tasks import admission, artifacts, called, checks, manifest_edit
+from swiftdeploy_tasks import admission, artifacts, checks, manifest_edit
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
@@ -24,7 +24,7 @@ def validate(run: Run) -> None:
     findings = _findings(run)
     run.screen.findings(findings)
     run.document["checks"] = [
-        {"name": f.name, "passed": f.passed, "message": f.message, "next": called.named(f.next)}
+        {"name": f.name, "passed": f.passed, "message": f.message, "next": f.next}
         for f in findings
     ]
     if problem := failure(findings):

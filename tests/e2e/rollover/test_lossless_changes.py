@@ -186,7 +186,7 @@ def test_below_the_first_release_there_is_nothing(course: dict[str, Course]) -> 
 def test_promote_refuses_when_the_manifest_gives_another_release(course: dict[str, Course]) -> None:
     refused = course["promote at the bottom"]
     assert refused.ended.code == 2, refused.ended.said
-    assert "swiftdeploy deploy" in refused.document["error"]["next"]
+    assert "invoke deploy" in refused.document["error"]["next"]
     assert refused.before == refused.after
 
 

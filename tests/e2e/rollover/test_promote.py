@@ -52,7 +52,7 @@ def test_nothing_can_be_promoted_before_the_first_deploy(new_project: Callable[.
     project = new_project("local")
     ended = project.run("promote", "--json")
     assert ended.code == 2, ended.said
-    assert "swiftdeploy deploy" in ended.document()["error"]["next"]
+    assert "invoke deploy" in ended.document()["error"]["next"]
     assert project.left() == []
 
 
@@ -71,7 +71,7 @@ def test_a_manifest_that_gives_more_than_a_mode_is_deployed_first(
     before = (stable.root / "manifest.yaml").read_bytes()
     stable.set(**{key: value})
     try:
-        refused(alone(stable, "promote"), 2, "manifest.yaml gives", next="swiftdeploy deploy")
+        refused(alone(stable, "promote"), 2, "manifest.yaml gives", next="invoke deploy")
     finally:
         (stable.root / "manifest.yaml").write_bytes(before)
         stable.manifest["contact"] = "desk@example.org"
@@ -83,7 +83,7 @@ def test_a_changed_source_is_deployed_first(stable: Project) -> None:
     was = path.read_text()
     path.write_text(was + "\n# another\n")
     try:
-        refused(alone(stable, "promote"), 2, "another release", next="swiftdeploy deploy")
+        refused(alone(stable, "promote"), 2, "another release", next="invoke deploy")
     finally:
         path.write_text(was)
 
@@ -145,5 +145,5 @@ def test_an_idle_service_may_change_its_mode_and_the_verdict_says_that_it_saw_no
     stable.manifest["services"]["mode"] = "canary"
     stable.write()
     refused(
-        alone(stable, "promote"), 3, "min_requests", "at least 100000 wanted", next="swiftdeploy rollback"
+        alone(stable, "promote"), 3, "min_requests", "at least 100000 wanted", next="invoke rollback"
     )
