@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke import Collection, Context, task
 
-from swiftdeploy_tasks import asking, auditing, deploying, going_back, planning, promoting, verbs
+from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
@@ -139,7 +139,7 @@ def status(
     json: bool = False,
 ) -> None:
     """Show what runs and how it fares: live on a terminal, once elsewhere."""
-    # A dashboard is the one thing that no other verb needs.
+    # No other verb needs a dashboard: it is not loaded for them.
     from swiftdeploy_tasks.status import show
 
     show(current(), once=once, interval=interval, exit_code=exit_code, html=html)
@@ -177,6 +177,9 @@ def audit(
     json: bool = False,
 ) -> None:
     """Verify the history, and write audit_report.md; the whole history is verified, whatever the period."""
+    # No other verb needs a report: it is not loaded for them.
+    from swiftdeploy_tasks import auditing
+
     auditing.audit(current(), since=since, until=until, html=html, open=open)
 
 
