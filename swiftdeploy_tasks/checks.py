@@ -9,13 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from importlib.metadata import version
 
 from swiftdeploy_tasks import admission, artifacts
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, ProxyError
+from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.memory import remembered
+from swiftdeploy_tasks.memory import knows, remembered
 from swiftdeploy_tasks.preflight import NAMES, Finding
 from swiftdeploy_tasks.release import Traffic
 from swiftdeploy_tasks.settings import Settings
@@ -34,6 +36,7 @@ def with_the_rest(found: tuple[Finding, ...], why: str) -> tuple[Finding, ...]:
 
 def all_of(settings: Settings, manifest: Manifest, engine: Engine) -> tuple[Finding, ...]:
     """Make every check; the findings are in the order of NAMES."""
+    _begin_policies(settings, manifest)
     own = engine.check(manifest)
     made = [
         *(Finding(name, True, words) for name, words in _PASSED.items()),
@@ -161,6 +164,20 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
     return Finding("env", True, f"{len(wanted)} variables reach the app")
 
 
+def _begin_policies(settings: Settings, manifest: Manifest) -> None:
+    """Let the policies be compiled while the other checks are made; what is wrong with them is told later."""
+    from swiftdeploy_tasks.gate.embedded import warm
+
+    with suppress(GateUnavailable):
+        rules = admission.bundle(settings, manifest)
+        if not knows(settings.checked, _policies_made_of(rules)):
+            warm(rules)
+
+
+def _policies_made_of(rules: Bundle) -> list[str]:
+    return ["policies", rules.revision, *admission.DOMAINS, version("regopy")]
+
+
 def _policies(settings: Settings, manifest: Manifest) -> Finding:
     from swiftdeploy_tasks.gate.embedded import check_bundle
 
@@ -171,9 +188,7 @@ def _policies(settings: Settings, manifest: Manifest) -> Finding:
             check_bundle(rules, required=admission.DOMAINS)
             return f"{len(admission.DOMAINS)} domains load and refuse an empty input"
 
-        said = remembered(
-            settings.checked, ["policies", rules.revision, *admission.DOMAINS, version("regopy")], judge
-        )
+        said = remembered(settings.checked, _policies_made_of(rules), judge)
     except GateUnavailable as error:
         return Finding(
             "policies", False, error.message, error.next or "correct the policy, then: invoke validate"

@@ -7,6 +7,7 @@ judge is asked again. That is why nothing here is synced to disk.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,12 +15,17 @@ from pathlib import Path
 from swiftdeploy_tasks import files
 
 
+def knows(folder: Path, made_of: Iterable[str]) -> bool:
+    """Return whether something was said of `made_of` before."""
+    return os.path.isfile(_place(folder, made_of))  # noqa: PTH113  (False where it cannot be told)
+
+
 def remembered(folder: Path, made_of: Iterable[str], judge: Callable[[], str], *, keep: bool = True) -> str:
     """Return what `judge` says of `made_of`, from `folder` where it said so before; it raises to refuse.
 
     Without `keep` nothing is written.
     """
-    place = folder / hashlib.sha256("\0".join(made_of).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    place = _place(folder, made_of)
     with suppress(OSError):
         if said := place.read_text(encoding="utf-8"):
             return said
@@ -31,3 +37,7 @@ def remembered(folder: Path, made_of: Iterable[str], judge: Callable[[], str], *
             beside.write_text(said, encoding="utf-8")
             beside.replace(place)
     return said
+
+
+def _place(folder: Path, made_of: Iterable[str]) -> Path:
+    return folder / hashlib.sha256("\0".join(made_of).encode("utf-8", "surrogateescape")).hexdigest()[:24]

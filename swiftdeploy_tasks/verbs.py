@@ -24,8 +24,7 @@ def validate(run: Run) -> None:
     findings = _findings(run)
     run.screen.findings(findings)
     run.document["checks"] = [
-        {"name": f.name, "passed": f.passed, "message": f.message, "next": f.next}
-        for f in findings
+        {"name": f.name, "passed": f.passed, "message": f.message, "next": f.next} for f in findings
     ]
     if problem := failure(findings):
         raise problem

@@ -51,6 +51,13 @@ def decide(load: Load, bundle: Bundle, domain: str, text: str) -> object:
     return value
 
 
+def warm(load: Load, bundle: Bundle) -> None:
+    """Let the child compile the bundle while the caller does something else; `decide` tells what fails."""
+    pipe, _ = _cell(load, bundle)
+    with suppress(OSError):
+        pipe.send(None)
+
+
 @functools.lru_cache(maxsize=1)
 def _cell(load: Load, bundle: Bundle) -> tuple[Connection, multiprocessing.process.BaseProcess]:
     context = multiprocessing.get_context("fork")
@@ -76,8 +83,14 @@ def _serve(load: Load, bundle: Bundle, pipe: Connection) -> None:
     judge = None
     with suppress(EOFError, OSError):
         while True:
-            domain, text = pipe.recv()
+            question = pipe.recv()
             signal.alarm(ceil(SECONDS))
+            if question is None:
+                with suppress(Exception):
+                    judge = judge or load(bundle)
+                signal.alarm(0)
+                continue
+            domain, text = question
             try:
                 judge = judge or load(bundle)
                 pipe.send((True, judge(domain, text)))

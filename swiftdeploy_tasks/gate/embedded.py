@@ -44,6 +44,11 @@ def ask_embedded(question: Question, bundle: Bundle) -> Verdict:
     )
 
 
+def warm(bundle: Bundle) -> None:
+    """Begin to compile the bundle, which the first question then need not wait for."""
+    cell.warm(load, bundle)
+
+
 def check_bundle(bundle: Bundle, *, required: Iterable[str]) -> None:
     """Ask every domain about an empty input: each must load, decide, and refuse.
 

@@ -10,6 +10,7 @@ import pytest
 
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded, check_bundle, read_bundle
+from swiftdeploy_tasks.gate.embedded import warm
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask
 
@@ -87,6 +88,17 @@ def test_evaluation_conflict(tmp_path: Path, ask: Ask) -> None:
 def test_decision_that_is_no_verdict(tmp_path: Path, decision: str, words: str, ask: Ask) -> None:
     with pytest.raises(GateUnavailable, match=words):
         ask(SOUND, _bundle(tmp_path, f"decision := {decision}"))
+
+
+def test_what_goes_wrong_while_it_is_warmed_is_told_by_whoever_asks(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = _bundle(tmp_path, "not rego at all")
+    warm(broken)
+    for _ in range(2):
+        with pytest.raises(GateUnavailable, match="does not compile"):
+            ask_embedded(SOUND, broken)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("policy", ["decision := {", "decision := no_such_function(1)", "not rego at all"])

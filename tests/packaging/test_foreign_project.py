@@ -65,7 +65,7 @@ class Shop:
     environment: dict[str, str]
 
     def invoke(self, verb: str, *words: str, within: str = ".", code: int = 0) -> dict[str, Any]:
-        """Run a verb in a folder of the project, and return its document."""
+        """Run a verb in a folder of the project, and return its document, and what was printed as `told`."""
         ended = subprocess.run(
             [self.python, "-m", "invoke", self.prefix + verb, *words, "--json"],
             cwd=self.root / within,
@@ -76,7 +76,7 @@ class Shop:
         )
         assert ended.returncode == code, ended.stdout + ended.stderr
         document: dict[str, Any] = json.loads(ended.stdout)
-        return document
+        return document | {"told": ended.stderr}
 
     def processes(self) -> list[int]:
         """The processes that carry this project's home in their environment."""
@@ -147,7 +147,8 @@ def test_a_foreign_service_is_deployed_answers_and_is_torn_down(shop: Shop) -> N
     assert answer.headers["X-Deployed-By"] == "swiftdeploy"
     assert shop.invoke("plan")["in_sync"]
     refused = shop.invoke("rollback", code=2)
-    assert refused["error"]["next"] == f"invoke {shop.prefix}rollback --list"
+    assert refused["error"]["next"] == "invoke rollback --list"
+    assert f"next: invoke {shop.prefix}rollback --list" in refused["told"]
 
     lines = (shop.state / "history.jsonl").read_text().splitlines()
     assert {"started", "verdict", "finished"} <= {json.loads(line)["event"] for line in lines}

@@ -144,6 +144,4 @@ def test_an_idle_service_may_change_its_mode_and_the_verdict_says_that_it_saw_no
     stable.set(policy__canary={**CANARY, "min_requests": 100_000})
     stable.manifest["services"]["mode"] = "canary"
     stable.write()
-    refused(
-        alone(stable, "promote"), 3, "min_requests", "at least 100000 wanted", next="invoke rollback"
-    )
+    refused(alone(stable, "promote"), 3, "min_requests", "at least 100000 wanted", next="invoke rollback")
