@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
+from swiftdeploy_tasks.metrics import Scrape
 from swiftdeploy_tasks.metrics.window import LONGEST
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
@@ -258,12 +258,10 @@ def scrapes_of(run: Run, slot: Slot, release: Release, *, seconds: float) -> lis
     """
     found: list[Scrape] = []
     long_ago = time.time() - LONGEST * seconds
-    with suppress(HistoryError):
-        for record in islice(run.history.newest_first(), RECORDS_BACK):
-            there = (record.get("slots") or {}).get(slot) or {}
-            if there.get("release") == release.id and "counters" in there:
-                with suppress(UnreadableMetrics):
-                    found.append(Scrape.from_document(there["counters"]))
+    with suppress(HistoryError), closing(run.history.newest_first()) as newest:
+        for record in islice(newest, RECORDS_BACK):
+            if scrape := sampling.recorded(record, slot, release.id):
+                found.append(scrape)
             # What is older can only be the start of a longer idle time, and the youngest of those is enough.
             if found and found[-1].time < long_ago:
                 break

@@ -12,7 +12,7 @@ import errno
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -108,10 +108,11 @@ class History:
         with self._seen() as seen:
             yield from seen.lines(passing_over=True)
 
-    def newest_first(self) -> Iterator[Record]:
+    def newest_first(self) -> Generator[Record, None, None]:
         """Each record that proves itself, newest first: for who wants only the last ones, and stops there.
 
-        It costs what is taken of it, up to the lines of one file at once. Raises HistoryError.
+        It costs what is taken of it, up to the lines of one file at once; who stops early closes it, or a
+        request to end that comes meanwhile is lost. Raises HistoryError.
         """
         with self._seen() as seen:
             yield from seen.newest_first()

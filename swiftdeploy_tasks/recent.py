@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from swiftdeploy_tasks.chain import Record, Verification
 from swiftdeploy_tasks.errors import HistoryError
 from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.story import Event
 from swiftdeploy_tasks.report.telling import tell
@@ -48,8 +49,8 @@ class Recent:
     def catch_up(self) -> None:
         """Read what was recorded since the last time."""
         new: list[Record] = []
-        with suppress(HistoryError):
-            for record in islice(self.run.history.newest_first(), RECORDS_BACK):
+        with suppress(HistoryError), closing(self.run.history.newest_first()) as newest:
+            for record in islice(newest, RECORDS_BACK):
                 if record["seq"] <= self.seq:
                     break
                 new.append(record)
@@ -63,12 +64,14 @@ class Recent:
     def _note(self, record: Record) -> None:
         if record["event"] == "scrape":
             self.told |= {name: record[name] for name in ("drift",) if name in record}
-            self.told |= {one["domain"]: outcomes(one) for one in record.get("verdicts") or ()}
+            verdicts = map(fields.mapping, fields.items(record.get("verdicts")))
+            self.told |= {fields.text(one.get("domain")): outcomes(one) for one in verdicts}
 
 
-def outcomes(verdict: Mapping[str, Any]) -> list[tuple[str, bool | None]]:
+def outcomes(verdict: Mapping[str, Any]) -> list[tuple[object, object]]:
     """Return what each rule of a verdict's document said."""
-    return [(check["rule"], check["passed"]) for check in verdict["checks"]]
+    checks = map(fields.mapping, fields.items(verdict.get("checks")))
+    return [(check.get("rule"), check.get("passed")) for check in checks]
 
 
 def _tells(record: Record) -> bool:

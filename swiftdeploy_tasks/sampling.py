@@ -144,6 +144,18 @@ def records(samples: Mapping[Slot, Sample | None]) -> dict[str, Any]:
     return {"slots": {slot: sample.record() if sample else None for slot, sample in samples.items()}}
 
 
+def recorded(record: Mapping[str, Any], slot: Slot, release: str) -> Scrape | None:
+    """Return what a `scrape` record has of this release in this slot; None for a record in another form."""
+    slots = record.get("slots")
+    there = slots.get(slot) if isinstance(slots, dict) else None
+    if not isinstance(there, dict) or there.get("release") != release or "counters" not in there:
+        return None
+    try:
+        return Scrape.from_document(there["counters"])
+    except UnreadableMetrics:
+        return None
+
+
 def turned(earlier: Scrape | None, now: Scrape) -> str:
     """Return what changed about the fault that an app injects: seen, gone, or "" for no change."""
     before = (earlier.chaos if earlier else None) or "none"

@@ -217,7 +217,8 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
     """
     if interval < 1:
         raise UsageError(f"--interval takes whole seconds from 1, not {interval}", "invoke status")
-    if html and not _is_page(Path(html)):
+    page = Path(html).expanduser().absolute()
+    if html and not _is_page(page):
         raise UsageError(f"--html takes the name of a page, which ends in .html, not {html}", "ls -l")
     observer = observer_of(run)
     if not (once or exit_code or html or run.invocation.json) and dashboard.can_move(run.screen.stream):
@@ -227,7 +228,7 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
     run.document |= picture.document()
     dashboard.show(picture, run.screen.stream)
     if html:
-        _write_page(run, picture, Path(html).expanduser().absolute())
+        _write_page(run, picture, page)
     if observer.unusable:
         raise observer.unusable
     if exit_code and (problem := concern(picture)):

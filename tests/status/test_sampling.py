@@ -101,3 +101,27 @@ def test_metrics_that_cannot_be_read_are_told_and_recorded(monkeypatch: pytest.M
 def test_a_change_of_chaos_is_told_once(before: str | None, after: str, expected: str) -> None:
     earlier = Scrape(time=1.0, chaos=before) if before else None
     assert sampling.turned(earlier, Scrape(time=2.0, chaos=after)) == expected
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [
+        None,
+        "blue",
+        [],
+        {"blue": 7},
+        {"blue": {"release": RELEASE.id}},
+        {"blue": {"release": RELEASE.id, "counters": "many"}},
+        {"blue": {"release": RELEASE.id, "counters": {"time": 1}}},
+        {"blue": {"release": "another", "counters": counted(1).document()}},
+    ],
+)
+def test_a_record_in_another_form_has_no_scrape(slots: object) -> None:
+    assert sampling.recorded({"slots": slots}, "blue", RELEASE.id) is None
+
+
+def test_what_is_recorded_is_read_back() -> None:
+    sample = Sample(RELEASE, 100, True, scrape=counted(5, ok=9))
+    record = sampling.records({"blue": sample, "green": None})
+    assert sampling.recorded(record, "blue", RELEASE.id) == sample.scrape
+    assert sampling.recorded(record, "green", RELEASE.id) is None

@@ -1,0 +1,50 @@
+"""What a look recalls of the history: only what is new, and nothing of what has another form."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from swiftdeploy_tasks.chain import Record
+from swiftdeploy_tasks.recent import Recent, outcomes
+from swiftdeploy_tasks.recording import Run
+from tests.status.values import check, verdict
+
+
+def recent(records: list[Record]) -> Recent:
+    """One that reads these records, oldest first, as its history has them at each time."""
+
+    def newest_first() -> Generator[Record, None, None]:
+        yield from reversed(records)
+
+    return Recent(cast(Run, SimpleNamespace(history=SimpleNamespace(newest_first=newest_first))))
+
+
+def record(seq: int, event: str = "scrape", **more: Any) -> Record:
+    time = f"2026-03-01T12:00:{seq:02}.000Z"
+    return {"seq": seq, "time": time, "event": event, "task": "status", "run": "1", "outcome": "done", **more}
+
+
+def test_the_last_word_on_rules_and_drift_is_recalled() -> None:
+    passed, failed = (verdict(check(passed=is_well)).document() for is_well in (True, False))
+    records = [record(1, verdicts=[passed], drift=[{"target": "nginx"}]), record(2)]
+    found = recent(records)
+    found.catch_up()
+    assert found.told == {"canary": outcomes(passed), "drift": [{"target": "nginx"}]}
+    records.append(record(3, verdicts=[failed], drift=[]))
+    found.catch_up()
+    assert found.told == {"canary": outcomes(failed), "drift": []}
+
+
+def test_an_event_is_told_once_however_often_one_looks() -> None:
+    records = [record(1, "chaos", outcome="seen", kind="slow", slot="blue", release="1")]
+    found = recent(records)
+    assert [len(found.events()) for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("verdicts", ["none", [7], [{"domain": 7}], [{"domain": "canary", "checks": [None]}]])
+def test_a_record_in_another_form_stops_no_look(verdicts: object) -> None:
+    assert isinstance(recent([record(1, verdicts=verdicts)]).events(), tuple)
