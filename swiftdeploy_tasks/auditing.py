@@ -129,9 +129,10 @@ def _open(run: Run, path: Path) -> None:
     """Open the page in the browser of whoever sits here."""
     import webbrowser
 
-    has_display = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if not (has_display and webbrowser.open(path.as_uri())):
-        run.say(f"there is no display here to open it on: {path}")
+    shown_by = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    has_browser = sys.platform == "darwin" or any(map(os.environ.get, shown_by))
+    if not (has_browser and webbrowser.open(path.as_uri())):
+        run.say(f"there is no browser here to open it in: {path}")
 
 
 def _tell(run: Run, story: Story) -> None:

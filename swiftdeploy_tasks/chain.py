@@ -20,6 +20,7 @@ Record = dict[str, Any]
 VERSION = 1
 MAX_LINE = 1 << 20
 TOO_LONG = f"is not a record: longer than {MAX_LINE} bytes"
+_REWRITTEN = "was edited: not a plain writing of its record"
 TORN, HEAD_LOST = "torn", "head_lost"
 MENDING = (TORN, HEAD_LOST)
 ROTATED, DROPPED, WITNESS = "rotated", "dropped", "witness"
@@ -41,7 +42,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 _KEYS = itemgetter(*_TYPES)
 _RIGHT = set(itertools.product(*_TYPES.values()))
-_decoded = json.JSONDecoder().decode
+_decoded = json.JSONDecoder().raw_decode
 _canonical = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode
@@ -191,8 +192,9 @@ def _believed(text: bytes) -> tuple[Record | None, str]:
     if len(text) > MAX_LINE:
         return None, TOO_LONG
     try:
-        found = _decoded(text.decode())
-        problem = _ill_typed(found) or _edited(found, text)
+        spelled = text.decode()
+        found, end = _decoded(spelled)
+        problem = _ill_typed(found) or (_edited(found, text) if end == len(spelled) else _REWRITTEN)
     except (ValueError, RecursionError):
         return None, "is not a record: not JSON in UTF-8"
     return (None, problem) if problem else (found, "")
@@ -201,15 +203,22 @@ def _believed(text: bytes) -> tuple[Record | None, str]:
 def _ill_typed(found: object) -> str:
     if not isinstance(found, dict):
         return "is not a record: not a JSON object"
+    return "" if _has_right_types(found) and found["v"] == VERSION else _wrong_in(found)
+
+
+def _has_right_types(found: Record) -> bool:
+    try:
+        return tuple(map(type, _KEYS(found))) in _RIGHT and _TIME.fullmatch(found["time"]) is not None
+    except KeyError:
+        return False
+
+
+def _wrong_in(found: Record) -> str:
     version = found.get("v")
     if type(version) is int and version != VERSION:
         return f"is of another program version: v is {version}, known is {VERSION}"
-    wrong = ""
-    if not _TYPES.keys() <= found.keys() or tuple(map(type, _KEYS(found))) not in _RIGHT:
-        wrong = next(key for key, types in _TYPES.items() if type(found.get(key, found)) not in types)
-    elif not _TIME.fullmatch(found["time"]):
-        wrong = "time"
-    return f"is not a record: {wrong} is missing or of the wrong type" if wrong else ""
+    wrong = next((key for key, types in _TYPES.items() if type(found.get(key, found)) not in types), "time")
+    return f"is not a record: {wrong} is missing or of the wrong type"
 
 
 def is_digest(value: object) -> bool:
@@ -227,7 +236,7 @@ def _edited(record: Record, text: bytes) -> str:
     # The hash covers the object, not its spelling; a changed byte that leaves the object alone counts too.
     if any(form(record).encode() == text for form in _PLAIN_FORMS):
         return ""
-    return "was edited: not a plain writing of its record"
+    return _REWRITTEN
 
 
 def _body(record: Record) -> bytes:

@@ -212,7 +212,9 @@ def _around(picture: Picture) -> RenderableType:
     if more := len(picture.drift) - len(told):
         steps = "step" if more == 1 else "steps"
         table.add_row("", _line(f"and {more} more {steps}: invoke plan", "warn"))
-    if not picture.drift and not picture.problems:
+    if picture.drift_unknown:
+        table.add_row("drift", f"not known: {picture.drift_unknown}")
+    elif not picture.drift:
         table.add_row("drift", "none: what runs is what manifest.yaml gives")
     for index, event in enumerate(picture.events):
         when = datetime.fromtimestamp(event.at, UTC)

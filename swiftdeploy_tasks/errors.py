@@ -25,9 +25,13 @@ from collections.abc import Mapping
 
 
 class SwiftDeployError(Exception):
-    """One sentence for a person, and the next command to type; `exit_code` is the process's."""
+    """One sentence for a person, and the next command to type; `exit_code` is the process's.
+
+    `log` are lines that say more, under `log_title`.
+    """
 
     exit_code = 1
+    log_title = "its last lines"
 
     def __init__(self, message: str, next: str = "", *, log: tuple[str, ...] = ()) -> None:
         super().__init__(message)

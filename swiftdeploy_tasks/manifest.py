@@ -166,12 +166,14 @@ class Manifest:
 class ManifestProblems(ManifestError):
     """A ManifestError that carries every problem, not only the first, which its message tells."""
 
+    log_title = "all of them"
+
     def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         super().__init__(
             f"{path.name}: {problems[0].text}{more}",
             "invoke validate",
-            log=tuple(problem.text for problem in problems),
+            log=tuple(problem.text for problem in problems) if more else (),
         )
         self.problems = problems
 

@@ -31,8 +31,8 @@ class Picture:
     """One look at a project.
 
     `since` is when what serves was confirmed (RFC 3339), `rates` the requests a second of the last looks,
-    oldest first, None where a look had no window. `proxy` says what is wrong with nginx, `problems` what
-    could not be looked at. With nothing deployed the rest is empty.
+    oldest first, None where a look had no window. `proxy` says what is wrong with nginx, `drift_unknown` why
+    the drift is not known, `problems` what could not be looked at. With nothing deployed the rest is empty.
     """
 
     time: str
@@ -48,6 +48,7 @@ class Picture:
     compliance: tuple[Standing, ...] = ()
     host: Mapping[str, Any] = field(default_factory=dict)
     drift: tuple[Deed, ...] = ()
+    drift_unknown: str = ""
     problems: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
 

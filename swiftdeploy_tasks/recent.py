@@ -18,7 +18,7 @@ from swiftdeploy_tasks.errors import HistoryError
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.story import Event
+from swiftdeploy_tasks.report.story import CHANGES, Event
 from swiftdeploy_tasks.report.telling import tell
 
 SHOWN = 5
@@ -26,6 +26,8 @@ KEPT = 100
 # How far back a first look goes: a dashboard that was left on wrote a record every few seconds.
 RECORDS_BACK = 3000
 _FIGURES = frozenset({"verdict", "step", "scrape"})
+# What has ended well leaves no drift that was there before it.
+ENDS_DRIFT = (*CHANGES, "teardown")
 _UNJUDGED = Integrity(Verification(True, 0, None, "", 0))
 
 
@@ -62,6 +64,9 @@ class Recent:
                 self.kept.append(record)
 
     def _note(self, record: Record) -> None:
+        is_done = record["event"] == "finished" and record["outcome"] == "done"
+        if is_done and record["task"] in ENDS_DRIFT:
+            self.told["drift"] = []
         if record["event"] == "scrape":
             self.told |= {name: record[name] for name in ("drift",) if name in record}
             verdicts = map(fields.mapping, fields.items(record.get("verdicts")))

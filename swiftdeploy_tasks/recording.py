@@ -46,6 +46,7 @@ class Invocation:
     verb: str = ""
     json: bool = False
     wait: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
     held: lock.Held | None = None
     cut_off: lock.Holder | None = None
     warned: bool = False
@@ -92,7 +93,8 @@ class Run:
             return
         self.has_begun = True
         put = self.record if needs_history else self.note
-        put("started", who=lock.who(), argv=INVOCATION.verb or self.task, home=self.settings.home)
+        asked = INVOCATION.verb or self.task
+        put("started", who=lock.who(), argv=asked, options=INVOCATION.options, home=self.settings.home)
 
     def say(self, text: str) -> None:
         """Tell the person what happens now."""
@@ -151,6 +153,7 @@ class Argument(invoke.Argument):
                 raise ValueError
         except ValueError:
             raise ParseError(f"--{self.name} takes a whole number from 0, not {value!r}") from None
+        INVOCATION.options[str(self.name)] = self.value
         if self.name == "json":
             INVOCATION.json = bool(self.value)
         if self.name == "wait":

@@ -156,7 +156,7 @@ class _Archive(io.RawIOBase):
 
 def _compress(full: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}.swiftdeploy-new")
-    packer = lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_SHA256, filters=_FILTERS)
+    packer = lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=_FILTERS)
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as out, full.open("rb") as file:

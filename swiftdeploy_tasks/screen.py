@@ -108,7 +108,7 @@ class Screen:
 def error(verb: str, problem: SwiftDeployError) -> None:
     """Print an error on stderr: its sentence, the last lines of what failed, the next command."""
     if problem.log:
-        _print(sys.stderr, "  its last lines:", "dim")
+        _print(sys.stderr, f"  {problem.log_title}:", "dim")
         for line in problem.log:
             _print(sys.stderr, f"    {line[:_LONGEST]}", "dim")
     _print(sys.stderr, f"{verb}: {called.named(problem.message)} (exit {problem.exit_code})", "fail")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,7 @@ from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
 from swiftdeploy_tasks.recent import Recent, outcomes
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import SLOTS, Slot, State
+from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.sampling import Sample
 
 SECONDS = 30.0
@@ -69,7 +70,8 @@ class Observer:
             return self.look()
         except SwiftDeployError as error:
             engine = str(self.run.document["engine"])
-            return Picture(_now(), "", engine, is_deployed=True, problems=(error.message,))
+            unseen = Picture(_now(), "", engine, is_deployed=True, problems=(error.message,))
+            return replace(unseen, drift_unknown="nothing could be looked at")
 
     def look(self) -> Picture:
         """Return the picture of this moment, recorded; raises what makes it impossible to look."""
@@ -113,6 +115,7 @@ class Observer:
         leader = seen.traffic.leader
         serving = samples.get(leader) if leader else None
         standings = compliance.judge(self.run, asked, engine, serving)
+        drift, unknown = self._drift(seen)
         picture = Picture(
             time=_now(),
             project=asked.name,
@@ -126,7 +129,8 @@ class Observer:
             rates=self._graphed(samples),
             compliance=standings,
             host=self._tried(lambda: host.measure(engine.disks()), {}),
-            drift=self._drift(seen),
+            drift=drift,
+            drift_unknown=unknown,
             problems=tuple(self.problems),
         )
         self._record(picture)
@@ -153,15 +157,18 @@ class Observer:
             self.rates[slot].append((window.rate or 0.0) if window else None)
         return {slot: tuple(rates) for slot, rates in self.rates.items()}
 
-    def _drift(self, seen: State) -> tuple[Deed, ...]:
+    def _drift(self, seen: State) -> tuple[tuple[Deed, ...], str]:
+        """Return the drift, and why it is not known: "" where it is."""
+        if self.unusable:
+            return (), "manifest.yaml cannot be used"
         # What a verb is in the middle of is no drift.
-        if self.unusable or self.was_busy or lock.is_held(self.run.settings.state):
-            return ()
+        if self.was_busy or lock.is_held(self.run.settings.state):
+            return (), "a verb is at work"
         found = self._tried(lambda: planning.prospect(self.run, seen), None)
         if found is None:
-            return ()
+            return (), "what deploy would do cannot be told"
         self.problems += found.notes
-        return found.drift
+        return found.drift, ""
 
     def _tried(self, ask: Callable[[], T], otherwise: T) -> T:
         try:
@@ -181,14 +188,20 @@ class Observer:
         ]
         changed = [one for one in verdicts if told.get(one["domain"]) != outcomes(one)]
         more: dict[str, Any] = {"verdicts": changed} if changed else {}
-        drift = [deed.document() for deed in picture.causes]
-        if told.get("drift", []) != drift:
+        before = fields.items(told.get("drift"))
+        drift = before if picture.drift_unknown else [deed.document() for deed in picture.causes]
+        if drift != before:
             more["drift"] = drift
-            for deed in picture.causes:
-                self.run.note("drift", "found", target=deed.target, what=deed.action, found=deed.reason)
+            self._note_drift("found", [deed for deed in drift if deed not in before])
+            self._note_drift("gone", [deed for deed in before if deed not in drift])
         for slot, sample in picture.slots.items():
             self._record_chaos(slot, sample)
         record_samples(self.run, picture.slots, host=dict(picture.host), **more)
+
+    def _note_drift(self, outcome: str, deeds: Iterable[object]) -> None:
+        for deed in map(fields.mapping, deeds):
+            told = {"target": deed.get("target"), "what": deed.get("action"), "found": deed.get("reason")}
+            self.run.note("drift", outcome, **told)
 
     def _record_chaos(self, slot: Slot, sample: Sample | None) -> None:
         if sample is None or sample.scrape is None or sample.release is None:

@@ -140,6 +140,7 @@ def test_every_task_that_ran_is_recorded_from_its_start_to_its_end(project: Proj
     assert all(record["duration_ms"] >= 0 for record in project.records("finished"))
     assert all(record["who"]["user"] for record in project.records("started"))
     assert {record["argv"] for record in project.records("started")} == {"change-it"}
+    assert all(record["options"] == {"wait": 1} for record in project.records("started"))
     assert History(project.root / "history.jsonl", project.root / ".swiftdeploy").verify().ok
 
 

@@ -19,6 +19,7 @@ from swiftdeploy_tasks.report.story import Running, Who
 LONGEST = 1000
 MOST_CHECKS = 100
 MOST_LINES = 50
+MOST_OPTIONS = 20
 _FIGURES = ("rate", "error_rate", "p50_ms", "p95_ms", "p99_ms", "beyond_ms")
 
 
@@ -87,6 +88,14 @@ def weights(value: object) -> tuple[tuple[str, int], ...]:
     """Return (slot, percent) in the order of the slots' names."""
     found = ((text(slot), number(share)) for slot, share in mapping(value).items())
     return tuple(sorted((slot, round(share)) for slot, share in found if share is not None)[:4])
+
+
+def options(value: object) -> tuple[str, ...]:
+    """Return the options of a verb as they are typed, but for --json, which says where the answer goes."""
+    given = ((text(name), one) for name, one in list(mapping(value).items())[:MOST_OPTIONS])
+    return tuple(
+        f"--{name}" if one is True else f"--{name} {plain(one)}" for name, one in given if name != "json"
+    )
 
 
 def who(value: object) -> Who:

@@ -37,7 +37,7 @@ class Integrity:
         """What is proven, in sentences."""
         found = self.verification
         if self.unreadable:
-            return f"The history cannot be read, so nothing is proven: {self.unreadable}"
+            return f"Nothing is proven: {self.unreadable[:1].lower()}{self.unreadable[1:]}"
         if found.ok and not found.records:
             return "Nothing is recorded yet."
         if found.ok and found.proven and found.dropped_by:

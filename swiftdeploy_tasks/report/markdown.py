@@ -144,7 +144,7 @@ _CHANGE = ("Time", "Verb", "Who", "From", "To", "Took", "Outcome", "Record")
 def _change(row: Change) -> tuple[str, ...]:
     code = "" if row.exit_code is None else f", exit {row.exit_code}"
     back = ", rolled back by itself" if row.way_back else ""
-    values = (row.verb, row.who, row.before or "", row.after or "")
+    values = (row.asked, row.who, row.before or "", row.after or "")
     took = words.seconds(row.seconds)
     ended = shown(f"{row.outcome}{code}{back}")
     return (words.moment(row.at), *map(shown, values), took, ended, _record(row.seq, row.proven))
@@ -153,7 +153,7 @@ def _change(row: Change) -> tuple[str, ...]:
 def _told(change: Change) -> Iterable[str]:
     """What a change did, step by step."""
     outcome = f"{change.outcome}, {words.seconds(change.seconds)}"
-    yield f"### {change.verb.capitalize()} at {words.moment(change.at)}: {shown(outcome)}"
+    yield f"### {shown(change.asked.capitalize())} at {words.moment(change.at)}: {shown(outcome)}"
     releases = [
         f"{word} version {shown(release)}, release {shown(release.release)}"
         for word, release in (("from", change.before), ("to", change.after))

@@ -31,6 +31,7 @@ class Run:
     def __init__(self, record: Record, at: float, *, proven: bool) -> None:
         self.run = fields.text(record.get("run"))
         self.verb = fields.text(record.get("argv")) or fields.text(record.get("task"))
+        self.options = fields.options(record.get("options"))
         self.who = fields.who(record.get("who"))
         self.seq, self.began, self.proven = int(record["seq"]), at, proven
         self.last = at
@@ -79,6 +80,7 @@ class Run:
             seq=self.seq,
             run=self.run,
             verb=self.verb,
+            options=self.options,
             task=self._task,
             who=self.who,
             at=self.began,

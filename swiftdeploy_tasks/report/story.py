@@ -203,16 +203,17 @@ class WayBack:
 class Change:
     """One run of deploy, promote or rollback, its prerequisites included.
 
-    `outcome` is as recorded (done, refused, unanswered, failed, interrupted, locked, error), `cut off` where
-    it was killed, or `under way`; `ended` and `exit_code` are None for these two. `task` is the one that it
-    ended in. `before` and `after` are what ran and what was wanted, None where it never got so far;
-    `is_confirmed` says that the new one was confirmed. `spent` is (phase, seconds). `log` are the last lines
-    of a slot that failed.
+    `options` are the words that the verb was given, as `--again`. `outcome` is as recorded (done, refused,
+    unanswered, failed, interrupted, locked, error), `cut off` where it was killed, or `no end on record`;
+    `ended` and `exit_code` are None for these two. `task` is the one that it ended in. `before` and `after`
+    are what ran and what was wanted, None where it never got so far; `is_confirmed` says that the new one was
+    confirmed. `spent` is (phase, seconds). `log` are the last lines of a slot that failed.
     """
 
     seq: int
     run: str
     verb: str
+    options: tuple[str, ...]
     task: str
     who: Who
     at: float
@@ -229,6 +230,11 @@ class Change:
     verdicts: Rows[Judgement]
     log: tuple[str, ...]
     proven: bool
+
+    @property
+    def asked(self) -> str:
+        """What was asked for: the verb with its options."""
+        return " ".join((self.verb, *self.options))
 
     @property
     def seconds(self) -> float | None:

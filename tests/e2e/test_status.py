@@ -78,7 +78,7 @@ def test_in_a_pipe_it_is_plain_text_in_one_go(deployed: Project) -> None:
     assert f"http://127.0.0.1:{deployed.port}/" in ended.out
 
 
-def test_drift_is_named_and_recorded_once_a_look(deployed: Project) -> None:
+def test_drift_is_named_and_recorded_and_so_is_its_end(deployed: Project) -> None:
     path = deployed.root / "nginx.conf"
     whole = path.read_text()
     path.write_text(whole + "# mine\n")
@@ -87,8 +87,10 @@ def test_drift_is_named_and_recorded_once_a_look(deployed: Project) -> None:
     assert [(one["target"], one["reason"]) for one in document["drift"]] == [
         ("nginx.conf", "it was edited by hand")
     ]
-    assert records(deployed, "drift")[-1]["target"] == "nginx.conf"
+    assert records(deployed, "drift")[-1]["outcome"] == "found"
     assert told(deployed)["drift"] == []
+    last = records(deployed, "drift")[-1]
+    assert (last["outcome"], last["target"]) == ("gone", "nginx.conf")
 
 
 def test_what_has_not_changed_is_not_recorded_again(deployed: Project) -> None:

@@ -165,7 +165,7 @@ def test_a_history_that_cannot_be_read_is_said_and_the_report_too(place: Place) 
     place.history.mkdir()
     audited = place.audit()
     assert (audited.code, audited.document["verified"], audited.document["first_bad"]) == (7, False, None)
-    assert "cannot be read, so nothing is proven" in audited.report
+    assert "Nothing is proven: the history cannot be used: " in audited.report
 
 
 @pytest.mark.parametrize("target", [None, "elsewhere", "notes.txt"], ids=["folder", "nowhere", "link"])

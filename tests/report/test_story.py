@@ -53,6 +53,14 @@ def test_a_deploy_is_told_with_its_prerequisites_steps_and_verdicts() -> None:
     assert (story.summary.changes, story.summary.failed_share) == (1, 0.0)
 
 
+def test_a_change_is_told_with_the_words_it_was_given() -> None:
+    options = {"to": "4f2a|b", "again": True, "json": True, "list": [1], "x": None}
+    (change,) = tell(chained([started("rollback", "r1", options=options)]), WHOLE).changes
+    assert change.asked == "rollback --to 4f2a|b --again --list 1 --x None"
+    (change,) = tell(chained([started("rollback", "r1", options="none")]), WHOLE).changes
+    assert change.asked == "rollback"
+
+
 def test_a_deploy_that_ends_in_a_prerequisite_is_a_deploy() -> None:
     rows = [
         started("policy-check", "r1", argv="deploy"),
@@ -278,9 +286,9 @@ def test_a_refusal_is_not_pushed_out_by_watching_that_all_is_well() -> None:
 
 ODD: list[Any] = [None, True, -1, 10**400, 1e308, "", "x", "2026", [], [None], [{}], [[]], {}, {"": None}]
 ODD += [{"message": 3, "release": "a", "seconds": "b", "requests": [], "phase": {}, "rule": 5}]
-NAMES = """outcome who argv home exit_code error spent log holder from to before release version mode reason
-    seconds kind slot target targets what found expected verb user since torn domain input checks revision
-    duration_ms slots verdicts action weights allow"""
+NAMES = """outcome who argv options home exit_code error spent log holder from to before release version mode
+    reason seconds kind slot target targets what found expected verb user since torn domain input checks
+    revision duration_ms slots verdicts action weights allow"""
 odd = st.sampled_from(ODD)
 fields = st.dictionaries(
     st.sampled_from(NAMES.split()), odd | st.fixed_dictionaries({"blue": odd}), max_size=6

@@ -72,6 +72,13 @@ def test_everything_is_there_and_fits_into_80_columns() -> None:
     assert "11:59:58  chaos slow seen in app-green" in text
 
 
+def test_drift_is_told_as_none_only_where_it_was_looked_for() -> None:
+    assert re.search(r"drift +none: what runs is what manifest.yaml gives", drawn(full(drift=())))
+    unknown = drawn(full(drift=(), drift_unknown="a verb is at work"))
+    assert re.search(r"drift +not known: a verb is at work", unknown)
+    assert "none: what runs" not in unknown
+
+
 def test_every_rule_is_named_with_what_was_observed_and_its_limit() -> None:
     text = " ".join(drawn(full()).split())
     assert re.search(r"infrastructure pass max_load_per_core 0\.5 \(limit 2\)", text)

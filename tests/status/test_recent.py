@@ -25,7 +25,8 @@ def recent(records: list[Record]) -> Recent:
 
 def record(seq: int, event: str = "scrape", **more: Any) -> Record:
     time = f"2026-03-01T12:00:{seq:02}.000Z"
-    return {"seq": seq, "time": time, "event": event, "task": "status", "run": "1", "outcome": "done", **more}
+    usual = {"task": "status", "run": "1", "outcome": "done"}
+    return {"seq": seq, "time": time, "event": event, **usual, **more}
 
 
 def test_the_last_word_on_rules_and_drift_is_recalled() -> None:
@@ -37,6 +38,16 @@ def test_the_last_word_on_rules_and_drift_is_recalled() -> None:
     records.append(record(3, verdicts=[failed], drift=[]))
     found.catch_up()
     assert found.told == {"canary": outcomes(failed), "drift": []}
+
+
+def test_what_a_change_has_mended_is_no_longer_told_as_drift() -> None:
+    records = [record(1, drift=[{"target": "nginx"}]), record(2, "finished", task="render")]
+    found = recent(records)
+    found.catch_up()
+    assert found.told["drift"]
+    records.append(record(3, "finished", task="deploy"))
+    found.catch_up()
+    assert found.told["drift"] == []
 
 
 def test_an_event_is_told_once_however_often_one_looks() -> None:
