@@ -15,7 +15,6 @@ from swiftdeploy_tasks.report.words import rounded
 from tests.e2e.project import Ended, Project, make, until, used
 from tests.e2e.rollover.load import Load
 from tests.e2e.terminal import Terminal
-from tests.lab import require
 from tests.report.test_markdown import Rendered
 
 LIMITS = {"window": 2, "max_error_rate": 0.05, "max_p99_ms": 5000}
@@ -49,9 +48,8 @@ def run_a_day(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    require("nginx")
-    for project in used(make(tmp_path_factory.mktemp("e2e"), "local")):
+def day(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    for project in used(make(tmp_path_factory.mktemp("e2e"), engine)):
         run_a_day(project)
         yield project
 
@@ -111,7 +109,8 @@ def test_every_change_is_told_with_who_what_how_long_and_how_it_ended(
     by = f"{who['user']} on {who['host']}"
     ran = [r["argv"] for r in records(day, event="started") if r["task"] == r["argv"]]
     rows = tables[3][1:]
-    assert [row[1] for row in rows] == [verb for verb in ran if verb in {"deploy", "promote", "rollback"}]
+    asked = {"deploy": "deploy", "promote": "promote --mode stable", "rollback": "rollback"}
+    assert [row[1] for row in rows] == [asked[verb] for verb in ran if verb in asked]
     assert {row[2] for row in rows} == {by}
     deploy, refused, *_, promote, rollback = rows
     assert (deploy[3], deploy[4], deploy[6]) == ("", "1.0.0 (canary)", "done, exit 0")
