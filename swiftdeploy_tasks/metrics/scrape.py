@@ -65,16 +65,21 @@ class Scrape:
         return self.ok, self.errors, self.left_out
 
     def document(self) -> dict[str, Any]:
-        """JSON values from which `from_document` makes the same scrape."""
-        return asdict(self) | {"bounds": list(self.bounds), "buckets": list(self.buckets)}
+        """JSON values from which `from_document` makes the same scrape.
+
+        The bounds are one text, as they are the same in each record and a number takes long to read.
+        """
+        return asdict(self) | {"bounds": " ".join(map(repr, self.bounds)), "buckets": list(self.buckets)}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Scrape:
         """Return the scrape that was recorded; raises UnreadableMetrics when the document is not one."""
         try:
-            scrape = cls(**{name: _restored(document[name]) for name in cls.__dataclass_fields__})
+            values = {name: document[name] for name in cls.__dataclass_fields__}
+            bounds = tuple(map(float, document["bounds"].split()))
+            scrape = cls(**values | {"bounds": bounds, "buckets": tuple(document["buckets"])})
             sound = _is_sound(scrape)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnreadableMetrics(f"a recorded scrape is damaged: {error!r:.100}") from None
         if not sound:
             raise UnreadableMetrics("a recorded scrape is damaged: its values do not fit together")
@@ -91,10 +96,6 @@ def is_figure(value: object) -> TypeGuard[float]:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return abs(value) <= sys.float_info.max
-
-
-def _restored(value: object) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _is_sound(scrape: Scrape) -> bool:
