@@ -7,7 +7,6 @@ Stands apart so that whoever needs such a history makes the same one. It measure
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -43,10 +42,7 @@ def looked_at(made: Stack) -> Iterator[Terminal]:
     try:
         yield terminal
     finally:
-        try:
-            terminal.end()
-        except subprocess.TimeoutExpired:
-            terminal.end()  # as a person would: Python can lose a Ctrl-C that comes while it imports
+        terminal.end()
 
 
 def spend(made: Stack, *, idle: float = 0.0) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, TypeGuard
 
-from swiftdeploy_tasks import screen
+from swiftdeploy_tasks import screen, signals
 from swiftdeploy_tasks.compliance import Standing, Unanswered
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.picture import Picture
@@ -73,7 +73,7 @@ def live(picture: Picture, look: Callable[[], Picture], stream: TextIO, *, every
     unicode, due = _is_unicode(console), time.monotonic()
     try:
         with suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as shown:
-            while stream.isatty():
+            while stream.isatty() and not signals.is_asked():
                 hint = f"every {every:g} s, Ctrl-C ends it"
                 shown.update(render(picture, unicode=unicode, hint=hint), refresh=True)
                 due = max(due + every, time.monotonic())

@@ -13,6 +13,8 @@ from types import FrameType
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_HEARD: list[int] = []
+
 Handler = Callable[[int, FrameType | None], None]
 
 
@@ -20,9 +22,15 @@ def listen(end: Callable[[], None]) -> None:
     """Call `end`, which raises, at every request to end from now on; only the main thread can."""
 
     def handle(number: int, frame: FrameType | None) -> None:
+        _HEARD.append(number)
         end()
 
     _install(handle)
+
+
+def is_asked() -> bool:
+    """Return whether a request to end has come: what is raised while Python imports or collects is lost."""
+    return bool(_HEARD)
 
 
 @contextmanager

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
 import re
+import signal
+import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from swiftdeploy_tasks import dashboard
+from swiftdeploy_tasks import dashboard, signals
 from swiftdeploy_tasks.compliance import Unanswered
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Scrape, Window
@@ -157,3 +163,33 @@ def test_hostile_texts_neither_move_the_cursor_nor_mark_up() -> None:
     text = drawn(found)
     assert not set(text) & set("\x1b\r\x9b\u202e")
     assert "[bold]x[/bold]" in text
+
+
+def test_a_request_to_end_that_got_lost_in_a_look_ends_it_after_that_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signals, "_HEARD", [])
+    before = {number: signal.getsignal(number) for number in signals.ENDINGS}
+    looks: list[int] = []
+
+    def end() -> None:
+        raise KeyboardInterrupt
+
+    def look() -> Picture:
+        looks.append(1)
+        assert len(looks) == 1, "it went on"
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(30)
+        return full()
+
+    ours, theirs = pty.openpty()
+    try:
+        signals.listen(end)
+        with open(theirs, "w") as stream:  # noqa: PTH123
+            dashboard.live(full(), look, stream, every=0.01)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(ours)
+    assert looks == [1]
