@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, TypeGuard
 
@@ -75,7 +76,7 @@ def live(picture: Picture, look: Callable[[], Picture], stream: TextIO, *, every
         with suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as shown:
             while stream.isatty() and not signals.is_asked():
                 hint = f"every {every:g} s, Ctrl-C ends it"
-                shown.update(render(picture, unicode=unicode, hint=hint), refresh=True)
+                shown.update(_fitted(console, picture, unicode=unicode, hint=hint), refresh=True)
                 due = max(due + every, time.monotonic())
                 time.sleep(max(0.0, due - time.monotonic()))
                 picture = look()
@@ -101,6 +102,16 @@ def render(picture: Picture, *, unicode: bool = True, hint: str = "") -> Rendera
         _around(picture),
         _rules(picture),
     )
+
+
+def _fitted(console: Console, picture: Picture, *, unicode: bool, hint: str) -> RenderableType:
+    """The picture with as many of its events as there is room for, the newest at least."""
+    whole = render(picture, unicode=unicode, hint=hint)
+    excess = len(console.render_lines(whole, pad=False)) - console.height
+    if excess <= 0 or not picture.events:
+        return whole
+    events = picture.events[min(excess, len(picture.events) - 1) :]
+    return render(replace(picture, events=events), unicode=unicode, hint=hint)
 
 
 def _head(picture: Picture) -> Text:

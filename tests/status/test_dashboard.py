@@ -193,3 +193,15 @@ def test_a_request_to_end_that_got_lost_in_a_look_ends_it_after_that_look(
             signal.signal(number, handler)
         os.close(ours)
     assert looks == [1]
+
+
+def test_a_low_terminal_keeps_every_rule_and_the_newest_events() -> None:
+    whole = full(events=tuple(event(f"event {n}") for n in range(1, 6)))
+    needed = len(drawn(whole).splitlines())
+    for height, kept in ((needed, 5), (needed - 2, 3), (10, 1)):
+        console = Console(file=io.StringIO(), width=80, height=height, color_system=None)
+        with console.capture() as captured:
+            console.print(dashboard._fitted(console, whole, unicode=True, hint="hint"))
+        text = captured.get()
+        assert [n for n in range(1, 6) if f"event {n}" in text] == list(range(6 - kept, 6))
+        assert "rule_19" in text
