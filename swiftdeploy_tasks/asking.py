@@ -28,6 +28,7 @@ from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic, from
 from swiftdeploy_tasks.sampling import Sample
 from swiftdeploy_tasks.watch import Figures
 
+BEFORE_DEPLOY = ("infrastructure", "isolation")
 ROLLBACK_WINDOW = 1.0
 # How many records are looked through for a scrape: some hours of a dashboard, a part of a second to read.
 RECORDS_BACK = 5_000
@@ -36,7 +37,7 @@ RECORDS_BACK = 5_000
 def policy_check(run: Run) -> None:
     """Ask the gate about this host and these artifacts; raises PolicyRefused or GateUnavailable."""
     asked, engine = read_manifest(run), engine_of(run)
-    rules = ready(run, asked, engine)
+    rules = ready(run, asked, engine, *BEFORE_DEPLOY)
     verdicts = [_ask(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)]
     run.invocation.carried["verdicts"] = verdicts
     refused = [check for verdict in verdicts for check in verdict.failed]
@@ -49,15 +50,23 @@ def policy_check(run: Run) -> None:
         )
 
 
-def ready(run: Run, asked: Manifest, engine: Engine) -> Bundle:
-    """Publish the present policies and have somebody who can be asked; raises GateUnavailable."""
+def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
+    """Publish the present policies and have somebody who can be asked about these domains.
+
+    Raises GateUnavailable, when that is on record for each of them.
+    """
     carried = run.invocation.carried
-    if "rules" not in carried:
-        rules = admission.bundle(run.settings, asked)
-        admission.publish(run.settings, rules)
-        if admission.is_server(asked, engine.gate):
-            _have_opa(run, asked, engine, rules)
-        carried["rules"] = rules
+    try:
+        if "rules" not in carried:
+            rules = admission.bundle(run.settings, asked)
+            admission.publish(run.settings, rules)
+            if admission.is_server(asked, engine.gate):
+                _have_opa(run, asked, engine, rules)
+            carried["rules"] = rules
+    except GateUnavailable as error:
+        for domain in domains:
+            run.note("verdict", "unanswered", domain=domain, error=error.message)
+        raise
     found: Bundle = carried["rules"]
     return found
 
@@ -157,7 +166,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
     """Ask about what serves now, before its mode changes; raises PolicyRefused or GateUnavailable."""
     serving = before.traffic.leader
     assert serving is not None
-    rules = ready(run, asked, engine)
+    rules = ready(run, asked, engine, "canary")
     seconds = float(rules.limits("canary")[admission.WINDOW])
 
     def wait(length: float) -> None:
@@ -182,7 +191,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
     """Put a rollback to the gate, for the record; when nobody can be asked, that is recorded too."""
     serving = before.traffic.leader
     try:
-        rules = _ready_for_rollback(run, asked, engine)
+        rules = ready(run, asked, engine, "canary")
         figures = Figures(None)
         if serving:
             seconds = float(rules.limits("canary")[admission.WINDOW])
@@ -206,17 +215,9 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         run.screen.line(f"  nobody could be asked ({error.message}); a rollback goes on without", "warn")
 
 
-def _ready_for_rollback(run: Run, asked: Manifest, engine: Engine) -> Bundle:
-    try:
-        return ready(run, asked, engine)
-    except GateUnavailable as error:
-        run.note("verdict", "unanswered", domain="canary", error=error.message)
-        raise
-
-
 def slot_watch(run: Run, asked: Manifest, engine: Engine, change: Change) -> watch.SlotWatch:
     """Return who looks after the new slot of this change; each of its verdicts is recorded."""
-    rules = ready(run, asked, engine)
+    rules = ready(run, asked, engine, "canary")
 
     def put(phase: str, release: Release, figures: Figures, healthy: bool) -> Verdict:
         question = admission.about_canary(change, asked, phase, figures, healthy=healthy)

@@ -83,7 +83,7 @@ def _questions(
         for question in asking.before_deploy(run, asked, engine):
             yield question.domain, question
     except SwiftDeployError as error:
-        for domain in ("infrastructure", "isolation"):
+        for domain in asking.BEFORE_DEPLOY:
             yield domain, Unanswered(domain, (), error.message)
     yield "canary", _about_serving(asked, serving)
 

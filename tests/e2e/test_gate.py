@@ -89,6 +89,8 @@ def test_an_opa_that_cannot_start_is_exit_4_and_nothing_starts(
     assert ended.code == 4, ended.said
     assert "the licence of this OPA has ended" in ended.err
     assert "\nnext: " in ended.err
+    told = [(r["domain"], r["outcome"]) for r in project.history() if r["event"] == "verdict"]
+    assert told == [("infrastructure", "unanswered"), ("isolation", "unanswered")]
     assert project.left() == []
 
 
