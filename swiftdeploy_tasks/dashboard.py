@@ -53,14 +53,14 @@ def can_move(stream: TextIO | None) -> TypeGuard[TextIO]:
 
 
 def show(picture: Picture, stream: TextIO | None) -> None:
-    """Print the picture once, without escape codes and blanks at the end of lines where it is no terminal."""
+    """Print the picture once, without escape codes and blanks at the end of lines, on a terminal too."""
     if stream is None:
         return
-    console = _console(stream)
+    console = _console(stream, is_plain=True)
     with screen.bearing(stream), console.capture() as drawn:
         console.print(render(picture, unicode=_is_unicode(console)))
     for line in drawn.get().splitlines():
-        screen.put(stream, line if stream.isatty() else line.rstrip())
+        screen.put(stream, line.rstrip())
 
 
 def live(picture: Picture, look: Callable[[], Picture], stream: TextIO, *, every: float) -> None:
@@ -303,10 +303,17 @@ def _at(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
 
 
-def _console(stream: TextIO) -> Console:
+def _console(stream: TextIO, *, is_plain: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, markup=False, emoji=False, width=_width(stream))
+    return Console(
+        file=stream,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=_width(stream),
+        force_terminal=False if is_plain else None,
+    )
 
 
 def _width(stream: TextIO) -> int | None:

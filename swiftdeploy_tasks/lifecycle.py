@@ -112,6 +112,7 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
 
 @task(
     klass=RecordedTask,
+    titled=False,
     help={
         "once": "Show it once, also on a terminal.",
         "interval": "Seconds between two looks on a terminal.",

@@ -165,8 +165,8 @@ class RecordedTask(Task[Any]):
 
     `writes` takes the project's lock; `needs_history` stops before anything moves where the history cannot
     be written; `looks_first` leaves it to the task to `begin`, when it has seen what it must see without a
-    record of its own; `has_no_effect` leaves nothing but records behind; `document` gives the fields of
-    `--json` that are there even when the task fails.
+    record of its own; `has_no_effect` leaves nothing but records behind; `titled` prints its name first;
+    `document` gives the fields of `--json` that are there even when the task fails.
     """
 
     def __init__(
@@ -177,6 +177,7 @@ class RecordedTask(Task[Any]):
         needs_history: bool = False,
         looks_first: bool = False,
         has_no_effect: bool = False,
+        titled: bool = True,
         document: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -186,6 +187,7 @@ class RecordedTask(Task[Any]):
         self.needs_history = needs_history
         self.looks_first = looks_first
         self.has_no_effect = has_no_effect
+        self.titled = titled
         self.document = document or {}
         _DOCUMENTS[self.verb] = self.document
 
@@ -251,7 +253,8 @@ class RecordedTask(Task[Any]):
             INVOCATION.cut_off = INVOCATION.held.cut_off
         if not self.looks_first:
             run.begin(needs_history=self.needs_history)
-        run.screen.line(self.verb, "head")
+        if self.titled:
+            run.screen.line(self.verb, "head")
         if INVOCATION.cut_off and is_first:
             _tell_cut_off(run, INVOCATION.cut_off)
 

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.project import Project, docker
+from tests.e2e.project import Project, docker, until
 from tests.e2e.terminal import Terminal
 
 Make = Callable[..., Project]
@@ -76,6 +76,15 @@ def test_in_a_pipe_it_is_plain_text_in_one_go(deployed: Project) -> None:
     for words in ("1.0.0 stable", "healthy", "min_disk_free_gb", "non_root", "max_p99_ms", "drift"):
         assert words in ended.out, ended.out
     assert f"http://127.0.0.1:{deployed.port}/" in ended.out
+
+
+def test_once_on_a_terminal_it_is_plain_text_too(deployed: Project) -> None:
+    shown = Terminal(deployed.root, "status", "--once")
+    assert shown.process.wait(timeout=20) == 0
+    until(lambda: "isolation" in shown.drawn, "it was shown")
+    shown.close()
+    assert "healthy" in shown.drawn
+    assert "\x1b" not in shown.drawn
 
 
 def test_drift_is_named_and_recorded_and_so_is_its_end(deployed: Project) -> None:
