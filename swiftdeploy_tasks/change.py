@@ -18,7 +18,7 @@ from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan, serving_slot
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import SLOTS, Release, State
+from swiftdeploy_tasks.release import SLOTS, Release, State, Traffic
 
 
 def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
@@ -98,7 +98,7 @@ def keep_applied(run: Run, text: bytes) -> None:
 
 def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
     """Undo, and say so; an undo that fails is told and does not hide what went wrong first."""
-    noticed = time.monotonic()
+    noticed, told = time.monotonic(), dict[str, str]()
     try:
         with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
             serving = serving_slot(before, releases.present(run.settings.releases))
@@ -106,10 +106,12 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
             if back is not None and isinstance(problem, SwiftDeployError):
                 others = job.given.union(filter(before.traffic.of, SLOTS)) - {serving}
                 noting.way_back(run, before, problem, back - noticed, had_traffic=bool(others))
+            elif back is not None:
+                told = {"traffic": str(Traffic({serving: 100} if serving else {}))}
             if before.proxy is None and not before.slots:
                 choice.forget(run.settings)
             settling.forget(run.settings)
-            run.note("undone", "done")
+            run.note("undone", "done", **told)
     except (SwiftDeployError, OSError) as error:
         run.note("undone", "failed", error=run.masked(str(error)))
         run.screen.line(f"  going back failed too: {run.masked(str(error))}; run: invoke deploy", "fail")

@@ -111,6 +111,13 @@ def running(value: object) -> Running | None:
     return Running(release, text(found.get("version")), text(found.get("mode"))) if release else None
 
 
+def wanted(value: object) -> Running | None:
+    """Return the version and mode that were wanted where the release was not known yet."""
+    found = mapping(value)
+    version = text(found.get("version"))
+    return Running("", version, text(found.get("mode"))) if version else None
+
+
 def checks(value: object) -> tuple[Check, ...]:
     """Return the checks of a verdict."""
     return tuple(

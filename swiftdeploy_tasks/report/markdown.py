@@ -97,7 +97,7 @@ def _summary(story: Story) -> list[tuple[str, str]]:
         ends = ", ".join(f"{count} {outcome}" for outcome, count in tally.outcomes)
         rows.append((f"{tally.verb}s".capitalize(), f"{tally.runs}" + (f" ({shown(ends)})" if ends else "")))
     share = summary.failed_share
-    failed = "none was made" if share is None else f"{share:.0%} of {summary.changes}"
+    failed = "none was made" if share is None else f"{share:.0%} of {summary.changes}, those locked out apart"
     recovery = words.within(summary.recovery_p50_s, summary.recovery_worst_s)
     ill = words.within(summary.ill_p50_s, summary.ill_worst_s)
     latency = "nobody was asked"
@@ -113,7 +113,10 @@ def _summary(story: Story) -> list[tuple[str, str]]:
         ("What serves broke the rules, as a dashboard saw it", ill or "never seen to begin and end"),
         ("Policy questions", words.figure(summary.questions)),
         ("Policy latency", latency),
-        ("Refusals", f"{words.figure(summary.refused)} ({words.figure(summary.unanswered)} unanswered)"),
+        (
+            "Refusals of a verb",
+            f"{words.figure(summary.refused)}, and {words.figure(summary.unanswered)} that nobody answered",
+        ),
         ("Records", f"{words.figure(summary.records)}, {words.figure(summary.scrapes)} of them scrapes"),
     ]
 
@@ -152,10 +155,11 @@ def _change(row: Change) -> tuple[str, ...]:
 
 def _told(change: Change) -> Iterable[str]:
     """What a change did, step by step."""
-    outcome = f"{change.outcome}, {words.seconds(change.seconds)}"
-    yield f"### {shown(change.asked.capitalize())} at {words.moment(change.at)}: {shown(outcome)}"
+    took = "" if change.seconds is None else f", {words.seconds(change.seconds)}"
+    outcome = f"{shown(change.outcome)}{took}"
+    yield f"### {shown(change.asked.capitalize())} at {words.moment(change.at)}: {outcome}"
     releases = [
-        f"{word} version {shown(release)}, release {shown(release.release)}"
+        f"{word} version {shown(release)}{f', release {shown(release.release)}' if release.release else ''}"
         for word, release in (("from", change.before), ("to", change.after))
         if release
     ]
@@ -168,7 +172,8 @@ def _told(change: Change) -> Iterable[str]:
         how = f"all traffic was back {words.seconds(back.seconds)} after the breach"
         if not back.had_traffic:
             how = "the new release never had traffic, the former one kept all of it"
-        yield f"Rolled back by itself: {how}. The reason: {shown(words.rounded(back.reason))}"
+        reason = "" if back.reason == change.error else f" The reason: {shown(words.rounded(back.reason))}"
+        yield f"Rolled back by itself: {how}.{reason}"
     if change.spent:
         spent = ", ".join(f"{shown(phase)} {words.seconds(seconds)}" for phase, seconds in change.spent)
         yield f"Time spent: {spent}."

@@ -40,8 +40,18 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
         finalize=shown,
     )
     environment.filters |= {
-        name: getattr(words, name)
-        for name in ("moment", "clock", "figure", "seconds", "weights", "times", "window", "within")
+        use.__name__: use
+        for use in (
+            words.moment,
+            words.clock,
+            words.figure,
+            words.rounded,
+            words.seconds,
+            words.weights,
+            words.times,
+            words.window,
+            words.within,
+        )
     }
     style = environment.loader.get_source(environment, STYLE)[0]  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

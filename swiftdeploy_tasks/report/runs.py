@@ -50,7 +50,7 @@ class Run:
     @property
     def is_change(self) -> bool:
         """Whether it is a deploy, a promote or a rollback, also one that ended in a prerequisite."""
-        return self.verb in CHANGES
+        return self.verb in CHANGES and "--list" not in self.options
 
     def take(self, record: Record, at: float, *, proven: bool) -> bool:
         """Take the next record of this run."""
@@ -58,9 +58,10 @@ class Run:
         told = _TOLD.get(record["event"])
         if told and self.is_change:
             told(self, record, at)
+        self._task = fields.text(record.get("task"))
         if record["event"] != "finished":
             return False
-        self._task, self._end = fields.text(record.get("task")), record
+        self._end = record
         return self._task == self.verb or record.get("exit_code") != 0
 
     def judge(self, judgement: Judgement) -> None:
@@ -74,6 +75,8 @@ class Run:
             (fields.text(p), fields.number(s)) for p, s in fields.mapping(self._end.get("spent")).items()
         )
         code = fields.number(self._end.get("exit_code")) if ended else None
+        error = fields.text(fields.mapping(self._end.get("error")).get("message")) if ended else self._halt()
+        outcome = self._outcome(ended)
         if self._step:
             self._end_step("", None)
         return Change(
@@ -85,12 +88,12 @@ class Run:
             who=self.who,
             at=self.began,
             ended=self.last if ended else None,
-            outcome=self._outcome(ended),
+            outcome=outcome,
             exit_code=None if code is None else round(code),
-            error=fields.text(fields.mapping(self._end.get("error")).get("message")),
+            error=error,
             before=self._before,
-            after=self._after,
-            is_confirmed=self._is_confirmed,
+            after=self._after or fields.wanted(self._end.get("wanted")),
+            is_confirmed=self._is_confirmed or outcome == "done",
             way_back=self._way_back,
             spent=tuple((phase, seconds) for phase, seconds in spent if seconds is not None)[:20],
             steps=self._steps.rows(),
@@ -98,6 +101,16 @@ class Run:
             log=fields.lines(self._end.get("log")),
             proven=self.proven,
         )
+
+    @property
+    def went_back(self) -> bool:
+        """Whether it rolled back by itself."""
+        return self._way_back is not None
+
+    def _halt(self) -> str:
+        """Say what it was at when its records end."""
+        step = f" at the step {self._step.action} {self._step.target}" if self._step else ""
+        return f"its records end{step}"
 
     def _outcome(self, ended: bool) -> str:
         if ended:

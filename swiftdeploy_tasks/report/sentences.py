@@ -42,8 +42,9 @@ def _mode(record: Record) -> Said:
 def _confirmed(record: Record) -> Said:
     now, before = fields.running(record), fields.running(record.get("before"))
     words = f"version {now}, release {now.release}" if now else "a release"
+    verb = f"{task}: " if (task := _text(record, "task")) else ""
     after = f", after version {before}, release {before.release}" if before else ""
-    return "release", f"{words} confirmed{after}"
+    return "release", f"{verb}{words} confirmed{after}"
 
 
 def _rolled_back(record: Record) -> Said:
@@ -58,9 +59,10 @@ def _rolled_back(record: Record) -> Said:
 
 
 def _undone(record: Record) -> Said:
-    if _text(record, "outcome") != "failed":
-        return None
-    return "undone", f"going back failed: {_text(record, 'error')}"
+    if _text(record, "outcome") == "failed":
+        return "undone", f"going back failed: {_text(record, 'error')}"
+    traffic = _text(record, "traffic")
+    return ("undone", f"{_text(record, 'task')} went back: traffic goes to {traffic}") if traffic else None
 
 
 def _chaos(record: Record) -> Said:
@@ -71,7 +73,8 @@ def _chaos(record: Record) -> Said:
 
 def _drift(record: Record) -> Said:
     targets = ", ".join(map(fields.text, fields.items(record.get("targets"))[:20]))
-    words = f"drift {_text(record, 'outcome')}: {_text(record, 'target') or targets}"
+    by = f" by {_text(record, 'task')}" if _text(record, "outcome") == "mended" else ""
+    words = f"drift {_text(record, 'outcome')}{by}: {_text(record, 'target') or targets}"
     if what := _text(record, "what"):
         words += f", {what}"
     if found := _text(record, "found"):

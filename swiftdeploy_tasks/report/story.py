@@ -139,7 +139,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Running:
-    """A release as it runs or ran: its id, version and mode."""
+    """A release as it runs or ran: its id ("" where it is not known), version and mode."""
 
     release: str
     version: str
@@ -207,7 +207,8 @@ class Change:
     unanswered, failed, interrupted, locked, error), `cut off` where it was killed, or `no end on record`;
     `ended` and `exit_code` are None for these two. `task` is the one that it ended in. `before` and `after`
     are what ran and what was wanted, None where it never got so far; `is_confirmed` says that the new one was
-    confirmed. `spent` is (phase, seconds). `log` are the last lines of a slot that failed.
+    confirmed, or serves on. `error` says what went wrong, or at what it was where it has no end. `spent` is
+    (phase, seconds). `log` are the last lines of a slot that failed.
     """
 
     seq: int

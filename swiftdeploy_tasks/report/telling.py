@@ -204,9 +204,11 @@ class Teller:
         verb = run.verb if run else task
         message = fields.text(fields.mapping(self._record.get("error")).get("message"))
         kind = _ENDS.get(outcome)
-        if kind == "interrupted" or (kind and verb in {*CHANGES, "teardown", "build"}):
+        is_told = run is not None and run.went_back
+        if kind == "interrupted" or (kind and verb in {*CHANGES, "teardown", "build"} and not is_told):
             where = "" if verb == task else f" (in {task})"
-            self._event(kind, f"{verb}{where}: {message or outcome}", _of(run))
+            why = "" if message in {"", outcome} else f": {message}"
+            self._event(kind, f"{verb}{where} {outcome}{why}", _of(run))
         if task == "teardown" and outcome == "done":
             self._chaos.clear()
             self._event("teardown", "teardown: everything of this project was removed", _of(run))

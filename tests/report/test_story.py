@@ -82,7 +82,8 @@ def test_a_deploy_that_ends_in_a_prerequisite_is_a_deploy() -> None:
         0.5,
         0.01,
     )
-    assert [(e.kind, e.what) for e in story.events] == [("refused", "deploy (in policy-check): no room")]
+    (told,) = story.events
+    assert (told.kind, told.what) == ("refused", "deploy (in policy-check) refused: no room")
     assert (story.summary.refused, story.summary.failed_share) == (1, 1.0)
 
 
@@ -313,3 +314,45 @@ def test_numbers_beyond_all_bounds_and_dates_that_do_not_exist_are_told() -> Non
     records[1] = {**records[1], "time": "9999-99-99T99:99:99.999Z"}
     (violation,) = tell(records, WHOLE).violations
     assert (violation.observed, violation.at) == ("beyond all figures", BEGAN)
+
+
+def test_a_done_deploy_of_what_ran_already_in_the_other_slot_is_confirmed() -> None:
+    target = {"event": "target", "before": BEFORE, **BEFORE}
+    rows = [started("deploy", "r1"), target, finished("deploy", "r1")]
+    (change,) = tell(chained(rows), WHOLE).changes
+    assert change.is_confirmed
+
+
+def test_a_list_of_releases_is_no_rollback() -> None:
+    rows = [started("rollback", "r1", options={"list": True}), finished("rollback", "r1")]
+    story = tell(chained(rows), WHOLE)
+    assert story.changes.total == story.summary.tally("rollback").runs == 0
+
+
+def test_a_killed_verb_is_told_with_the_task_and_the_step_at_which_its_records_end() -> None:
+    step = {"event": "step", "action": "hold", "target": "app-green", "reason": "so"}
+    rows = [
+        started("policy-check", "r1", argv="deploy"),
+        finished("policy-check", "r1"),
+        started("deploy", "r1"),
+        step,
+    ]
+    (change,) = tell(chained(rows), WHOLE).changes
+    assert (change.task, change.error) == ("deploy", "its records end at the step hold app-green")
+
+
+def test_an_automatic_rollback_is_told_once_and_an_interruption_with_where_traffic_went() -> None:
+    back = {"event": "rolled_back", "seconds": 0.5, "reason": {"message": "sick"}, "to": BEFORE}
+    rows = [
+        started("deploy", "r1"),
+        back,
+        finished("deploy", "r1", "refused", 3, error={"message": "sick"}),
+        started("deploy", "r2"),
+        {"event": "undone", "run": "r2", "outcome": "done", "traffic": "blue 100"},
+        finished("deploy", "r2", "interrupted", 130, error={"message": "interrupted"}),
+    ]
+    assert [event.what for event in tell(chained(rows), WHOLE).events] == [
+        "rolled back by itself, version 1.0.0 (stable) has all traffic again within 0.50 s: sick",
+        "deploy went back: traffic goes to blue 100",
+        "deploy interrupted",
+    ]
