@@ -37,6 +37,7 @@ RECORDS_BACK = 5_000
 def policy_check(run: Run) -> None:
     """Ask the gate about this host and these artifacts; raises PolicyRefused or GateUnavailable."""
     asked, engine = read_manifest(run), engine_of(run)
+    run.ending["wanted"] = {"version": asked.services.version, "mode": asked.services.mode}
     rules = ready(run, asked, engine, *BEFORE_DEPLOY)
     verdicts = [_ask(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)]
     run.invocation.carried["verdicts"] = verdicts
@@ -45,7 +46,7 @@ def policy_check(run: Run) -> None:
         first = refused[0]
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         raise PolicyRefused(
-            f"{first.sentence}{more}; nothing was changed",
+            f"{first.sentence}{more}; nothing that runs was changed",
             "mend what the rule names, or change its limit in manifest.yaml (policy:) or policies/data.json",
         )
 
@@ -180,11 +181,12 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
         recorded=scrapes_of(run, serving, change.current, seconds=seconds),
         wait=wait,
     )
-    healthy = before.slots[serving].healthy is True
-    question = admission.about_canary(change, asked, "before", figures, healthy=healthy)
+    question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
     verdict = _ask(run, question, asked, engine, rules)
     if verdict.failed:
-        raise PolicyRefused(f"{verdict.failed[0].sentence}; nothing was changed", "invoke rollback")
+        raise PolicyRefused(
+            f"{verdict.failed[0].sentence}; nothing that runs was changed", "invoke rollback"
+        )
 
 
 def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:
@@ -203,16 +205,15 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
                 recorded=scrapes_of(run, serving, change.current, seconds=seconds),
                 wait=lambda _: time.sleep(ROLLBACK_WINDOW),
             )
-        healthy = serving is not None and before.slots[serving].healthy is True
-        _ask(
-            run,
-            admission.about_canary(change, asked, "before", figures, healthy=healthy),
-            asked,
-            engine,
-            rules,
-        )
+        question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
+        _ask(run, question, asked, engine, rules)
     except GateUnavailable as error:
         run.screen.line(f"  nobody could be asked ({error.message}); a rollback goes on without", "warn")
+
+
+def _is_well(seen: State, slot: Slot | None) -> bool:
+    there = seen.slots.get(slot) if slot else None
+    return there is not None and there.healthy is True
 
 
 def slot_watch(run: Run, asked: Manifest, engine: Engine, change: Change) -> watch.SlotWatch:

@@ -56,6 +56,7 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
         "first_bad_file": str(found.first_bad_file) if found.first_bad_file else None,
         "reason": found.reason or None,
         "proven": [found.proven.first, found.proven.last] if found.proven else None,
+        "head": found.head._asdict() if found.head else None,
     }
     try:
         _write(run, story, html=html or open)

@@ -15,10 +15,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, TypeGuard
 
-from swiftdeploy_tasks import screen, signals
+from swiftdeploy_tasks import called, screen, signals
 from swiftdeploy_tasks.compliance import Standing, Unanswered
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.picture import Picture
+from swiftdeploy_tasks.report import words
 from swiftdeploy_tasks.report.story import Kind
 from swiftdeploy_tasks.sampling import Sample
 from swiftdeploy_tasks.screen import TONES, plain
@@ -92,7 +93,7 @@ def render(picture: Picture, *, unicode: bool = True, hint: str = "") -> Rendera
     from rich.console import Group
 
     if not picture.is_deployed:
-        nothing = f"nothing is deployed on the {picture.engine} engine; next: invoke deploy"
+        nothing = called.named(f"nothing is deployed on the {picture.engine} engine; next: invoke deploy")
         return Group(_line(nothing), *_problems(picture), _hint(picture, hint))
     return Group(
         _hint(picture, hint),
@@ -126,6 +127,8 @@ def _head(picture: Picture) -> Text:
             text.append(f"\nsince {picture.since[:19]}Z, {_age(picture.since, picture.time)} ago")
     else:
         text.append(f"nobody serves at {picture.url}, engine {picture.engine}", style=TONES["fail"])
+    if picture.at_work:
+        text.append(f"\n{plain(picture.at_work)} is at work", style=TONES["warn"])
     if picture.proxy:
         text.append(f"\nnginx {plain(picture.proxy)}", style=TONES["fail"])
     return text
@@ -153,7 +156,8 @@ def _standing(there: Sample) -> Iterator[RenderableType]:
     yield plain(release.id) if release else "unknown"
     yield plain(f"{release.version} {release.mode}") if release else "-"
     yield str(there.weight)
-    health = _line("healthy", "pass") if there.healthy else _line("SICK", "fail")
+    sick = _line("SICK", "fail") if there.weight else _line("not healthy", "warn")
+    health = _line("healthy", "pass") if there.healthy else sick
     if there.chaos not in {None, "none"}:
         health.append(f", chaos: {there.chaos}", style=TONES["warn"])
     yield health
@@ -196,7 +200,7 @@ def _of_domain(standing: Standing) -> Iterator[tuple[str, str, str]]:
         yield "unknown", "warn", f"{', '.join(standing.rules)}: {standing.reason}".removeprefix(": ")
         return
     for check in standing.failed:
-        yield "FAIL", "fail", check.sentence
+        yield "FAIL", "fail", words.rounded(check.sentence)
     passed = [_figure(check) for check in standing.checks if check.passed]
     if passed:
         yield "pass", "pass", ", ".join(passed)
@@ -215,14 +219,14 @@ def _is_figure(value: Any) -> bool:
 
 def _around(picture: Picture) -> RenderableType:
     table = _grid("left", "left")
-    for words in _host(picture):
-        table.add_row("host", words)
-    told = picture.causes[:_MOST_DRIFT] or picture.drift[:1]
-    for index, deed in enumerate(told):
+    for told in _host(picture):
+        table.add_row("host", told)
+    shown = picture.causes[:_MOST_DRIFT] or picture.drift[:1]
+    for index, deed in enumerate(shown):
         table.add_row("" if index else "drift", _line(str(deed), "warn"))
-    if more := len(picture.drift) - len(told):
+    if more := len(picture.drift) - len(shown):
         steps = "step" if more == 1 else "steps"
-        table.add_row("", _line(f"and {more} more {steps}: invoke plan", "warn"))
+        table.add_row("", _line(called.named(f"and {more} more {steps}: invoke plan"), "warn"))
     if picture.drift_unknown:
         table.add_row("drift", f"not known: {picture.drift_unknown}")
     elif not picture.drift:
@@ -231,7 +235,8 @@ def _around(picture: Picture) -> RenderableType:
         when = datetime.fromtimestamp(event.at, UTC)
         day = "" if picture.time.startswith(f"{when:%F}") else f"{when:%F} "
         table.add_row(
-            "" if index else "events", _line(f"{day}{when:%T}  {event.what}", _KINDS.get(event.kind, ""))
+            "" if index else "events",
+            _line(f"{day}{when:%T}  {words.rounded(event.what)}", _KINDS.get(event.kind, "")),
         )
     return table
 

@@ -32,6 +32,8 @@ def deploy(run: Run, *, again: bool) -> None:
     if problem := failure((checks.nginx(run.settings, asked, engine),)):
         raise problem
     release, present = engine.release(asked), releases.present(run.settings.releases)
+    before = apply.compared(job, apply.look(engine, run.settings), release)
+    noting.target(run, before, release, asked)
     if not again and releases.was_rolled_back(run.settings.releases, release.id):
         is_just_done = cut_off and (cut_off.verb, cut_off.release) == ("rollback", present)
         how = "the rollback that was cut off, and is done now" if is_just_done else "a rollback"
@@ -40,11 +42,10 @@ def deploy(run: Run, *, again: bool) -> None:
             "change manifest.yaml, or: invoke deploy --again",
         )
     job.secrets = secrets_of(release, {})
-    before = apply.compared(job, apply.look(engine, run.settings), release)
-    noting.target(run, before, release, asked)
     running = before.release_of(before.traffic.leader)
     if running and running.mode != release.mode:
-        asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
+        with apply.spent(job, "gate"):
+            asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     if running:
         job.watch = asking.slot_watch(run, asked, engine, Change("deploy", running, release))
     carry_out(run, job, before, release, text)

@@ -33,8 +33,9 @@ def show(run: Run) -> None:
     rows = releases.confirmations(run.settings.releases)
     run.document["releases"] = [vars(row) for row in rows]
     for row in reversed(rows):
-        end = "rolled back" if row.rolled_back else f"until {row.until}" if row.until else "serves now"
-        run.say(f"{row.release}  version {row.version} ({row.mode})  since {row.since}  {end}")
+        end = f"until {row.until}" if row.until else "serves now"
+        removed = ", rolled back" if row.rolled_back else ""
+        run.say(f"{row.release}  version {row.version} ({row.mode})  since {row.since}  {end}{removed}")
     if not rows:
         run.say("no release was confirmed yet")
 
@@ -61,7 +62,8 @@ def rollback(run: Run, to: str) -> None:
     running = before.release_of(serving)
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
     noting.target(run, before, release, asked)
-    asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
+    with apply.spent(job, "gate"):
+        asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
     carry_out(run, job, before, release, _text_in_force(run))
     with signals.undisturbed():
         apply.boundary("confirm the release")

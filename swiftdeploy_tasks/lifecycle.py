@@ -164,6 +164,7 @@ def status(
         "first_bad_file": None,
         "reason": None,
         "proven": None,
+        "head": None,
         "report": None,
         "page": None,
     },

@@ -95,8 +95,17 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
     return Held(descriptor, cut_off)
 
 
-def is_held(state: Path) -> bool:
-    """Return whether somebody is writing in the project now; asks the kernel, and takes nothing."""
+def at_work(state: Path) -> str:
+    """Return who is writing in the project now, "" where nobody is; takes nothing."""
+    if not _is_held(state):
+        return ""
+    with suppress(OSError), (state / "lock").open("rb") as file:
+        return str(_holder(file.fileno()) or "another invocation")
+    return "another invocation"
+
+
+def _is_held(state: Path) -> bool:
+    """Return whether the kernel says so."""
     try:
         inode = (state / "lock").stat().st_ino
         held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]

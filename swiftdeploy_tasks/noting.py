@@ -6,6 +6,8 @@ records and what `--json` has of them; it decides and moves nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.recording import Run
@@ -52,25 +54,43 @@ def way_back(
     )
 
 
-def drift(run: Run, before: State) -> list[str]:
-    """Record what is not as it was applied; return the parts that have drifted."""
+@dataclass(frozen=True)
+class Found:
+    """Something about a part that is not as it was applied; `expected` is "" where that is clear."""
+
+    target: str
+    what: str
+    found: str
+    expected: str = ""
+
+    def document(self) -> dict[str, str]:
+        """What a record says of it."""
+        told = {"target": self.target, "what": self.what, "found": self.found}
+        return told | ({"expected": self.expected} if self.expected else {})
+
+
+def drifted(before: State) -> list[Found]:
+    """Return what was changed about what stands since it was applied."""
     parts: dict[str, Placement | Proxy] = {f"app-{slot}": there for slot, there in before.slots.items()}
     if before.proxy:
         parts["nginx"] = before.proxy
     served = before.traffic.leader
     gone = [f"app-{served}"] if served and served not in before.slots else []
     gone += ["nginx"] if before.slots and not before.proxy else []
-    drifted = []
-    for target in gone:
-        run.note("drift", "found", target=target, what="the state", expected="running", found="gone")
+    found = [Found(target, "the state", "gone", "running") for target in gone]
     for target, there in parts.items():
-        found = [vars(difference) for difference in there.differences]
+        found += [Found(target, one.what, one.found, one.expected) for one in there.differences]
         if not there.live:
-            found += [{"what": "the state", "expected": "running", "found": there.trouble or "no answer"}]
-        for fields in found:
-            run.note("drift", "found", target=target, **fields)
-        drifted += [target] if found else []
-    return gone + drifted
+            found.append(Found(target, "the state", there.trouble or "no answer", "running"))
+    return found
+
+
+def drift(run: Run, before: State) -> list[str]:
+    """Record what is not as it was applied; return the parts that have drifted."""
+    found = drifted(before)
+    for one in found:
+        run.note("drift", "found", **one.document())
+    return list(dict.fromkeys(one.target for one in found))
 
 
 def _named(release: Release | Confirmation | None) -> dict[str, str]:

@@ -30,9 +30,10 @@ _FOLLOWING = frozenset({"health", "route", "confirm", "hold", "drain", "remove"}
 class Picture:
     """One look at a project.
 
-    `since` is when what serves was confirmed (RFC 3339), `rates` the requests a second of the last looks,
-    oldest first, None where a look had no window. `proxy` says what is wrong with nginx, `drift_unknown` why
-    the drift is not known, `problems` what could not be looked at. With nothing deployed the rest is empty.
+    `at_work` says who is changing it, `confirmed` is the id of the release confirmed last, `since` when what
+    serves was (RFC 3339). `rates` are the requests a second of the last looks, oldest first, None where one
+    had no window. `proxy` says what is wrong with nginx, `drift_unknown` why the drift is not known, and
+    `problems` what could not be looked at. With nothing deployed the rest is empty.
     """
 
     time: str
@@ -40,6 +41,8 @@ class Picture:
     engine: str
     is_deployed: bool = False
     url: str | None = None
+    at_work: str = ""
+    confirmed: str = ""
     traffic: Traffic = field(default_factory=Traffic)
     since: str | None = None
     proxy: str = ""
@@ -61,9 +64,11 @@ class Picture:
 
     @property
     def serving(self) -> Sample | None:
-        """What has most of the traffic, None where nothing stands there."""
+        """The confirmed release while it has traffic, else what has most of it; None where nothing stands."""
+        shares = {slot: self.slots.get(slot) for slot in SLOTS if self.traffic.of(slot)}
+        confirmed = [there for there in shares.values() if there and there.is_of(self.confirmed)]
         leader = self.traffic.leader
-        return self.slots.get(leader) if leader else None
+        return confirmed[0] if confirmed else shares[leader] if leader else None
 
     def document(self) -> dict[str, Any]:
         """The fields of CONTRACTS' `status`."""
@@ -104,7 +109,9 @@ def _unhealthy(picture: Picture) -> SwiftDeployError | None:
 def _unasked(picture: Picture) -> SwiftDeployError | None:
     for standing in picture.compliance:
         if isinstance(standing, Unanswered) and not standing.early:
-            return GateUnavailable(f"{standing.domain} cannot be asked: {standing.reason}", "invoke validate")
+            is_old = any(deed.action == "publish" for deed in picture.drift)
+            next_command = "invoke deploy" if is_old else "invoke validate"
+            return GateUnavailable(f"{standing.domain} cannot be asked: {standing.reason}", next_command)
     return None
 
 

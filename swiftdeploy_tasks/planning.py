@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from swiftdeploy_tasks import admission, apply, artifacts, releases, settling
+from swiftdeploy_tasks import admission, apply, artifacts, noting, releases, settling
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.change import job_of
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, WouldChange
 from swiftdeploy_tasks.job import Job, compose, render
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.noting import Found
 from swiftdeploy_tasks.plan import Deed, Goal, Step, plan
 from swiftdeploy_tasks.probe import Generation
 from swiftdeploy_tasks.project import engine_of, read_manifest
@@ -26,12 +27,16 @@ from swiftdeploy_tasks.settling import Settlement
 
 @dataclass(frozen=True)
 class Prospect:
-    """What deploy would do: files at the root, what is around, the steps, the applied files."""
+    """What deploy would do: files at the root, what is around, the steps, the applied files.
+
+    `found` is what of it is there because something was changed since it was applied.
+    """
 
     root: tuple[FileChange, ...]
     mends: tuple[Deed, ...]
     steps: tuple[Step, ...]
     applied: tuple[FileChange, ...]
+    found: tuple[Found, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -105,9 +110,27 @@ def prospect(run: Run, seen: State) -> Prospect:
         policies = tuple(_policies(job, before))
     except GateUnavailable as error:
         notes.append(f"deploy would be refused: {error.message}")
-    mends = (*policies, *_settling(settled), *_images(engine, asked), *_places(job))
-    applied = _applied_files(job, before, wanted, steps)
-    return Prospect(_root_files(run, job), mends, steps, applied, tuple(notes))
+    places = tuple(_places(job))
+    mends = (*policies, *_settling(settled), *_images(engine, asked), *places)
+    root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)
+    found = (*_edited(root), *noting.drifted(before), *_edited(applied))
+    if _is_in_force(run):
+        found += tuple(Found(deed.target, "the state", deed.reason) for deed in (*policies, *places))
+    return Prospect(root, mends, steps, applied, found, tuple(notes))
+
+
+def _edited(files: tuple[FileChange, ...]) -> Iterator[Found]:
+    for change in files:
+        if change.state == "mended":
+            yield Found(change.path.name, "the content", "edited by hand")
+
+
+def _is_in_force(run: Run) -> bool:
+    """Return whether the manifest is the one that was deployed last: what differs is then no wish of it."""
+    try:
+        return run.settings.applied.read_bytes() == run.settings.manifest.read_bytes()
+    except OSError:
+        return False
 
 
 def _in_mode(asked: Manifest, mode: str) -> Manifest:

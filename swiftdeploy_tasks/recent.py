@@ -18,7 +18,7 @@ from swiftdeploy_tasks.errors import HistoryError
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.story import CHANGES, Event
+from swiftdeploy_tasks.report.story import Event
 from swiftdeploy_tasks.report.telling import tell
 
 SHOWN = 5
@@ -26,8 +26,6 @@ KEPT = 100
 # How far back a first look goes: a dashboard that was left on wrote a record every few seconds.
 RECORDS_BACK = 3000
 _FIGURES = frozenset({"verdict", "step", "scrape"})
-# What has ended well leaves no drift that was there before it.
-ENDS_DRIFT = (*CHANGES, "teardown")
 _UNJUDGED = Integrity(Verification(True, 0, None, "", 0))
 
 
@@ -39,7 +37,7 @@ class Recent:
     """
 
     run: Run
-    seq: int = 0
+    newest: str = ""
     kept: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT))
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -53,20 +51,19 @@ class Recent:
         new: list[Record] = []
         with suppress(HistoryError), closing(self.run.history.newest_first()) as newest:
             for record in islice(newest, RECORDS_BACK):
-                if record["seq"] <= self.seq:
+                if record["hash"] == self.newest:
                     break
                 new.append(record)
         if new:
-            self.seq = new[0]["seq"]
+            self.newest = new[0]["hash"]
         for record in reversed(new):
             self._note(record)
             if _tells(record):
                 self.kept.append(record)
 
     def _note(self, record: Record) -> None:
-        is_done = record["event"] == "finished" and record["outcome"] == "done"
-        if is_done and record["task"] in ENDS_DRIFT:
-            self.told["drift"] = []
+        if record["event"] == "drift" and record["outcome"] == "mended":
+            self.told["drift"] = _still(fields.items(self.told.get("drift")), record.get("target"))
         if record["event"] == "scrape":
             self.told |= {name: record[name] for name in ("drift",) if name in record}
             verdicts = map(fields.mapping, fields.items(record.get("verdicts")))
@@ -77,6 +74,11 @@ def outcomes(verdict: Mapping[str, Any]) -> list[tuple[object, object]]:
     """Return what each rule of a verdict's document said."""
     checks = map(fields.mapping, fields.items(verdict.get("checks")))
     return [(check.get("rule"), check.get("passed")) for check in checks]
+
+
+def _still(drift: list[Any], mended: object) -> list[Any]:
+    """Return what is left of the drift when one target was mended; with None all of it was."""
+    return [one for one in drift if mended and fields.mapping(one).get("target") != mended]
 
 
 def _tells(record: Record) -> bool:

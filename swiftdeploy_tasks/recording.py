@@ -40,19 +40,34 @@ KEPT_LINES, LONGEST_LINE = 20, 500
 
 @dataclass
 class Invocation:
-    """What one process was asked for, and what its tasks hand on to each other."""
+    """What one process was asked for, and what its tasks hand on to each other.
+
+    `named` are the verbs in the order in which they are carried out, each with its options; those that have
+    ended are gone from it. `verb` is the last one, whose document is printed.
+    """
 
     run: str = field(default_factory=lambda: secrets.token_hex(6))
     verb: str = ""
     json: bool = False
     wait: float = 0.0
-    options: dict[str, Any] = field(default_factory=dict)
+    named: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     held: lock.Held | None = None
     cut_off: lock.Holder | None = None
     warned: bool = False
     secrets: set[str] = field(default_factory=set)
     carried: dict[str, Any] = field(default_factory=dict)
     at_end: ExitStack = field(default_factory=ExitStack)
+
+    def name(self, verb: str) -> None:
+        """Take the next verb of the command line; each of its arguments tells."""
+        self.verb = verb
+        if not self.named or self.named[-1][0] != verb:
+            self.named.append((verb, {}))
+
+    def end(self, verb: str) -> None:
+        """Let a verb go that has ended; what it needed first was no verb of its own."""
+        if self.named and self.named[0][0] == verb:
+            del self.named[0]
 
 
 INVOCATION = Invocation()
@@ -93,8 +108,8 @@ class Run:
             return
         self.has_begun = True
         put = self.record if needs_history else self.note
-        asked = INVOCATION.verb or self.task
-        put("started", who=lock.who(), argv=asked, options=INVOCATION.options, home=self.settings.home)
+        asked, options = INVOCATION.named[0] if INVOCATION.named else (self.task, {})
+        put("started", who=lock.who(), argv=asked, options=options, home=self.settings.home)
 
     def say(self, text: str) -> None:
         """Tell the person what happens now."""
@@ -129,6 +144,7 @@ class Argument(invoke.Argument):
     """An argument that tells the invocation what the verb was asked, before any prerequisite runs."""
 
     owner = ""
+    copies = 0
 
     @classmethod
     def of(cls, argument: invoke.Argument, owner: str) -> Argument:
@@ -139,9 +155,11 @@ class Argument(invoke.Argument):
         return noted
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Argument:
-        """Tell which verb was named: Invoke copies its arguments when it meets it."""
-        INVOCATION.verb = self.owner
+        """Tell which verb was named: Invoke copies all arguments once, then those of each that it meets."""
         copied = self.of(self, self.owner)
+        copied.copies = self.copies + 1
+        if copied.copies > 1:
+            INVOCATION.name(self.owner)
         memo[id(self)] = copied
         return copied
 
@@ -153,7 +171,7 @@ class Argument(invoke.Argument):
                 raise ValueError
         except ValueError:
             raise ParseError(f"--{self.name} takes a whole number from 0, not {value!r}") from None
-        INVOCATION.options[str(self.name)] = self.value
+        INVOCATION.named[-1][1][str(self.name)] = self.value
         if self.name == "json":
             INVOCATION.json = bool(self.value)
         if self.name == "wait":
@@ -233,6 +251,7 @@ class RecordedTask(Task[Any]):
         outcome = "error" if is_bug else _outcome(code)
         told = _told(run, problem) if problem else {}
         run.note("finished", outcome, exit_code=code, duration_ms=_ms(began), **run.ending, **told)
+        INVOCATION.end(self.verb)
         is_told = self._tell(run.document, problem)
         if problem:
             raise Exit(code=code)
@@ -286,7 +305,8 @@ def _put_document(task: str, fields: dict[str, Any], problem: SwiftDeployError |
         else None,
         **fields,
     }
-    return screen.put(sys.stdout, json.dumps(whole, ensure_ascii=False, default=str))
+    is_unicode = str(getattr(sys.stdout, "encoding", None)).lower().startswith("utf")
+    return screen.put(sys.stdout, json.dumps(whole, ensure_ascii=not is_unicode, default=str))
 
 
 def _tell_cut_off(run: Run, holder: lock.Holder) -> None:

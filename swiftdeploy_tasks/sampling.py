@@ -38,6 +38,10 @@ class Sample:
     window: Window | None = None
     problem: str = ""
 
+    def is_of(self, release: str) -> bool:
+        """Whether it is of the release with this id."""
+        return self.release is not None and self.release.id == release
+
     @property
     def chaos(self) -> str | None:
         """The fault that the app says it injects: none, slow or error; None where it does not tell."""

@@ -19,6 +19,7 @@ from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.gate.verdict import Verdict
 from swiftdeploy_tasks.preflight import Finding
+from swiftdeploy_tasks.report import words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,7 +84,7 @@ class Screen:
             _print(self.stream, f"    pass  {passed} of {len(verdict.checks)} rules", "pass")
         for check in verdict.failed if many else verdict.checks:
             mark, mark_tone = _MARKS[check.passed]
-            _print(self.stream, f"    {mark}  {check.sentence}", mark_tone)
+            _print(self.stream, f"    {mark}  {words.rounded(check.sentence)}", mark_tone)
             if not check.passed:
                 _print(self.stream, f"          observed {check.observed}, limit {check.limit}")
 
@@ -111,7 +112,8 @@ def error(verb: str, problem: SwiftDeployError) -> None:
         _print(sys.stderr, f"  {problem.log_title}:", "dim")
         for line in problem.log:
             _print(sys.stderr, f"    {line[:_LONGEST]}", "dim")
-    _print(sys.stderr, f"{verb}: {called.named(problem.message)} (exit {problem.exit_code})", "fail")
+    message = words.rounded(called.named(problem.message))
+    _print(sys.stderr, f"{verb}: {message} (exit {problem.exit_code})", "fail")
     if problem.next:
         _print(sys.stderr, f"next: {called.named(problem.next)}")
 
@@ -125,8 +127,9 @@ def put(stream: TextIO | None, text: str) -> bool:
     """Print a line as it is; False where nobody can take it, which stops no verb: what runs matters more."""
     if stream is None:
         return False
+    known = text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8")
     try:
-        print(text, file=stream, flush=True)
+        print(known, file=stream, flush=True)
     except (OSError, ValueError):
         forsake(stream)
         return False

@@ -10,6 +10,7 @@ import functools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +63,8 @@ class Observer:
     )
     problems: list[str] = field(default_factory=list)
     unusable: ManifestError | None = None
-    was_busy: bool = False
+    at_work: str = ""
+    found: list[dict[str, str]] | None = None
 
     def look_again(self) -> Picture:
         """Return the picture of this moment; what makes it impossible to look is in the picture."""
@@ -76,7 +78,7 @@ class Observer:
     def look(self) -> Picture:
         """Return the picture of this moment, recorded; raises what makes it impossible to look."""
         self.problems, self.unusable = [], None
-        self.was_busy = lock.is_held(self.run.settings.state)
+        self.at_work = lock.at_work(self.run.settings.state)
         name = choice.recorded(self.run.settings)
         asked = self._manifest(needed=not name)
         engine = choice.make(name, self.run.settings) if name else engine_of(self.run)
@@ -112,9 +114,6 @@ class Observer:
         in_force = self._applied() or asked
         look = sampling.Look(in_force, engine.operator_port(), seen, seconds=self._window(asked))
         samples = sampling.take(look, self.memory)
-        leader = seen.traffic.leader
-        serving = samples.get(leader) if leader else None
-        standings = compliance.judge(self.run, asked, engine, serving)
         drift, unknown = self._drift(seen)
         picture = Picture(
             time=_now(),
@@ -122,17 +121,20 @@ class Observer:
             engine=engine.name,
             is_deployed=True,
             url=f"http://127.0.0.1:{in_force.nginx.port}/",
+            at_work=self.at_work,
+            confirmed=releases.present(self.run.settings.releases),
             traffic=seen.traffic,
-            since=self._since(serving),
             proxy=_fault(seen),
             slots=samples,
             rates=self._graphed(samples),
-            compliance=standings,
             host=self._tried(lambda: host.measure(engine.disks()), {}),
             drift=drift,
             drift_unknown=unknown,
             problems=tuple(self.problems),
         )
+        serving = picture.serving
+        standings = compliance.judge(self.run, asked, engine, serving)
+        picture = replace(picture, since=self._since(serving), compliance=standings)
         self._record(picture)
         return replace(picture, events=self.recent.events())
 
@@ -159,16 +161,19 @@ class Observer:
 
     def _drift(self, seen: State) -> tuple[tuple[Deed, ...], str]:
         """Return the drift, and why it is not known: "" where it is."""
+        self.found = None
         if self.unusable:
             return (), "manifest.yaml cannot be used"
         # What a verb is in the middle of is no drift.
-        if self.was_busy or lock.is_held(self.run.settings.state):
+        self.at_work = self.at_work or lock.at_work(self.run.settings.state)
+        if self.at_work:
             return (), "a verb is at work"
-        found = self._tried(lambda: planning.prospect(self.run, seen), None)
-        if found is None:
+        prospect = self._tried(lambda: planning.prospect(self.run, seen), None)
+        if prospect is None:
             return (), "what deploy would do cannot be told"
-        self.problems += found.notes
-        return found.drift, ""
+        self.problems += prospect.notes
+        self.found = [one.document() for one in prospect.found]
+        return prospect.drift, ""
 
     def _tried(self, ask: Callable[[], T], otherwise: T) -> T:
         try:
@@ -184,23 +189,22 @@ class Observer:
         verdicts = [
             standing.document()
             for standing in picture.compliance
-            if not (isinstance(standing, Unanswered) and standing.early)
+            if not (isinstance(standing, Unanswered) and (standing.early or picture.at_work))
         ]
         changed = [one for one in verdicts if told.get(one["domain"]) != outcomes(one)]
         more: dict[str, Any] = {"verdicts": changed} if changed else {}
         before = fields.items(told.get("drift"))
-        drift = before if picture.drift_unknown else [deed.document() for deed in picture.causes]
-        if drift != before:
-            more["drift"] = drift
-            self._note_drift("found", [deed for deed in drift if deed not in before])
-            self._note_drift("gone", [deed for deed in before if deed not in drift])
+        if self.found is not None and self.found != before:
+            more["drift"] = self.found
+            self._note_drift("found", [one for one in self.found if one not in before])
+            self._note_drift("gone", [one for one in before if one not in self.found])
         for slot, sample in picture.slots.items():
             self._record_chaos(slot, sample)
         record_samples(self.run, picture.slots, host=dict(picture.host), **more)
 
-    def _note_drift(self, outcome: str, deeds: Iterable[object]) -> None:
-        for deed in map(fields.mapping, deeds):
-            told = {"target": deed.get("target"), "what": deed.get("action"), "found": deed.get("reason")}
+    def _note_drift(self, outcome: str, drift: Iterable[object]) -> None:
+        for one in map(fields.mapping, drift):
+            told = {name: one[name] for name in ("target", "what", "expected", "found") if name in one}
             self.run.note("drift", outcome, **told)
 
     def _record_chaos(self, slot: Slot, sample: Sample | None) -> None:
@@ -235,23 +239,21 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
         raise UsageError(f"--html takes the name of a page, which ends in .html, not {html}", "ls -l")
     observer = observer_of(run)
     if not (once or exit_code or html or run.invocation.json) and dashboard.can_move(run.screen.stream):
-        first = observer.look()
-        return dashboard.live(first, observer.look_again, run.screen.stream, every=interval)
+        with suppress(KeyboardInterrupt):
+            dashboard.live(observer.look(), observer.look_again, run.screen.stream, every=interval)
+        return
     picture = observer.look()
     run.document |= picture.document()
     dashboard.show(picture, run.screen.stream)
     if html:
         _write_page(run, picture, page)
-    if observer.unusable:
-        raise observer.unusable
-    if exit_code and (problem := concern(picture)):
+    if problem := (concern(picture) if exit_code else None) or observer.unusable:
         raise problem
-    return None
 
 
 def _is_page(path: Path) -> bool:
     """Return whether a page may be put there: in no other file's place."""
-    return path.suffix == ".html" and (path.is_file() or not path.exists())
+    return path.suffix == ".html" and not path.is_symlink() and (path.is_file() or not path.exists())
 
 
 def _write_page(run: Run, picture: Picture, path: Path) -> None:

@@ -184,14 +184,16 @@ def test_who_acts_names_the_ci_run_only_where_there_is_one(monkeypatch: pytest.M
 
 def test_whether_it_is_held_is_seen_without_taking_it(tmp_path: Path, holder: Hold) -> None:
     state = tmp_path / "state"
-    assert not lock.is_held(state)
+    assert not lock.at_work(state)
     first = holder()
     assert said(first) == "held"
-    assert lock.is_held(state)
+    assert f"pid {first.pid}" in lock.at_work(state)
+    (state / "lock").write_text("x")
+    assert lock.at_work(state) == "another invocation"
     first.kill()
     first.wait()
     assert (state / "lock").exists()
-    assert not lock.is_held(state)
+    assert not lock.at_work(state)
 
 
 def test_the_holder_still_has_it_while_another_waits(tmp_path: Path, holder: Hold) -> None:

@@ -144,6 +144,15 @@ def test_every_task_that_ran_is_recorded_from_its_start_to_its_end(project: Proj
     assert History(project.root / "history.jsonl", project.root / ".swiftdeploy").verify().ok
 
 
+def test_each_of_several_verbs_is_recorded_with_its_own_words(project: Project) -> None:
+    code, *_ = project.run("check", "change-it", "--wait", "1")
+    assert code == 0
+    first, *others = [(r["argv"], r["options"]) for r in project.records("started")]
+    assert first == ("check", {})
+    assert {argv for argv, _ in others} == {"change-it"}
+    assert all(options == {"wait": 1} for _, options in others)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_domain_error_is_its_exit_code_a_sentence_and_a_record(
     project: Project, kind: type[errors.SwiftDeployError]

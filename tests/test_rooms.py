@@ -26,7 +26,7 @@ ORDER = """
     engines.choice
     host chain proof lines rotation witness snapshot turn history
     report report.integrity report.story report.fields report.gathering report.runs report.sentences
-    report.telling
+    report.news report.telling
     report.words report.markdown report.inline report.figures report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
     lock screen masking recording project noting asking verbs settling change planning

@@ -8,6 +8,7 @@ count half. It cannot leave out the health checks of an app that labels no path:
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,21 +110,34 @@ def _refuse_unfit(text: str) -> None:
         )
 
 
+class _Lines(io.StringIO):
+    """The lines of a text, and the number of the last one that was taken, from 1."""
+
+    number = 0
+
+    def __next__(self) -> str:  # type: ignore[override]
+        line = super().__next__()
+        self.number += 1
+        return line
+
+
 def _read(text: str) -> _Page:
-    from prometheus_client.parser import text_string_to_metric_families
+    from prometheus_client.parser import text_fd_to_metric_families
 
     samples: dict[str, list[_Sample]] = {}
     empty: set[str] = set()
+    lines = _Lines(text)
     try:
-        for family in text_string_to_metric_families(text):
+        for family in text_fd_to_metric_families(lines):
             if not family.samples:
                 empty |= {family.name, f"{family.name}_total"}
             for sample in family.samples:
                 if sample.name in _KEPT:
                     kept = _Sample(sample.name, sample.labels, sample.value)
                     samples.setdefault(sample.name, []).append(kept)
-    except (ValueError, IndexError, KeyError) as error:
-        raise UnreadableMetrics(f"the metrics are not Prometheus text: {str(error)!a:.100}") from None
+    except (ValueError, IndexError, KeyError):
+        # The parser quotes what it met, and an app may print a secret anywhere.
+        raise UnreadableMetrics(f"the metrics are not Prometheus text, at line {lines.number}") from None
     return _Page(samples, frozenset(empty))
 
 

@@ -81,7 +81,10 @@ def plain(value: object) -> object:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=repr)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=repr)
+    except RecursionError:
+        return "nested too deeply to be shown"
 
 
 def weights(value: object) -> tuple[tuple[str, int], ...]:

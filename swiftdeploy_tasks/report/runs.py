@@ -13,6 +13,8 @@ from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.report.gathering import Newest
 from swiftdeploy_tasks.report.story import (
     CHANGES,
+    CUT_OFF,
+    NO_END,
     Change,
     Judgement,
     Rows,
@@ -21,7 +23,6 @@ from swiftdeploy_tasks.report.story import (
     WayBack,
 )
 
-CUT_OFF, NO_END = "cut off", "no end on record"
 MOST_STEPS, MOST_VERDICTS, MOST_WATCHED = 100, 40, 20
 
 
@@ -119,7 +120,8 @@ class Run:
 
     def _take_target(self, record: Record, _: float) -> None:
         self._before = fields.running(record.get("before"))
-        self._after = fields.running(record)
+        # What was confirmed before was left behind by another verb.
+        self._after, self._is_confirmed = fields.running(record), False
 
     def _take_confirmed(self, record: Record, _: float) -> None:
         self._is_confirmed = True

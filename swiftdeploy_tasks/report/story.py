@@ -25,6 +25,7 @@ THREAT = (
 )
 
 CHANGES = ("deploy", "promote", "rollback")
+CUT_OFF, NO_END = "cut off", "no end on record"
 
 Kind = Literal[
     "release",
@@ -42,6 +43,7 @@ Kind = Literal[
     "recovered",
     "locked",
     "breach",
+    "policy",
     "torn",
     "head_lost",
     "rotated",
@@ -50,9 +52,9 @@ Kind = Literal[
     "moved",
 ]
 """What an event is about. `release` is one confirmed; `breach` is figures that began, or ceased, to break a
-rule of the canary policy, as a dashboard saw them; `chaos` is one that began, `chaos_gone` its end;
-`undone` a way back after an interruption, or one that failed; `clock` a time that went back; `moved` records
-of another state folder from here on."""
+rule of the canary policy, as a dashboard saw them; `policy` limits or policies that are others from here on;
+`chaos` is one that began, `chaos_gone` its end; `undone` a way back after an interruption, or one that
+failed; `clock` a time that went back; `moved` records of another state folder from here on."""
 
 
 @dataclass(frozen=True)
@@ -336,7 +338,7 @@ class Summary:
     def changes(self) -> int:
         """How many deploys and promotes came to an end, those apart that found the project locked."""
         ended = (self.tally(verb) for verb in CHANGES[:2])
-        return sum(one.runs - one.of("locked") - one.of("under way") for one in ended)
+        return sum(one.runs - one.of("locked") - one.of(NO_END) for one in ended)
 
     @property
     def failed_share(self) -> float | None:

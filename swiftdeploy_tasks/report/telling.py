@@ -16,6 +16,7 @@ from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.report import fields, sentences
 from swiftdeploy_tasks.report.gathering import Figures, Newest, Thinned
 from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.news import News
 from swiftdeploy_tasks.report.runs import Run, judgement
 from swiftdeploy_tasks.report.story import (
     CHANGES,
@@ -37,6 +38,8 @@ from swiftdeploy_tasks.report.story import (
 MOST_EVENTS, MOST_VIOLATIONS, MOST_CHANGES = 500, 300, 100
 MOST_OPEN, MOST_RULES, MOST_SLOTS = 128, 200, 4
 ALWAYS = Period()
+# What somebody who looked has seen, and need not have done.
+SEEN: frozenset[Kind] = frozenset({"chaos", "chaos_gone", "drift", "breach"})
 _ENDS: dict[str, Kind] = {
     "refused": "refused",
     "unanswered": "refused",
@@ -79,7 +82,7 @@ class Teller:
         self._at, self._taken, self._home = 0.0, 0, ""
         self._proven = True
         self._ill_since: float | None = None
-        self._chaos: dict[str, tuple[str, str]] = {}
+        self._news = News()
         self._record: Record = {}
 
     def take(self, record: Record) -> None:
@@ -93,8 +96,7 @@ class Teller:
             self._first = self._at if self._first is None else self._first
             self._last = self._at
             self._counted["records"] += 1
-        is_news = record["event"] != "chaos" or self._is_new_chaos()
-        if is_in and is_news and (said := sentences.event(record)):
+        if self._news.holds(record) and is_in and (said := sentences.event(record)):
             self._event(*said, _of(run))
         if told := _TOLD.get(record["event"]):
             told(self, run)
@@ -153,16 +155,6 @@ class Teller:
         if at < before:
             self._event("clock", f"the clock went back by {before - at:.3f} s", Who())
 
-    def _is_new_chaos(self) -> bool:
-        """Whether nobody told of this chaos, or of its end, yet: a dashboard and a deploy may both see it."""
-        slot, release = self._told("slot"), self._told("release")
-        now = release, self._told("kind") if self._told("outcome") == "seen" else ""
-        if self._chaos.get(slot) == now:
-            return False
-        if slot in self._chaos or len(self._chaos) < MOST_SLOTS:
-            self._chaos[slot] = now
-        return True
-
     def _run(self) -> Run | None:
         """Return the run of this record, made when it is its first; None for a scrape of a run unknown."""
         name = fields.text(self._record.get("run"))
@@ -186,7 +178,8 @@ class Teller:
             return
         record = self._record
         task, name = fields.text(record.get("task")), fields.text(record.get("run"))
-        self._events.take(Event(int(record["seq"]), self._at, kind, what, str(who), task, name, self._proven))
+        by = f"seen by {who}" if kind in SEEN and self._told("outcome") != "mended" else str(who)
+        self._events.take(Event(int(record["seq"]), self._at, kind, what, by, task, name, self._proven))
 
     def _told(self, name: str) -> str:
         return fields.text(self._record.get(name))
@@ -210,11 +203,11 @@ class Teller:
             why = "" if message in {"", outcome} else f": {message}"
             self._event(kind, f"{verb}{where} {outcome}{why}", _of(run))
         if task == "teardown" and outcome == "done":
-            self._chaos.clear()
+            self._news.keep_chaos_in({})
             self._event("teardown", "teardown: everything of this project was removed", _of(run))
 
     def _rolled_back(self, _: Run | None) -> None:
-        self._chaos.clear()
+        self._news.keep_chaos_in({})
         seconds = fields.number(self._record.get("seconds"))
         if self._period.holds(self._at):
             self._counted["rolled_back"] += 1
@@ -222,14 +215,18 @@ class Teller:
                 self._recovery.take(seconds)
 
     def _cut_off(self, run: Run | None) -> None:
+        since = fields.moment(self._record.get("since"))
         for other in self._open.values():
-            if other is not run and other.verb == self._told("verb"):
+            is_meant = since is None or other.began - 1 <= since <= other.last + 1
+            if other is not run and other.verb == self._told("verb") and is_meant:
                 other.is_cut_off = True
 
     def _verdict(self, run: Run | None) -> None:
         found = judgement(self._record, self._at)
         if run:
             run.judge(found)
+        if others := self._news.of_policies(self._record):
+            self._event("policy", others, _of(run))
         if not self._period.holds(self._at):
             return
         self._counted["questions"] += 1
@@ -271,7 +268,7 @@ class Teller:
 
     def _scrape(self, run: Run | None) -> None:
         slots = fields.mapping(self._record.get("slots"))
-        self._chaos = {slot: found for slot, found in self._chaos.items() if slots.get(slot)}
+        self._news.keep_chaos_in(slots)
         if not self._period.holds(self._at):
             return
         self._counted["scrapes"] += 1

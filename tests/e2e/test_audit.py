@@ -66,13 +66,13 @@ def test_the_timeline_tells_all_that_happened_in_order(day: Project, tables: lis
     told = [row[1] for row in tables[1][1:]]
     stable, canary = "version 1.0.0 (stable)", "version 1.0.0 (canary)"
     course = [
-        (canary, "confirmed"),
+        (f"deploy: {canary}", "confirmed"),
         ("chaos error seen in app-blue", ""),
-        ("promote: max_error_rate", "nothing was changed"),
+        ("promote refused: max_error_rate", "nothing that runs was changed"),
         ("chaos error gone in app-blue", ""),
-        (stable, "confirmed, after version 1.0.0 (canary)"),
+        (f"promote: {stable}", "confirmed, after version 1.0.0 (canary)"),
         ("the mode went from canary to stable", ""),
-        (canary, "confirmed, after version 1.0.0 (stable)"),
+        (f"rollback: {canary}", "confirmed, after version 1.0.0 (stable)"),
         ("the mode went from stable to canary", ""),
     ]
     at = -1

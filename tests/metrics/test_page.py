@@ -236,3 +236,9 @@ def test_an_unlabelled_count_of_nothing_is_nothing() -> None:
     )
     scrape = parse(page, at=100.0)
     assert (scrape.ok, scrape.errors, scrape.left_out) == (0, 0, 0)
+
+
+def test_what_the_app_wrote_is_not_quoted_as_it_may_be_a_secret() -> None:
+    with pytest.raises(UnreadableMetrics) as caught:
+        read("# HELP x y\nhttp_requests_total the-secret\n")
+    assert caught.value.message == "the metrics are not Prometheus text, at line 2"

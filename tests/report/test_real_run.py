@@ -65,7 +65,7 @@ def test_it_tells_what_happened_when_why_and_that_nothing_was_left_out(
         seen.open_all()
         refused, sick = (
             seen.page.locator("details", has_text=text).first.inner_text()
-            for text in ("nothing was changed", "rolled back by itself")
+            for text in ("nothing that runs was changed", "rolled back by itself")
         )
         assert "max_error_rate" in refused
         for told in ("does not stay", "% → ", "How long each phase took", "Last lines of the slot"):

@@ -24,9 +24,9 @@ def recent(records: list[Record]) -> Recent:
 
 
 def record(seq: int, event: str = "scrape", **more: Any) -> Record:
-    time = f"2026-03-01T12:00:{seq:02}.000Z"
+    time = f"2026-03-01T12:00:{seq % 60:02}.000Z"
     usual = {"task": "status", "run": "1", "outcome": "done"}
-    return {"seq": seq, "time": time, "event": event, **usual, **more}
+    return {"seq": seq, "hash": f"{seq:064x}", "time": time, "event": event, **usual, **more}
 
 
 def test_the_last_word_on_rules_and_drift_is_recalled() -> None:
@@ -40,12 +40,13 @@ def test_the_last_word_on_rules_and_drift_is_recalled() -> None:
     assert found.told == {"canary": outcomes(failed), "drift": []}
 
 
-def test_what_a_change_has_mended_is_no_longer_told_as_drift() -> None:
-    records = [record(1, drift=[{"target": "nginx"}]), record(2, "finished", task="render")]
+def test_what_was_mended_is_no_longer_told_as_drift() -> None:
+    first, second = {"target": "nginx.conf"}, {"target": "nginx"}
+    records = [record(1, drift=[first, second]), record(2, "drift", outcome="mended", target="nginx.conf")]
     found = recent(records)
     found.catch_up()
-    assert found.told["drift"]
-    records.append(record(3, "finished", task="deploy"))
+    assert found.told["drift"] == [second]
+    records.append(record(3, "drift", outcome="mended", targets=["nginx"]))
     found.catch_up()
     assert found.told["drift"] == []
 
@@ -59,3 +60,11 @@ def test_an_event_is_told_once_however_often_one_looks() -> None:
 @pytest.mark.parametrize("verdicts", ["none", [7], [{"domain": 7}], [{"domain": "canary", "checks": [None]}]])
 def test_a_record_in_another_form_stops_no_look(verdicts: object) -> None:
     assert isinstance(recent([record(1, verdicts=verdicts)]).events(), tuple)
+
+
+def test_a_line_whose_number_is_far_ahead_hides_nothing_that_follows() -> None:
+    records = [record(10**9)]
+    found = recent(records)
+    found.catch_up()
+    records.append(record(2, "chaos", outcome="seen", kind="slow", slot="blue", release="1"))
+    assert len(found.events()) == 1
