@@ -104,3 +104,18 @@ def test_a_read_only_or_missing_manifest_does_not_bar_the_way_out(
         manifest.write_bytes(kept)
     assert "services.mode could not be rewritten" in ended.err
     assert see(project).answer == ("1.0.0", "stable", ())
+
+
+def test_the_way_out_is_open_where_what_serves_has_died(
+    engine: str, new_project: Callable[..., Project]
+) -> None:
+    project = new_project(engine)
+    project.deploy()
+    project.set(services__version="2.0.0")
+    project.deploy()
+    if engine == "docker":
+        docker("rm", "-f", f"{project.name}-app-green")
+    else:
+        project.kill("app-green")
+    project.run("rollback").ok()
+    assert project.get("/").json()["version"] == "1.0.0"
