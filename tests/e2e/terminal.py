@@ -54,7 +54,9 @@ class Terminal:
         return code
 
     def close(self) -> None:
-        """Close the terminal; the verb finds that out."""
+        """Close the terminal, once; the verb finds that out."""
+        if self._is_closed:
+            return
         self._is_closed = True
         self._reader.join(timeout=5)
         os.close(self._ours)

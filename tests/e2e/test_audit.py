@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def run_a_day(project: Project) -> None:
     project.set(services__mode="canary", policy__canary=LIMITS, rollout={"steps": [50, 100], "interval": 1})
     project.deploy()
     beside = Terminal(project.root, "status", "--interval", "1")
-    with Load(project.port, fine=frozenset({500})):
+    with closing(beside), Load(project.port, fine=frozenset({500})):
         slot = "/slots/blue/chaos"
         project.operator(slot, method="POST", body=b'{"mode": "error", "rate": 0.5}')
         until(lambda: bool(records(project, event="chaos", outcome="seen")), "chaos was seen")
@@ -44,7 +45,7 @@ def run_a_day(project: Project) -> None:
             promoted = promoted if promoted.code == 0 else project.run("promote", "--mode", "stable")
         promoted.ok()
         project.run("rollback").ok()
-    assert beside.end() == 0
+        assert beside.end() == 0
 
 
 @pytest.fixture(scope="module")
