@@ -25,9 +25,10 @@ ORDER = """
     engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
     engines.choice
     host chain proof lines rotation witness snapshot turn history
-    report report.integrity report.story report.fields report.gathering report.runs report.sentences
-    report.news report.telling
-    report.words report.markdown report.inline report.figures report.charts report.paper report.page
+    report report.words report.integrity report.stretch report.course report.story report.fields
+    report.gathering report.runs report.sentences report.news report.scrapes report.telling
+    report.markdown report.inline report.density report.figures report.seen report.charts report.paper
+    report.page
     releases watch sampling admission checks job traffic apply
     lock screen masking recording project noting asking verbs settling change planning
     compliance recent picture dashboard live_page status deploying promoting going_back

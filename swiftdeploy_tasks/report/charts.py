@@ -7,40 +7,23 @@ Each chart has a text with the figures that matter. It leaves nothing out unsaid
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.report import words
-from swiftdeploy_tasks.report.fields import number
-from swiftdeploy_tasks.report.figures import (
-    HIGHEST,
-    NARROW,
-    SMALL,
-    WIDE,
-    Caption,
-    Line,
-    Mark,
-    Size,
-    Span,
-    Value,
-    checked,
-    course,
-    occasions,
-)
-from swiftdeploy_tasks.report.story import Change, Judgement, Point, Series, Story
+from swiftdeploy_tasks.report.course import Point, Series, Share, Sign
+from swiftdeploy_tasks.report.density import HIGHEST, NARROW, SMALL, WIDE, Size, Span, Value, is_dense
+from swiftdeploy_tasks.report.figures import SHAPES, Caption, Line, Mark, checked, course, occasions
+from swiftdeploy_tasks.report.seen import Seen, seen
+from swiftdeploy_tasks.report.story import Change, Story
 
 Shares = tuple[float, tuple[tuple[str, int], ...]]
-_Asked = tuple[float, object, object, bool | None]
 MOST_RULES, MOST_ROLLOVERS = 12, 30
-_HAPPENED = {
-    "refused": "refusal",
-    "rolled_back": "rollback",
-    "chaos": "chaos",
-    "interrupted": "interruption",
-    "cut_off": "interruption",
-}
 _CANARY = "canary"
+_CALLED = {"rolled back": "rolled back by itself"}
+_ROOM_FOR_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -55,30 +38,18 @@ class Chart:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of a slot that is drawn over time, beside the limit of the canary's `rule` times `factor`."""
+    """A figure of a slot that is drawn over time, beside the limit of the canary's `rule` times `factor`.
+
+    `value` is the worst that a point holds; `low` the lowest, None where that is not kept.
+    """
 
     name: str
     title: str
     unit: str
     value: Callable[[Point], float | None]
+    low: Callable[[Point], float | None] = lambda _: None
     rule: str = ""
     factor: float = 1.0
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one rule saw, as (unix seconds, observed, passed), and the limits that held.
-
-    `passed` is None where it did not judge what it saw.
-    `made` and `failed` count all that it was asked and said no to, also what is not kept or had no figure.
-    """
-
-    domain: str
-    rule: str
-    made: int
-    failed: int
-    observed: tuple[tuple[float, float, bool | None], ...]
-    limits: tuple[Value, ...]
 
 
 def of(story: Story) -> list[Chart]:
@@ -86,72 +57,128 @@ def of(story: Story) -> list[Chart]:
     span = _span(story)
     if span is None:
         return []
-    marks = _marks(story)
-    rules = {one.rule: one for one in _seen(story) if one.domain == _CANARY}
+    marks = _marks(story.signs, span)
+    rules = {one.rule: one for one in seen(story) if one.domain == _CANARY}
     drawn = [_measured(story.series, one, rules.get(one.rule), span, marks) for one in MEASURES]
-    charts = [_happened(marks, span), *drawn, _weights(story, span, marks)]
+    charts = [_happened(story.signs, marks, span), *drawn, _weights(story.shares, span, marks)]
     return [chart for chart in charts if chart]
 
 
 def of_rules(story: Story) -> list[Chart]:
     """Return a small chart for each rule that observes a figure, those that said no first."""
     span = _span(story)
-    seen = [one for one in _seen(story) if one.observed]
-    seen.sort(key=lambda one: not one.failed)
-    return [_checked(one, span, place) for place, one in enumerate(seen[:MOST_RULES])] if span else []
+    rules = _observing(story)[:MOST_RULES]
+    return [_checked(one, span, place) for place, one in enumerate(rules)] if span else []
 
 
 def of_rollovers(story: Story) -> dict[int, Chart]:
     """Return how the weights moved in each of the newest changes that moved them, by the change's seq."""
-    moved = [change for change in story.changes if len(_shares_set(change)) > 1]
-    return {change.seq: _rollover(change) for change in moved[-MOST_ROLLOVERS:]}
+    return {change.seq: _rollover(change) for change in _moved(story)[-MOST_ROLLOVERS:]}
+
+
+def notes(story: Story) -> list[str]:
+    """Return how the charts of the period are to be read, and what of it they do not show."""
+    return [*_reading(story), *_left_out(story)]
+
+
+def notes_of_rules(story: Story) -> list[str]:
+    """Return what the charts of the rules, and the table of them, do not show."""
+    more = len(_observing(story)) - MOST_RULES
+    said = [f"{more} more rules observe figures; they are in the table, without a chart."] if more > 0 else []
+    if "rules" in story.beyond:
+        said.append(f"There were more rules than the {len(story.rules)} that are listed.")
+    return said
+
+
+def _reading(story: Story) -> Iterator[str]:
+    yield (
+        "All on one time axis, in UTC. app-blue is drawn through, app-green dashed, limits dotted."
+        " Where there is no line, nobody looked, or the slot was not there."
+        " A round sign stands for things that lie too close together to be told apart."
+    )
+    thinned = any(one.scrapes > len(one.points) for one in story.series)
+    if thinned:
+        yield (
+            "Scrapes that lie close together are drawn as one: requests with the lowest and the highest"
+            " figure, errors and p99 with the highest."
+        )
+    if any(is_dense(len(one.points), NARROW) for one in story.series) or any(
+        is_dense(len(one.values), NARROW) for one in story.shares
+    ):
+        yield (
+            "Where that is too much for a line, columns reach from the lowest to the highest figure;"
+            " of app-green every other one is drawn."
+        )
+
+
+def _left_out(story: Story) -> Iterator[str]:
+    stretch = story.stretch
+    for before, after in stretch.jumps if stretch else ():
+        is_earlier = stretch is not None and after <= stretch.start
+        how = f"--until {_stamp(math.ceil(before))}" if is_earlier else f"--since {_stamp(after)}"
+        yield (
+            f"The times on record jump from {words.moment(before)} to {words.moment(after)}, with none"
+            f" between: what lies {'before' if is_earlier else 'after'} that is not drawn."
+            f" To see it: invoke audit --html {how}"
+        )
+    if stretch and stretch.left_out:
+        yield f"Records that are not drawn for that: {words.figure(stretch.left_out)}."
+    if odd := sum(one.odd for one in story.series):
+        yield (
+            f"{words.figure(odd)} figures that cannot be, such as an error rate above 100 % or a time below"
+            " 0, are taken as not known."
+        )
+    if "slots" in story.beyond:
+        yield f"There were more slots than the {len(story.series)} that are drawn."
+    if (moved := len(_moved(story))) > MOST_ROLLOVERS:
+        yield f"Of the {moved} changes below that moved shares, the newest {MOST_ROLLOVERS} have a chart."
+
+
+def _stamp(at: float) -> str:
+    return f"{words.moment(at).replace(' ', 'T')}Z"
 
 
 def _span(story: Story) -> Span | None:
-    first, last = story.summary.first, story.summary.last
-    return None if first is None or last is None else Span(min(first, last), max(first, last))
+    return Span(story.stretch.start, story.stretch.end) if story.stretch else None
 
 
-def _marks(story: Story) -> list[Mark]:
-    changes = (
-        Mark(change.at, change.verb, change.outcome != "done")
-        for change in story.changes
-        if change.outcome != "locked"
-    )
-    events = (
-        Mark(event.at, _HAPPENED[event.kind], True) for event in story.events if event.kind in _HAPPENED
-    )
-    return sorted([*changes, *events], key=lambda mark: mark.time)
+def _marks(signs: Iterable[Sign], span: Span) -> list[Mark]:
+    """The signs that lie in the span, at its start what began before it."""
+    drawn = (one for one in signs if one.until >= span.start and one.at <= span.end)
+    return [Mark(max(one.at, span.start), one.kind, one.is_bad, one.count) for one in drawn]
 
 
-def _happened(marks: Sequence[Mark], span: Span) -> Chart:
-    counts = {mark.kind: 0 for mark in marks}
-    for mark in marks:
-        counts[mark.kind] += 1
-    told = ", ".join(f"{kind} {count}" for kind, count in counts.items()) or "nothing"
-    text = f"{words.span(span.start, span.end)}. {told}. Filled signs are what went wrong."
+def _happened(signs: Sequence[Sign], marks: Sequence[Mark], span: Span) -> Chart:
+    counts = Counter[str]()
+    for sign in signs:
+        counts[sign.kind] += sign.count
+    told = [f"{_CALLED.get(kind, kind)} {words.figure(counts[kind])}" for kind in SHAPES if counts[kind]]
+    text = f"{words.span(span.start, span.end)}: {', '.join(told) or 'nothing'}."
+    if any(sign.is_bad for sign in signs):
+        text += " Filled signs, lower in their row, are what went wrong."
+    if outside := counts.total() - sum(mark.count for mark in marks):
+        text += f" Outside of this time, and not drawn: {words.figure(outside)}."
+    sizes = [replace(size, height=size.height + _ROOM_FOR_ROWS) for size in (WIDE, NARROW)]
     return _both(
         "happened",
         "What happened",
         text,
         lambda caption, size: occasions(caption, marks, span=span, size=size),
+        sizes,
     )
 
 
 def _measured(
     series: Sequence[Series], measure: Measure, rule: Seen | None, span: Span, marks: Sequence[Mark]
 ) -> Chart | None:
-    lines = [Line(one.slot, tuple(_with_gaps(one.points, measure.value))) for one in series]
+    lines = [Line(one.slot, tuple(_with_gaps(_within(one.points, span), measure))) for one in series]
     lines = [line for line in lines if any(figure is not None for _, figure in line.values)]
     if not lines:
         return None
     limits = _limits(rule, span, measure.factor)
-    told = [_course_in_words(line, measure.unit) for line in lines]
+    told = [_course_in_words(line, measure.unit, limits, span) for line in lines]
     if limits and (last := limits[-1][1]) is not None:
         told.append(f"limit {words.figure(last)} {measure.unit}")
-    if any(one.scrapes > len(one.points) for one in series):
-        told.append("scrapes that lie close together are drawn as one, with their highest figure")
-    told += _clipped(figure for line in lines for _, figure in line.values)
     return _both(
         measure.name,
         measure.title,
@@ -160,47 +187,91 @@ def _measured(
     )
 
 
-def _with_gaps(points: Iterable[Point], value: Callable[[Point], float | None]) -> Iterator[Value]:
+def _within(points: Iterable[Point], span: Span) -> Iterator[Point]:
+    return (point for point in points if point.until >= span.start and point.at <= span.end)
+
+
+def _with_gaps(points: Iterable[Point], measure: Measure) -> Iterator[Value]:
     """The figures over time; nothing joins what nobody looked at, nor two releases in one slot."""
     release = ""
     for point in points:
         if point.gap or point.release != release:
             yield point.at, None
         release = point.release
-        yield point.at, value(point)
+        high, low = measure.value(point), measure.low(point)
+        yield point.at, high
+        if low is not None and low != high:
+            yield (point.at + point.until) / 2, low
         if point.until > point.at:
-            yield point.until, value(point)
+            yield point.until, high
 
 
-def _course_in_words(line: Line, unit: str) -> str:
+def _course_in_words(line: Line, unit: str, limits: Sequence[Value], span: Span) -> str:
     known = [(figure, at) for at, figure in line.values if figure is not None]
-    (low, _), (high, at) = min(known), max(known)
-    return (
-        f"app-{line.slot}: {words.figure(low)} to {words.figure(high)} {unit}, highest at {words.clock(at)}"
-    )
+    low, (high, at) = min(known)[0], max(known, key=_figure)
+    name = f"app-{words.printable(line.slot)}"
+    if low == high:
+        return f"{name}: always {words.figure(high)} {unit}{_above(line, limits, span)}"
+    first = f", highest {'' if _is_within_a_day(span) else 'first '}at {_when(at, span)}"
+    return f"{name}: {words.figure(low)} to {words.figure(high)} {unit}{first}{_above(line, limits, span)}"
+
+
+def _above(line: Line, limits: Sequence[Value], span: Span) -> str:
+    """From when until when figures lay above the limit that held, "" where none did."""
+    times = [at for at, _ in limits]
+    above = [
+        at
+        for at, figure in line.values
+        if figure is not None
+        and (held := limits[max(0, bisect_right(times, at) - 1)][1] if limits else None) is not None
+        and figure > held
+    ]
+    if not above:
+        return ""
+    if above[0] == above[-1]:
+        return f", above the limit at {_when(above[0], span)}"
+    return f", above the limit between {_when(above[0], span)} and {_when(above[-1], span)}"
+
+
+def _figure(known: tuple[float, float]) -> float:
+    return known[0]
+
+
+def _when(at: float, span: Span) -> str:
+    return words.clock(at) if _is_within_a_day(span) else words.moment(at)
+
+
+def _is_within_a_day(span: Span) -> bool:
+    return words.moment(span.start)[:10] == words.moment(span.end)[:10]
 
 
 def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _clipped(figures: Iterable[float | None]) -> list[str]:
-    """What is to be said where a figure is beyond all axes."""
-    is_clipped = any(figure is not None and abs(figure) > HIGHEST for figure in figures)
-    return [f"figures beyond {HIGHEST:.0e} are drawn there"] if is_clipped else []
-
-
 MEASURES = (
-    Measure("rate", "Requests a second", "requests/s", lambda point: point.peak_rate),
+    Measure(
+        "rate",
+        "Requests a second",
+        "requests/s",
+        lambda point: point.peak_rate,
+        low=lambda point: point.low_rate,
+    ),
     Measure(
         "errors",
         "Errors, in % of requests",
         "%",
         lambda point: _percent(point.error_rate),
-        "max_error_rate",
-        100.0,
+        rule="max_error_rate",
+        factor=100.0,
     ),
-    Measure("p99", "Slowest 1 % of answers (p99), in ms", "ms", lambda point: point.p99_ms, "max_p99_ms"),
+    Measure(
+        "p99",
+        "Slowest 1 % of answers (p99), in ms",
+        "ms",
+        lambda point: point.p99_ms,
+        rule="max_p99_ms",
+    ),
 )
 
 
@@ -210,42 +281,32 @@ def _limits(rule: Seen | None, span: Span, factor: float) -> list[Value]:
     return [(span.start, known[0][1]), *known[1:]] if known else []
 
 
-def _weights(story: Story, span: Span, marks: Sequence[Mark]) -> Chart | None:
-    lines = _shares(story)
+def _weights(shares: Sequence[Share], span: Span, marks: Sequence[Mark]) -> Chart | None:
+    lines = [Line(one.slot, values) for one in shares if (values := _held(one, span))]
     if not lines:
         return None
-    now = ", ".join(f"app-{line.slot} {words.figure(line.values[-1][1])} %" for line in lines)
-    ended = [replace(line, values=(*line.values, (span.end, line.values[-1][1]))) for line in lines]
+    now = ", ".join(
+        f"app-{words.printable(line.slot)} {words.figure(line.values[-1][1])} %" for line in lines
+    )
     return _both(
         "weights",
         "Share of each slot, in % of requests",
         f"At the end: {now}. The shares of each roll-over are listed with it, below.",
         lambda caption, size: course(
-            caption, ended, span=span, size=size, marks=marks, is_stepped=True, top=105
+            caption, lines, span=span, size=size, marks=marks, is_stepped=True, top=105
         ),
     )
 
 
-def _shares(story: Story) -> list[Line]:
-    """What each slot got over time, as changes set it; before the first one, as scrapes saw it.
+def _held(share: Share, span: Span) -> tuple[Value, ...]:
+    """The shares that held within the span, from its start or the first one known, to its end."""
+    before = [(span.start, value) for at, value in share.values if at <= span.start]
+    held = [*before[-1:], *((at, value) for at, value in share.values if span.start < at <= span.end)]
+    return (*held, (span.end, held[-1][1])) if held else ()
 
-    A scrape is on record a moment after its look, when a change may have set other shares.
-    """
-    shares: list[tuple[float, Mapping[str, int]]] = [
-        (at, dict(weights)) for change in story.changes for at, weights in _shares_set(change)
-    ]
-    shares += [(event.at, {}) for event in story.events if event.kind == "teardown"]
-    first = min((change.at for change in story.changes), default=math.inf)
-    seen = {
-        one.slot: [(point.at, float(point.weight)) for point in one.points if point.at < first]
-        for one in story.series
-    }
-    slots = sorted({slot for _, weights in shares for slot in weights} | seen.keys())
-    lines = (
-        Line(slot, tuple(sorted([*((at, float(w.get(slot, 0))) for at, w in shares), *seen.get(slot, [])])))
-        for slot in slots
-    )
-    return [line for line in lines if line.values]
+
+def _moved(story: Story) -> list[Change]:
+    return [change for change in story.changes if len(_shares_set(change)) > 1]
 
 
 def _shares_set(change: Change) -> list[Shares]:
@@ -253,7 +314,7 @@ def _shares_set(change: Change) -> list[Shares]:
     found = [
         (step.at + (step.seconds or 0.0), step.weights)
         for step in change.steps
-        if step.weights and step.outcome == "done"
+        if step.weights is not None and step.outcome == "done"
     ]
     back = change.way_back.at if change.way_back else change.ended
     if found and back and not change.is_confirmed:
@@ -275,78 +336,45 @@ def _rollover(change: Change) -> Chart:
         )
         for slot in slots
     ]
-    marks = [Mark(change.way_back.at, "rollback", True)] if change.way_back else []
+    marks = [Mark(change.way_back.at, "rolled back", True)] if change.way_back else []
     text = " → ".join(words.weights(weights) for _, weights in settings)
-    caption = Caption(f"change-{change.seq}", "Shares while it rolled over, in %", text)
+    caption = Caption(f"change-{change.seq}", "Shares while it rolled over, in %")
     drawn = course(
         caption, lines, span=Span(change.at, end), size=SMALL, marks=marks, is_stepped=True, top=105
     )
     return Chart(caption.title, text, drawn)
 
 
-def _seen(story: Story) -> list[Seen]:
-    """What the rules that observe figures saw in the verdicts that the story keeps, by domain and rule."""
-    found: dict[tuple[str, str], list[_Asked]] = {}
-    for verdict in _verdicts(story):
-        for check in verdict.checks:
-            found.setdefault((verdict.domain, check.rule), []).append(_asked(verdict.at, check))
-    counted = {(rule.domain, rule.last.rule): (rule.made, rule.failed) for rule in story.rules}
-    for rule in story.rules:
-        rows = found.setdefault((rule.domain, rule.last.rule), [])
-        if not any(at == rule.at for at, *_ in rows):
-            rows.append(_asked(rule.at, rule.last))
-    return [
-        Seen(
-            domain,
-            rule,
-            *counted.get((domain, rule), (len(rows), sum(passed is False for *_, passed in rows))),
-            tuple((at, value, ok) for at, seen, _, ok in rows if (value := number(seen)) is not None),
-            tuple(_changed((at, number(limit)) for at, _, limit, _ in rows)),
-        )
-        for (domain, rule), rows in sorted((key, sorted(rows, key=_time)) for key, rows in found.items())
-    ]
-
-
-def _asked(at: float, check: Check) -> _Asked:
-    return at, check.observed, check.limit, check.passed if check.is_judged else None
-
-
-def _time(row: _Asked) -> float:
-    return row[0]
-
-
-def _verdicts(story: Story) -> Iterator[Judgement]:
-    for change in story.changes:
-        yield from change.verdicts
-
-
-def _changed(values: Iterable[Value]) -> Iterator[Value]:
-    """Only the values that differ from the one before."""
-    before: float | None = None
-    for at, value in values:
-        if value is not None and value != before:
-            yield at, value
-            before = value
+def _observing(story: Story) -> list[Seen]:
+    """The rules that observe a figure, those that said no first."""
+    return sorted((one for one in seen(story) if one.observed), key=lambda one: not one.failed)
 
 
 def _checked(one: Seen, span: Span, place: int) -> Chart:
-    drawn = "" if len(one.observed) == one.made else f", {len(one.observed)} of these drawn"
-    last = one.observed[-1]
+    observed = [row for row in one.observed if span.start <= row[0] <= span.end]
+    said_no = f"said no {words.times(one.failed)}" if one.failed else "never said no"
+    told = [f"{one.domain}: asked {words.times(one.made)}, {said_no}"]
+    if len(observed) < one.made:
+        told.append(f"{len(observed)} of the {words.figure(one.made)} are drawn")
     limit = one.limits[-1][1] if one.limits else None
-    clipped = _clipped(value for _, value, _ in one.observed)
     against = "" if limit is None else f" against a limit of {words.figure(limit)}"
-    text = (
-        f"{one.domain}: asked {words.times(one.made)}, said no {words.times(one.failed)}{drawn};"
-        f" {'; '.join([f'last {words.figure(last[1])}{against}', *clipped])}."
-    )
-    limits = _limits(one, span, 1.0)
-    caption = Caption(f"rule-{place}", one.rule, text)
-    return Chart(one.rule, text, checked(caption, one.observed, limits, span=span, size=SMALL))
+    told.append(f"last {words.figure(one.observed[-1][1])}{against}")
+    if any(abs(value) > HIGHEST for _, value, _ in observed):
+        told.append(f"figures beyond {HIGHEST:.0e} are drawn there")
+    caption = Caption(f"rule-{place}", one.rule)
+    drawn = checked(caption, observed, _limits(one, span, 1.0), span=span, size=SMALL)
+    return Chart(one.rule, f"{'; '.join(told)}.", drawn)
 
 
-def _both(name: str, title: str, text: str, draw: Callable[[Caption, Size], str]) -> Chart:
+def _both(
+    name: str,
+    title: str,
+    text: str,
+    draw: Callable[[Caption, Size], str],
+    sizes: Sequence[Size] = (WIDE, NARROW),
+) -> Chart:
     wide, narrow = (
-        draw(Caption(f"{name}-{suffix}", title, text), size)
-        for suffix, size in (("wide", WIDE), ("narrow", NARROW))
+        draw(Caption(f"{name}-{suffix}", title), size)
+        for suffix, size in zip(("wide", "narrow"), sizes, strict=True)
     )
     return Chart(title, text, wide, narrow)

@@ -87,8 +87,10 @@ def _json(value: object) -> str:
         return "nested too deeply to be shown"
 
 
-def weights(value: object) -> tuple[tuple[str, int], ...]:
-    """Return (slot, percent) in the order of the slots' names."""
+def weights(value: object) -> tuple[tuple[str, int], ...] | None:
+    """Return (slot, percent) in the order of the slots' names, none for nobody; None for what is none."""
+    if not isinstance(value, dict):
+        return None
     found = ((text(slot), number(share)) for slot, share in mapping(value).items())
     return tuple(sorted((slot, round(share)) for slot, share in found if share is not None)[:4])
 

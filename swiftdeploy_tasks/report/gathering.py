@@ -1,4 +1,4 @@
-"""How is much kept in little room: the newest rows, the percentiles, a series with its peaks?
+"""How is much kept in little room: the newest rows, the percentiles, a series with its peaks, what happened?
 
 Stands apart because a report over a long history must not grow with it. Each of these takes one value at a
 time and holds a bounded amount, whatever comes.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from swiftdeploy_tasks.report.story import Point, Rows, Series
+from swiftdeploy_tasks.report.course import Point, Series, Share, Sign
+from swiftdeploy_tasks.report.story import Rows
 
 Row = TypeVar("Row")
 
 MOST_POINTS = 1000
 SHORTEST_GAP = 30.0
 MISSED = 3.0
+FINEST = 1 / 64
+MOST_SIGNS = 250
+MOST_SHARES = 1000
+MOST_SLOTS = 4
+SETTLED = 2.0
 
 
 class Newest(Generic[Row]):
@@ -65,15 +72,15 @@ class Figures:
 
 
 class Thinned:
-    """The scrapes of one slot, drawn together as they become too many; rates are averaged, peaks kept.
+    """The scrapes of one slot, drawn together as they become too many; peaks and drops are kept.
 
     What is drawn together never reaches over a gap: of a stretch that holds one, there are two parts.
     """
 
     def __init__(self, slot: str) -> None:
         self.slot = slot
-        self._scrapes = 0
-        self._width = 1.0
+        self._scrapes = self.odd = 0
+        self._width = FINEST
         self._before: Point | None = None
         self._apart: deque[float] = deque(maxlen=2)
         self._held: dict[tuple[int, int], _Drawn] = {}
@@ -99,7 +106,9 @@ class Thinned:
 
     def series(self) -> Series:
         """Return what is left, in the order of time."""
-        return Series(self.slot, tuple(self._held[n].point() for n in sorted(self._held)), self._scrapes)
+        return Series(
+            self.slot, tuple(self._held[n].point() for n in sorted(self._held)), self._scrapes, self.odd
+        )
 
     def _joins(self, before: Point, point: Point) -> bool:
         apart = point.at - before.at
@@ -132,6 +141,7 @@ class _Drawn:
         "error_rate",
         "is_after_gap",
         "last",
+        "low",
         "p99_ms",
         "peak",
         "rated",
@@ -143,7 +153,8 @@ class _Drawn:
         self.last, self.is_after_gap = point, is_after_gap
         self.at, self.until = point.at, point.until
         self.rates, self.rated = point.rate or 0.0, int(point.rate is not None)
-        self.peak, self.error_rate, self.p99_ms = point.peak_rate, point.error_rate, point.p99_ms
+        self.low, self.peak = point.low_rate, point.peak_rate
+        self.error_rate, self.p99_ms = point.error_rate, point.p99_ms
         self.chaos = point.chaos
 
     def add(self, later: _Drawn) -> None:
@@ -152,7 +163,7 @@ class _Drawn:
             self.at, self.until = later.at, later.until
         self.at, self.until = min(self.at, later.at), max(self.until, later.until)
         self.rates, self.rated = self.rates + later.rates, self.rated + later.rated
-        self.peak = _worst(self.peak, later.peak)
+        self.low, self.peak = _least(self.low, later.low), _worst(self.peak, later.peak)
         self.error_rate = _worst(self.error_rate, later.error_rate)
         self.p99_ms = _worst(self.p99_ms, later.p99_ms)
         self.chaos = later.chaos or self.chaos
@@ -163,6 +174,7 @@ class _Drawn:
             at=self.at,
             until=self.until,
             rate=self.rates / self.rated if self.rated else None,
+            low_rate=self.low,
             peak_rate=self.peak,
             error_rate=self.error_rate,
             p99_ms=self.p99_ms,
@@ -175,3 +187,107 @@ def _worst(one: float | None, other: float | None) -> float | None:
     if one is None or other is None:
         return other if one is None else one
     return max(one, other)
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+class Signs:
+    """What happened, of each kind as few signs as a picture can tell apart; all of it is counted."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, bool], dict[int, Sign]] = {}
+        self._width: dict[tuple[str, bool], float] = {}
+
+    def take(self, sign: Sign) -> None:
+        """Take one more."""
+        key = sign.kind, sign.is_bad
+        held, width = self._held.setdefault(key, {}), self._width.setdefault(key, FINEST)
+        _add(held, sign, width)
+        while len(held) > MOST_SIGNS:
+            width = self._width[key] = 2 * width
+            signs = list(held.values())
+            held.clear()
+            for one in signs:
+                _add(held, one, width)
+
+    def signs(self) -> tuple[Sign, ...]:
+        """Return what is left, in the order of time."""
+        return tuple(sorted((one for held in self._held.values() for one in held.values()), key=_began))
+
+
+def _add(held: dict[int, Sign], sign: Sign, width: float) -> None:
+    place = math.floor(sign.at / width)
+    there = held.get(place)
+    if there is None:
+        held[place] = sign
+        return
+    at, until = min(there.at, sign.at), max(there.until, sign.until)
+    held[place] = replace(there, at=at, until=until, count=there.count + sign.count)
+
+
+def _began(sign: Sign) -> float:
+    return sign.at
+
+
+class Shares:
+    """What each slot got over time, as changes set it and scrapes found it, its lowest and highest kept.
+
+    A scrape is on record a moment after its look, when a change may have set other shares; so for SETTLED
+    seconds it is believed only where it found a slot gone.
+    """
+
+    def __init__(self) -> None:
+        self._now: dict[str, float] = {}
+        self._set_at = -math.inf
+        self._lines: dict[str, list[tuple[float, float]]] = {}
+
+    def set(self, at: float, shares: Mapping[str, float], *, is_told: bool) -> None:
+        """Hear what a change has set; `is_told` where it is in the period."""
+        self._set_at, self._now = at, dict(shares)
+        if is_told:
+            self.note(at)
+
+    def found(self, at: float, shares: Mapping[str, float | None]) -> None:
+        """Hear what a scrape found, None for a slot that was not there."""
+        there = {slot: share for slot, share in shares.items() if share is not None}
+        if 0 <= at - self._set_at <= SETTLED:
+            there = {slot: share for slot, share in self._now.items() if shares.get(slot, share) is not None}
+        self._now = there
+
+    def note(self, at: float) -> None:
+        """Put down what holds now."""
+        new = [slot for slot in self._now if slot not in self._lines]
+        for slot in [*self._lines, *new[: MOST_SLOTS - len(self._lines)]]:
+            line, share = self._lines.setdefault(slot, []), self._now.get(slot, 0.0)
+            if not line or line[-1][1] != share:
+                line.append((at, share))
+            if len(line) > 2 * MOST_SHARES:
+                self._lines[slot] = _thinned(line)
+
+    def shares(self) -> tuple[Share, ...]:
+        """Return what is left, by slot, in the order of time; of one moment, as they were heard."""
+        return tuple(Share(slot, tuple(sorted(self._lines[slot], key=_time))) for slot in sorted(self._lines))
+
+
+def _thinned(line: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A quarter as many times; of each, the first, the lowest, the highest and the last value."""
+    return [one for n in range(0, len(line), 16) for one in _extremes(line[n : n + 16])]
+
+
+def _extremes(part: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    low, high = min(part, key=_value), max(part, key=_value)
+    for place, one in enumerate(part):
+        if place in {0, len(part) - 1} or one is low or one is high:
+            yield one
+
+
+def _time(value: tuple[float, float]) -> float:
+    return value[0]
+
+
+def _value(value: tuple[float, float]) -> float:
+    return value[1]

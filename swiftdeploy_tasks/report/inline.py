@@ -20,11 +20,11 @@ _REFERENCE = re.compile(r"#([^)\s]+)")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 
 
-def settle(drawing: str, *, name: str, title: str, text: str) -> str:
-    """Return an SVG document as an element for a page: an image called `title`, described by `text`.
+def settle(drawing: str, *, name: str, title: str) -> str:
+    """Return an SVG document as an element for a page: an image called `title`.
 
-    `name` is unique on the page, and a valid start of an id. Raises ValueError for an element that does not
-    belong in a drawing.
+    Nothing else of it is read aloud: what it shows is said in words beside it. `name` is unique on the page,
+    and a valid start of an id. Raises ValueError for an element that does not belong in a drawing.
     """
     root = ElementTree.fromstring(drawing)  # noqa: S314  (drawn here a moment ago)
     _drop(root)
@@ -33,12 +33,12 @@ def settle(drawing: str, *, name: str, title: str, text: str) -> str:
         _settle(element, name, used)
     for attribute in ("width", "height", "version"):
         root.attrib.pop(attribute, None)
-    root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title", "aria-describedby": f"{name}-text"}
-    described = (("title", "title", title), ("desc", "text", text))
-    for place, (tag, suffix, words) in enumerate(described):
-        element = ElementTree.Element(SVG + tag, {"id": f"{name}-{suffix}"})
-        element.text = words
-        root.insert(place, element)
+    root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title"}
+    for part in root:
+        part.set("aria-hidden", "true")
+    called = ElementTree.Element(SVG + "title", {"id": f"{name}-title"})
+    called.text = title
+    root.insert(0, called)
     ElementTree.register_namespace("", SVG[1:-1])
     return ElementTree.tostring(root, encoding="unicode")
 

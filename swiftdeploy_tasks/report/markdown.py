@@ -186,7 +186,10 @@ def _told(change: Change) -> Iterable[str]:
 
 
 def _step(row: Step) -> tuple[str, ...]:
-    said = (f"{row.action} {row.target}: {row.reason}", words.weights(row.weights))
+    said = (
+        f"{row.action} {row.target}: {row.reason}",
+        "as before" if row.weights is None else words.weights(row.weights),
+    )
     took = words.seconds(row.seconds)
     return (words.clock(row.at), *map(shown, said), took, shown(row.outcome or "no end on record"))
 

@@ -27,6 +27,8 @@ def page(story: Story, *, project: str, made: float, folders: tuple[Path, ...]) 
         "project": project,
         "made": made,
         "threat": THREAT,
+        "notes": charts.notes(story),
+        "rule_notes": charts.notes_of_rules(story),
         "charts": [_placed(chart) for chart in charts.of(story)],
         "rules": [_placed(chart) for chart in charts.of_rules(story)],
         "rollovers": drawn,

@@ -27,7 +27,10 @@ MOST_STEPS, MOST_VERDICTS, MOST_WATCHED = 100, 40, 20
 
 
 class Run:
-    """One invocation as far as it is told; `take` returns True with the record that ends it."""
+    """One invocation as far as it is told; `take` returns True with the record that ends it.
+
+    `shares` are those that it has set, None while it set none; what is not confirmed gives its share back.
+    """
 
     def __init__(self, record: Record, at: float, *, proven: bool) -> None:
         self.run = fields.text(record.get("run"))
@@ -37,6 +40,8 @@ class Run:
         self.seq, self.began, self.proven = int(record["seq"]), at, proven
         self.last = at
         self.is_cut_off = False
+        self.shares: tuple[tuple[str, int], ...] | None = None
+        self._first_shares: tuple[tuple[str, int], ...] | None = None
         self._task = self.verb
         self._end: Record = {}
         self._before: Running | None = None
@@ -63,6 +68,8 @@ class Run:
         if record["event"] != "finished":
             return False
         self._end = record
+        if not (self._is_confirmed or record.get("outcome") == "done"):
+            self.shares = self._first_shares
         return self._task == self.verb or record.get("exit_code") != 0
 
     def judge(self, judgement: Judgement) -> None:
@@ -130,6 +137,7 @@ class Run:
     def _take_way_back(self, record: Record, at: float) -> None:
         reason = fields.text(fields.mapping(record.get("reason")).get("message"))
         had = record.get("had_traffic") is not False
+        self.shares = self._first_shares
         self._way_back = WayBack(at, reason, fields.number(record.get("seconds")), had)
 
     def _take_step(self, record: Record, at: float) -> None:
@@ -153,6 +161,9 @@ class Run:
     def _end_step(self, outcome: str, seconds: float | None) -> None:
         if self._step:
             self._steps.take(replace(self._step, outcome=outcome, seconds=seconds))
+            if outcome == "done" and self._step.weights is not None:
+                self.shares = self._step.weights
+                self._first_shares = self.shares if self._first_shares is None else self._first_shares
             self._step = None
 
 

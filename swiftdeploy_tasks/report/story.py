@@ -15,7 +15,9 @@ from typing import Generic, Literal, TypeVar
 
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Window
+from swiftdeploy_tasks.report.course import Series, Share, Sign
 from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.stretch import Stretch
 
 Row = TypeVar("Row")
 
@@ -153,9 +155,9 @@ class Running:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a change: `weights` are (slot, percent) that are to hold after it.
+    """One step of a change: `weights` are (slot, percent) that are to hold after it, none for nobody.
 
-    `seconds` and `outcome` are None and "" where its end is not on record.
+    They are None where they are not on record; `seconds` and `outcome` are None and "" where its end is not.
     """
 
     seq: int
@@ -163,7 +165,7 @@ class Step:
     action: str
     target: str
     reason: str
-    weights: tuple[tuple[str, int], ...]
+    weights: tuple[tuple[str, int], ...] | None
     seconds: float | None
     outcome: str
 
@@ -246,38 +248,6 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Point:
-    """What one slot did from `at` to `until`: one scrape, or several that were drawn together.
-
-    `rate` (requests a second) is their mean, the others their worst; None where not known. `p99_ms` is the
-    histogram's last bound where the true one lies beyond it. `gap` says that nobody looked just before, so
-    that no line may be drawn to it.
-    """
-
-    at: float
-    until: float
-    release: str
-    version: str
-    mode: str
-    weight: int
-    rate: float | None
-    peak_rate: float | None
-    error_rate: float | None
-    p99_ms: float | None
-    chaos: str
-    gap: bool
-
-
-@dataclass(frozen=True)
-class Series:
-    """The scrapes of one slot in the order of time: `scrapes` is how many there were."""
-
-    slot: str
-    points: tuple[Point, ...]
-    scrapes: int
-
-
-@dataclass(frozen=True)
 class Rule:
     """A rule of the policies: how often it was asked and said no, and what it said last."""
 
@@ -349,7 +319,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Story:
-    """All that a report tells. `limits` are the last known ones, by rule."""
+    """All that a report tells. `limits` are the last known ones, by rule.
+
+    `signs` and `shares` are of the whole period, also where the changes' rows do not reach back that far;
+    `stretch` is the time that is drawn. `beyond` names what there was more of than is kept: slots, rules.
+    """
 
     period: Period
     integrity: Integrity
@@ -359,6 +333,10 @@ class Story:
     changes: Rows[Change] = field(default_factory=Rows)
     rules: tuple[Rule, ...] = ()
     series: tuple[Series, ...] = ()
+    signs: tuple[Sign, ...] = ()
+    shares: tuple[Share, ...] = ()
+    stretch: Stretch | None = None
+    beyond: frozenset[str] = frozenset()
 
     @property
     def limits(self) -> Mapping[str, object]:

@@ -13,8 +13,9 @@ from typing import Any
 
 from swiftdeploy_tasks.chain import Record, Verification
 from swiftdeploy_tasks.gate.verdict import Check
-from swiftdeploy_tasks.report import fields, sentences
-from swiftdeploy_tasks.report.gathering import Figures, Newest, Thinned
+from swiftdeploy_tasks.report import fields, scrapes, sentences, words
+from swiftdeploy_tasks.report.course import Sign
+from swiftdeploy_tasks.report.gathering import MOST_SLOTS, Figures, Newest, Shares, Signs, Thinned
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.news import News
 from swiftdeploy_tasks.report.runs import Run, judgement
@@ -25,7 +26,6 @@ from swiftdeploy_tasks.report.story import (
     Judgement,
     Kind,
     Period,
-    Point,
     Rows,
     Rule,
     Story,
@@ -34,9 +34,10 @@ from swiftdeploy_tasks.report.story import (
     Violation,
     Who,
 )
+from swiftdeploy_tasks.report.stretch import Times
 
 MOST_EVENTS, MOST_VIOLATIONS, MOST_CHANGES = 500, 300, 100
-MOST_OPEN, MOST_RULES, MOST_SLOTS = 128, 200, 4
+MOST_OPEN, MOST_RULES = 128, 200
 ALWAYS = Period()
 # What somebody who looked has seen, and need not have done.
 SEEN: frozenset[Kind] = frozenset({"chaos", "chaos_gone", "drift", "breach"})
@@ -46,6 +47,13 @@ _ENDS: dict[str, Kind] = {
     "failed": "failed",
     "error": "failed",
     "interrupted": "interrupted",
+}
+_SIGNS = {
+    "refused": "refusal",
+    "rolled_back": "rolled back",
+    "chaos": "chaos",
+    "interrupted": "interruption",
+    "cut_off": "interruption",
 }
 
 
@@ -75,6 +83,8 @@ class Teller:
         self._rules: dict[tuple[str, str], Rule] = {}
         self._series: dict[str, Thinned] = {}
         self._tallies: dict[str, Counter[str]] = {verb: Counter() for verb in CHANGES}
+        self._signs, self._shares, self._times = Signs(), Shares(), Times(period.since, period.until)
+        self._beyond: set[str] = set()
         self._latency, self._recovery, self._ill = Figures(), Figures(), Figures()
         self._counted: Counter[str] = Counter()
         self._first: float | None = None
@@ -96,12 +106,18 @@ class Teller:
             self._first = self._at if self._first is None else self._first
             self._last = self._at
             self._counted["records"] += 1
+            self._shares.note(self._at)
+        if record["task"] != "audit":
+            self._times.take(self._at)
         if self._news.holds(record) and is_in and (said := sentences.event(record)):
             self._event(*said, _of(run))
         if told := _TOLD.get(record["event"]):
             told(self, run)
+        shares = run.shares if run else None
         if run and run.take(record, self._at, proven=self._proven):
             self._close(run, ended=True)
+        if run and run.shares is not None and run.shares != shares:
+            self._shares.set(self._at, dict(run.shares), is_told=is_in)
 
     def story(self, integrity: Integrity) -> Story:
         """Return what was told, once."""
@@ -117,6 +133,10 @@ class Teller:
             Rows(tuple(sorted(changes, key=lambda change: change.seq)), changes.left_out),
             tuple(self._rules[key] for key in sorted(self._rules)),
             tuple(self._series[slot].series() for slot in sorted(self._series)),
+            signs=self._signs.signs(),
+            shares=self._shares.shares(),
+            stretch=self._times.stretch(),
+            beyond=frozenset(self._beyond),
         )
 
     def _summary(self) -> Summary:
@@ -152,8 +172,8 @@ class Teller:
         if at is None:
             return
         before, self._at = self._at, at
-        if at < before:
-            self._event("clock", f"the clock went back by {before - at:.3f} s", Who())
+        if at < before and self._taken > 1:
+            self._event("clock", f"the clock went back by {words.seconds(before - at)}", Who())
 
     def _run(self) -> Run | None:
         """Return the run of this record, made when it is its first; None for a scrape of a run unknown."""
@@ -171,12 +191,16 @@ class Teller:
             return
         change = run.change(ended=ended)
         self._changes.take(change)
+        if change.outcome != "locked":
+            self._signs.take(Sign(change.at, run.last, change.verb, change.outcome != "done"))
         self._tallies[run.verb][change.outcome[:40]] += 1
 
     def _event(self, kind: Kind, what: str, who: Who) -> None:
         if not self._period.holds(self._at):
             return
         record = self._record
+        if sign := _SIGNS.get(kind):
+            self._signs.take(Sign(self._at, self._at, sign, True))
         task, name = fields.text(record.get("task")), fields.text(record.get("run"))
         by = f"seen by {who}" if kind in SEEN and self._told("outcome") != "mended" else str(who)
         self._events.take(Event(int(record["seq"]), self._at, kind, what, by, task, name, self._proven))
@@ -204,6 +228,7 @@ class Teller:
             self._event(kind, f"{verb}{where} {outcome}{why}", _of(run))
         if task == "teardown" and outcome == "done":
             self._news.keep_chaos_in({})
+            self._shares.set(self._at, {}, is_told=self._period.holds(self._at))
             self._event("teardown", "teardown: everything of this project was removed", _of(run))
 
     def _rolled_back(self, _: Run | None) -> None:
@@ -245,6 +270,8 @@ class Teller:
                 made, failed = (rule.made, rule.failed) if rule else (0, 0)
                 failed += not check.passed
                 self._rules[key] = Rule(found.domain, made + 1, failed, self._at, check)
+            elif check.rule:
+                self._beyond.add("rules")
             if not check.passed:
                 self._violate(found, check, verb)
 
@@ -268,10 +295,14 @@ class Teller:
 
     def _scrape(self, run: Run | None) -> None:
         slots = fields.mapping(self._record.get("slots"))
+        self._shares.found(self._at, scrapes.shares(slots))
         self._news.keep_chaos_in(slots)
         if not self._period.holds(self._at):
             return
         self._counted["scrapes"] += 1
+        self._shares.note(self._at)
+        if len(self._series.keys() | slots.keys()) > MOST_SLOTS:
+            self._beyond.add("slots")
         for slot in self._series:
             if not slots.get(slot):
                 self._series[slot].miss()
@@ -282,28 +313,10 @@ class Teller:
             self._compliance(fields.mapping(value), run)
 
     def _scrape_slot(self, slot: str, found: Mapping[str, Any]) -> None:
-        window = fields.mapping(found.get("window"))
-        rate = fields.number(window.get("rate"))
-        if rate is None and window.get("requests") == 0:
-            rate = 0.0
-        tail = fields.number(window.get("p99_ms"))
         series = self._series.get(slot) or self._series.setdefault(slot, Thinned(slot))
-        series.take(
-            Point(
-                at=self._at,
-                until=self._at,
-                release=fields.text(found.get("release")),
-                version=fields.text(found.get("version")),
-                mode=fields.text(found.get("mode")),
-                weight=round(fields.number(found.get("weight")) or 0),
-                rate=rate,
-                peak_rate=rate,
-                error_rate=fields.number(window.get("error_rate")),
-                p99_ms=fields.number(window.get("beyond_ms")) if tail is None else tail,
-                chaos="" if found.get("chaos") == "none" else fields.text(found.get("chaos")),
-                gap=False,
-            )
-        )
+        point, odd = scrapes.point(found, self._at)
+        series.odd += odd
+        series.take(point)
 
     def _compliance(self, value: Mapping[str, Any], run: Run | None) -> None:
         """Take a verdict of the dashboard, which records one only when a rule's answer has changed."""

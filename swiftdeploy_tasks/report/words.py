@@ -18,7 +18,7 @@ _EXACT = re.compile(r"(?<=error rate: )\d+\.\d+|(?<=error rate )\d+\.\d+|(?<![\w
 
 def moment(at: float) -> str:
     """Return a date and time, to the second."""
-    return f"{_utc(at):%Y-%m-%d %H:%M:%S}"
+    return _utc(at).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def clock(at: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,13 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.errors import UsageError
-from swiftdeploy_tasks.report import figures
-from swiftdeploy_tasks.report.figures import COLOURS, LIMIT, WIDE, Caption, Line, Mark, Span, Value
+from swiftdeploy_tasks.report import density, figures
+from swiftdeploy_tasks.report.density import DAY, WIDE, Span, Value
+from swiftdeploy_tasks.report.figures import BAD, COLOURS, INK, LIMIT, Caption, Line, Mark
 
 SPAN = Span(1_764_000_000.0, 1_764_000_600.0)
-CAPTION = Caption("one", "Requests", "text")
+CAPTION = Caption("one", "Requests")
 TOP = 100.0
-SMALL: dict[str, Any] = {"span": SPAN, "size": figures.SMALL}
+KINDS = ("deploy", "refusal", "chaos")
+SMALL: dict[str, Any] = {"span": SPAN, "size": density.SMALL}
 
 
 def drawn(values: list[Value], **more: object) -> ElementTree.Element:
@@ -40,7 +43,7 @@ def paths(root: ElementTree.Element, colour: str) -> list[list[tuple[float, floa
 
 def height(value: float) -> float:
     """Where a value stands in the picture, in its own pixels from the top."""
-    bottom, top = WIDE.height - 24, 30
+    bottom, top = WIDE.height - 24, 40
     return bottom - value / TOP * (bottom - top)
 
 
@@ -56,13 +59,91 @@ def test_a_gap_is_a_gap_and_no_line_is_drawn_over_it() -> None:
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.lists(st.floats(0, 90), min_size=300, max_size=600), st.integers(0, 299), st.floats(91, 100))
-def test_the_peak_of_a_long_series_is_drawn_at_its_height(
+@given(st.lists(st.floats(0, 90), min_size=20, max_size=600), st.integers(0, 19), st.floats(91, 100))
+def test_the_peak_of_a_series_is_drawn_at_its_height_however_long_it_is(
     values: list[float], place: int, peak: float
 ) -> None:
     values[place] = peak
-    (line,) = paths(drawn(at(*values)), COLOURS["blue"])
-    assert abs(min(y for _, y in line) - height(peak)) <= 0.2
+    lines = paths(drawn(at(*values)), COLOURS["blue"])
+    assert abs(min(y for line in lines for _, y in line) - height(peak)) <= 0.2
+
+
+def test_a_series_that_is_too_dense_for_a_line_is_drawn_in_columns_from_its_lowest_to_its_highest() -> None:
+    values = [50.0 + (-40 if n % 7 == 0 else 40 if n % 5 == 0 else 0) for n in range(2000)]
+    blue = paths(drawn(at(*values)), COLOURS["blue"])
+    reached = [tuple(sorted(round(y) for _, y in line)) for line in blue]
+    assert reached.count((round(height(90)), round(height(10)))) > 0.95 * len(blue)
+    flat = paths(drawn(at(*[50.0] * 2000)), COLOURS["blue"])
+    assert len(flat) == len(blue) > 150
+    line = Line("green", at(*values))
+    dashed = ElementTree.fromstring(figures.course(CAPTION, [line], span=SPAN, size=WIDE, top=TOP))
+    assert 0.4 < len(paths(dashed, COLOURS["green"])) / len(blue) < 0.6
+
+
+def signs(root: ElementTree.Element, *colours: str) -> list[float]:
+    """The heights at which signs of these colours stand."""
+    found = (one for one in root.iter() if one.tag.endswith("}use") and one.get("stroke") in colours)
+    return [float(one.get("y", 0)) for one in found]
+
+
+def test_a_peak_that_stands_alone_between_gaps_can_be_seen() -> None:
+    few = at(*([10.0, 10.0, None] * 20), 99.0, None, *([10.0, 10.0, None] * 20))
+    assert height(99) == pytest.approx(min(signs(drawn(few), COLOURS["blue"])), abs=0.2)
+    many = at(*([10.0] * 400), None, 99.0, None, *([10.0] * 400))
+    assert min(y for line in paths(drawn(many), COLOURS["blue"]) for _, y in line) <= height(98.8)
+
+
+def test_things_of_one_moment_are_one_sign_with_their_number_in_a_lane_above_the_data() -> None:
+    def lane(apart: float) -> tuple[int, str]:
+        marks = [Mark(SPAN.start + 100 + apart * n, kind, kind == "refusal") for n, kind in enumerate(KINDS)]
+        root = drawn(at(1, 2), marks=marks)
+        over = [y for y in signs(root, INK, BAD) if 10 < y < height(TOP)]
+        return len(over), "".join(one.text or "" for one in root.iter())
+
+    together, words = lane(0.1)
+    assert together == 1 and "×3" in words
+    apart, words = lane(100.0)
+    assert apart == len(KINDS) and "×" not in words
+
+
+def test_many_things_draw_no_lines_over_the_data() -> None:
+    def ruled(many: int) -> int:
+        marks = [Mark(SPAN.start + 600 * n / many, "deploy") for n in range(many)]
+        return len(paths(drawn(at(1, 2), marks=marks), INK))
+
+    assert (ruled(20), ruled(400)) == (20, 0)
+
+
+def test_what_went_well_is_not_hidden_by_what_went_wrong() -> None:
+    marks = [Mark(SPAN.start + 100, "deploy", is_bad) for is_bad in (False, True)]
+    root = ElementTree.fromstring(figures.occasions(CAPTION, marks, span=SPAN, size=WIDE))
+    well, wrong = signs(root, INK), signs(root, BAD)
+    assert min(wrong) - min(well) >= 5
+
+
+LENGTHS = [2.0, 60.0, 850.0, 7200.0, 5.3 * 86_400, 200 * 86_400.0, 3e8]
+
+
+@pytest.mark.parametrize("length", LENGTHS, ids=str)
+@pytest.mark.parametrize("size", [WIDE, density.NARROW, density.SMALL], ids=["wide", "narrow", "small"])
+def test_the_times_below_a_picture_are_whole_and_more_than_one(length: float, size: density.Size) -> None:
+    span = Span(SPAN.start, SPAN.start + length)
+    root = ElementTree.fromstring(figures.occasions(CAPTION, [], span=span, size=size))
+    ends = []
+    for one in root.iter():
+        if one.tag.endswith("}text") and re.search(r"\d", one.text or ""):
+            width = 0.6 * size.font * len(one.text or "")
+            right = float(one.get("x", 0)) + {"middle": width / 2, "end": 0}[one.get("text-anchor", "")]
+            ends.append((right - width, right))
+    assert len(ends) >= 2
+    assert max(right for _, right in ends) <= size.width
+    assert all(right < left for (_, right), (left, _) in pairwise(sorted(ends)))
+
+
+def test_a_limit_far_above_the_data_is_named_and_does_not_flatten_it() -> None:
+    root = drawn(at(1, 4.95, 3), top=None, limits=[(SPAN.start, 500.0)])
+    assert "limit, far above" in {one.text for one in root.iter()}
+    assert min(y for line in paths(root, COLOURS["blue"]) for _, y in line) < height(TOP / 2)
 
 
 def test_a_limit_is_drawn_where_it_lies_and_moves_when_it_was_changed() -> None:
@@ -76,7 +157,7 @@ def test_what_happened_stands_at_its_time_with_its_own_sign() -> None:
     marks = [Mark(moment, kind, kind == "chaos") for kind in figures.SHAPES]
     root = ElementTree.fromstring(figures.occasions(CAPTION, marks, span=SPAN, size=WIDE))
     signs = [element for element in root.iter() if element.tag.endswith("}use") and element.get("x")]
-    first, last = (edge * figures.DAY for edge in SPAN.edges)
+    first, last = (edge * DAY for edge in SPAN.edges)
     there = WIDE.left + (moment - first) / (last - first) * (WIDE.width - 16 - WIDE.left)
     placed = [sign.get("href") for sign in signs if abs(float(sign.get("x", 0)) - there) <= 0.2]
     assert len(placed) == len(set(placed)) == len(figures.SHAPES)

@@ -16,8 +16,8 @@ FILE = """<?xml version="1.0"?>
  {more}</svg>"""
 
 
-def settled(name: str = "one", more: str = "", title: str = "T", text: str = "D") -> ElementTree.Element:
-    return ElementTree.fromstring(inline.settle(FILE.format(more=more), name=name, title=title, text=text))
+def settled(name: str = "one", more: str = "", title: str = "T") -> ElementTree.Element:
+    return ElementTree.fromstring(inline.settle(FILE.format(more=more), name=name, title=title))
 
 
 def test_styles_become_attributes_that_a_style_sheet_can_override() -> None:
@@ -27,18 +27,16 @@ def test_styles_become_attributes_that_a_style_sheet_can_override() -> None:
 
 def test_names_are_the_drawings_own_and_only_those_that_are_used_stay() -> None:
     names = {element.get("id") for element in settled("two").iter()} - {None}
-    assert names == {"two-dot", "two-title", "two-text"}
+    assert names == {"two-dot", "two-title"}
 
 
-def test_it_is_an_image_with_a_name_and_a_text_whatever_these_hold() -> None:
+def test_it_is_an_image_with_a_name_whatever_it_holds_and_nothing_in_it_is_read_aloud() -> None:
     hostile = '</title><script>"&'
-    root = settled(title=hostile, text=hostile)
-    assert (root.get("role"), root.get("aria-labelledby"), root.get("aria-describedby")) == (
-        "img",
-        "one-title",
-        "one-text",
-    )
-    assert [child.text for child in list(root)[:2]] == [hostile, hostile]
+    root = settled(title=hostile)
+    assert (root.get("role"), root.get("aria-labelledby")) == ("img", "one-title")
+    title, *parts = root
+    assert title.text == hostile
+    assert parts and all(part.get("aria-hidden") == "true" for part in parts)
     assert {"width", "height"}.isdisjoint(root.keys())
 
 

@@ -95,7 +95,7 @@ def test_every_picture_is_there_once_is_not_empty_and_has_words(
             box = one.bounding_box()
             assert box and box["width"] > 200 and box["height"] > 80
             assert one.locator("path[stroke]").count() > 5
-            assert one.locator("desc").text_content()
+            assert one.locator("xpath=ancestor::figure//figcaption/p").text_content()
 
 
 @pytest.mark.parametrize("drawn", ["path[stroke='#0072b2']", "g[clip-path] > use[stroke='#24292f']"])

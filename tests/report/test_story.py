@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from swiftdeploy_tasks.chain import Proven, Verification
 from swiftdeploy_tasks.report import gathering, sentences, telling
+from swiftdeploy_tasks.report.course import Point
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.story import Period, Point
+from swiftdeploy_tasks.report.story import Period
 from swiftdeploy_tasks.report.telling import tell
 from tests.report.records import BEGAN, WHO, WHOLE, chained, finished, scrape, started, verdict
 
@@ -175,7 +176,7 @@ def test_a_chaos_that_several_saw_is_told_once_until_the_slot_is_another() -> No
 
 def test_a_time_that_goes_back_is_kept_and_said() -> None:
     story = tell(chained([started("status", "s1", after=60), finished("status", "s1", after=10)]), WHOLE)
-    assert [(e.kind, e.what) for e in story.events] == [("clock", "the clock went back by 50.000 s")]
+    assert [(e.kind, e.what) for e in story.events] == [("clock", "the clock went back by 50.0 s")]
 
 
 def test_rows_outside_the_period_are_left_out_and_a_change_that_reaches_into_it_is_not() -> None:
@@ -246,7 +247,9 @@ def test_a_thinned_line_reaches_over_no_scrape_that_found_the_slot_empty(empty: 
                 thinned.miss()
                 continue
             rate = 9.0 if n == peak else 1.0
-            thinned.take(Point(5.0 * n, 5.0 * n, "aaa", "1", "stable", 100, rate, rate, 0.0, 1.0, "", False))
+            thinned.take(
+                Point(5.0 * n, 5.0 * n, "aaa", "1", "stable", 100, rate, rate, rate, 0.0, 1.0, "", False)
+            )
     points = thinned.series().points
     assert len(points) <= 50
     assert max(point.peak_rate or 0 for point in points) == 9.0
