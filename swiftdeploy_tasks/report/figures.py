@@ -115,7 +115,7 @@ def course(
         lowest = min((limit for _, limit in limits if limit is not None), default=0.0)
         is_far = 0 < _FAR * highest < lowest
         _limit(axes, limits, span, "limit, far above" if is_far else "limit")
-        fitting = 1.15 * min(highest, HIGHEST) if is_far else axes.get_ylim()[1]
+        fitting = 1.15 * highest if is_far else max(axes.get_ylim()[1], 1.08 * min(highest, HIGHEST))
         axes.set_ylim(0, top or max(fitting, 1e-9))
         _legend(axes, size)
         return _drawn(figure, caption)

@@ -242,6 +242,7 @@ class Shares:
 
     def __init__(self) -> None:
         self._now: dict[str, float] = {}
+        self._noted: dict[str, float] | None = None
         self._set_at = -math.inf
         self._lines: dict[str, list[tuple[float, float]]] = {}
 
@@ -256,10 +257,14 @@ class Shares:
         there = {slot: share for slot, share in shares.items() if share is not None}
         if 0 <= at - self._set_at <= SETTLED:
             there = {slot: share for slot, share in self._now.items() if shares.get(slot, share) is not None}
-        self._now = there
+        if there != self._now:
+            self._now = there
 
     def note(self, at: float) -> None:
-        """Put down what holds now."""
+        """Put down what holds now, where that is news."""
+        if self._now is self._noted:
+            return
+        self._noted = self._now
         new = [slot for slot in self._now if slot not in self._lines]
         for slot in [*self._lines, *new[: MOST_SLOTS - len(self._lines)]]:
             line, share = self._lines.setdefault(slot, []), self._now.get(slot, 0.0)

@@ -45,8 +45,10 @@ def point(found: Mapping[str, Any], at: float) -> tuple[Point, int]:
 
 def shares(slots: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the percent of requests that each slot got, None where it was not there."""
-    found = {fields.text(slot): fields.mapping(value) for slot, value in slots.items()}
-    return {slot: _believed(one.get("weight"), 100)[0] or 0.0 if one else None for slot, one in found.items()}
+    return {
+        fields.text(slot): (_believed(fields.mapping(found).get("weight"), 100)[0] or 0.0) if found else None
+        for slot, found in slots.items()
+    }
 
 
 def _believed(value: object, highest: float) -> tuple[float | None, bool]:
