@@ -88,11 +88,8 @@ def signs(root: ElementTree.Element, *colours: str) -> list[float]:
 
 def test_a_peak_that_stands_alone_between_gaps_can_be_seen() -> None:
     few = at(*([10.0, 10.0, None] * 20), 50.0, None, 99.0, None, *([10.0, 10.0, None] * 20))
-    highest, next_one, *_ = sorted(signs(drawn(few), COLOURS["blue"]))
-    assert (highest, next_one) == (
-        pytest.approx(height(99), abs=0.2),
-        pytest.approx(height(50), abs=0.2),
-    )
+    standing = {round(y) for y in signs(drawn(few), COLOURS["blue"])}
+    assert {round(height(99)), round(height(50))} <= standing
     many = at(*([10.0] * 400), None, 99.0, None, *([10.0] * 400))
     assert min(y for line in paths(drawn(many), COLOURS["blue"]) for _, y in line) <= height(98.8)
 
