@@ -29,7 +29,7 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
     def shown(value: object) -> object:
         if isinstance(value, Drawing):
             return Markup(value.svg)  # noqa: S704  (drawn by `inline`, which lets nothing else through)
-        return words.printable(value) if type(value) is str else value
+        return value if isinstance(value, Markup | int | float) else words.printable(str(value))
 
     environment = Environment(
         loader=FileSystemLoader(folders),

@@ -1,17 +1,21 @@
-"""How are a time, a figure and a share written, wherever the page shows one?
+"""How are a time, a figure and a share written, wherever a report shows one?
 
 Stands apart so that one value reads the same in a table, beside a chart and in a sentence. Times are UTC.
 """
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from swiftdeploy_tasks.metrics import Window
 
+LONGEST = 300
 _KEPT = "\n\t"
+_BOUND, _MARKS = 60, 4
 _UNITS = {"_percent": " %", "_ms": " ms", "_per_s": "/s", "_gb": " GB"}
 _EXACT = re.compile(r"(?<=error rate: )\d+\.\d+|(?<=error rate )\d+\.\d+|(?<![\w.])\d+\.\d{3,}(?= m?s\b)")
 
@@ -30,6 +34,15 @@ def span(start: float, end: float) -> str:
     """Return from when until when."""
     is_one_day = _utc(start).date() == _utc(end).date()
     return f"{moment(start)} to {clock(end) if is_one_day else moment(end)} UTC"
+
+
+def period(since: float, until: float) -> str:
+    """Return the period that was asked for; infinite where no end of it was."""
+    if math.isfinite(since) and math.isfinite(until):
+        return span(since, until)
+    if math.isfinite(since):
+        return f"since {moment(since)} UTC"
+    return f"until {moment(until)} UTC" if math.isfinite(until) else "all of the history"
 
 
 def figure(value: object) -> str:
@@ -56,6 +69,11 @@ def measured(name: str, value: object) -> str:
     if name.endswith("_rate"):
         return f"{figure(100 * value)} %"
     return figure(value) + next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+
+
+def bound(name: str, value: object) -> str:
+    """Return a limit as `measured` does, a long one cut: the sentence of its rule says what matters."""
+    return "none" if value is None else cut(measured(name, value), _BOUND)
 
 
 def rounded(text: str) -> str:
@@ -90,7 +108,7 @@ def window(seen: Window) -> str:
         (measured("p99_ms", seen.p99_ms), " p99"),
     )
     told = [f"{value}{what}" for value, what in known if value]
-    return ", ".join([f"{figure(seen.requests)} requests in {seconds(seen.seconds)}", *told])
+    return ", ".join([f"{counted(seen.requests, 'request')} in {seconds(seen.seconds)}", *told])
 
 
 def weights(shares: Iterable[tuple[str, int]]) -> str:
@@ -103,11 +121,31 @@ def times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
+def counted(count: int, what: str) -> str:
+    """Return how many of what there are; `what` is one of them."""
+    return f"{figure(count)} {what}{'s' * (count != 1)}"
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Return the text, or its beginning with a mark where it is longer."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
 def printable(text: str) -> str:
-    """Return the text with a mark in the place of every sign that no page may hold; lines and tabs stay."""
-    if text.isprintable():
+    """Return the text with a mark in the place of every sign that no page may hold; lines and tabs stay.
+
+    So has what a sign wears above and below it beyond four marks: they would be drawn over other lines.
+    """
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(sign if sign.isprintable() or sign in _KEPT else "\ufffd" for sign in text)
+    shown, worn = [], 0
+    for sign in text:
+        worn = worn + 1 if unicodedata.category(sign).startswith("M") else 0
+        if worn <= _MARKS:
+            shown.append(sign if sign.isprintable() or sign in _KEPT else "\ufffd")
+        elif worn == _MARKS + 1:
+            shown.append("\ufffd")
+    return "".join(shown)
 
 
 def _utc(at: float) -> datetime:

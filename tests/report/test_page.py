@@ -227,6 +227,30 @@ def test_hostile_records_stay_text(browser: Browser, tmp_path: Path) -> None:
         assert seen.hindrances() == []
 
 
+def test_no_sign_that_rewrites_the_page_is_in_it() -> None:
+    override = "web1\u202e) s 0.1 enod\x00\x1b\x7f\x85\u2028\u200b"
+    rows = day.contents()
+    for row in rows:
+        for name in {"version", "mode", "release"} & row.keys():
+            row[name] = override
+        if row["event"] == "started":
+            row["who"] = {"user": override, "host": override}
+    text = made(day.story(rows), project=override)
+    assert "web1\ufffd) s 0.1 enod" in text
+    assert {sign for sign in text if not sign.isprintable()} <= {"\n"}
+
+
+def test_no_value_is_drawn_over_what_stands_above_it() -> None:
+    tower = "z" + "\u0301" * 300
+    rows = day.contents()
+    for row in rows:
+        if row["event"] == "finished" and row.get("error"):
+            row["error"] = {"message": tower}
+    text = made(day.story(rows))
+    assert "z" + "\u0301" * 4 + "\ufffd" in text
+    assert "\u0301" * 5 not in text
+
+
 def test_a_history_without_records_has_a_page(browser: Browser, tmp_path: Path) -> None:
     with looked(browser, made(day.story([])), tmp_path) as seen:
         do_nothing(seen, tmp_path)
