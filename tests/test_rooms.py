@@ -27,8 +27,8 @@ ORDER = """
     host chain proof lines rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields
     report.gathering report.runs report.sentences report.news report.scrapes report.telling
-    report.markdown report.inline report.density report.figures report.seen report.charts report.paper
-    report.page
+    report.cells report.tables report.markdown report.inline report.density report.figures report.seen
+    report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
     lock screen masking recording project noting asking verbs settling change planning
     compliance recent picture dashboard live_page status deploying promoting going_back

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swiftdeploy_tasks.report import charts, paper
+from swiftdeploy_tasks.report import charts, paper, tables
 from swiftdeploy_tasks.report.charts import Chart
 from swiftdeploy_tasks.report.paper import Drawing
 from swiftdeploy_tasks.report.story import THREAT, Story
+from swiftdeploy_tasks.report.tables import Told
 
-MOST_VERDICTS = 2000
+MOST_SIGNS = 1_000_000
 
 
 def page(story: Story, *, project: str, made: float, folders: tuple[Path, ...]) -> str:
@@ -29,10 +30,16 @@ def page(story: Story, *, project: str, made: float, folders: tuple[Path, ...]) 
         "threat": THREAT,
         "notes": charts.notes(story),
         "rule_notes": charts.notes_of_rules(story),
+        "heading": tables.heading(story),
+        "summary": tables.summary(story),
+        "timeline": tables.timeline(story),
+        "violations": tables.violations(story),
+        "rules": tables.rules(story),
         "charts": [_placed(chart) for chart in charts.of(story)],
-        "rules": [_placed(chart) for chart in charts.of_rules(story)],
+        "checked": [_placed(chart) for chart in charts.of_rules(story)],
         "rollovers": drawn,
-        "told_in_full": _told_in_full(story),
+        "changes": tables.changes(story),
+        "told": _told(story),
     }
     return paper.fill("report.html.j2", values, folders=folders)
 
@@ -46,12 +53,12 @@ def _placed(chart: Chart) -> dict[str, object]:
     }
 
 
-def _told_in_full(story: Story) -> set[int]:
-    """The newest changes, by seq, whose every check is listed: as many as a page of some MiB can hold."""
-    room, told = MOST_VERDICTS, set()
+def _told(story: Story) -> dict[int, Told]:
+    """What is told of the changes, by seq, the newest first: as many as a page of some MB can hold."""
+    room, all_told = MOST_SIGNS, {}
     for change in reversed(tuple(story.changes)):
-        room -= sum(1 + len(verdict.checks) for verdict in change.verdicts)
-        if room < 0:
-            break
-        told.add(change.seq)
-    return told
+        told = tables.told(change)
+        if told.signs <= room:
+            room -= told.signs
+            all_told[change.seq] = told
+    return all_told

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from swiftdeploy_tasks.report import words
 
 STYLE = "page.css"
+_LONG = re.compile(r"_(?=\S)|[^\s_]{24}(?=\S)")
 
 
 def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> str:
@@ -39,20 +41,14 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
         autoescape=True,
         finalize=shown,
     )
-    environment.filters |= {
-        use.__name__: use
-        for use in (
-            words.moment,
-            words.clock,
-            words.figure,
-            words.rounded,
-            words.seconds,
-            words.weights,
-            words.times,
-            words.window,
-            words.within,
-        )
-    }
+
+    def breakable(value: object) -> Markup:
+        """Words in which a browser may break the long ones, and names after each underscore."""
+        text = words.printable(str(value))
+        ends = [found.end() for found in _LONG.finditer(text)]
+        return Markup("<wbr>").join(text[a:b] for a, b in zip([0, *ends], [*ends, None], strict=True))
+
+    environment.filters |= {use.__name__: use for use in (breakable, words.moment, words.times)}
     style = environment.loader.get_source(environment, STYLE)[0]  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     sheet = {"style": Markup(style), "style_digest": digest}  # noqa: S704  (ours, from a file)

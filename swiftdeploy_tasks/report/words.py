@@ -15,7 +15,7 @@ from swiftdeploy_tasks.metrics import Window
 
 LONGEST = 300
 _KEPT = "\n\t"
-_BOUND, _MARKS = 60, 4
+_BOUND, _MARKS = 40, 4
 _UNITS = {"_percent": " %", "_ms": " ms", "_per_s": "/s", "_gb": " GB"}
 _EXACT = re.compile(r"(?<=error rate: )\d+\.\d+|(?<=error rate )\d+\.\d+|(?<![\w.])\d+\.\d{3,}(?= m?s\b)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser
 
 from swiftdeploy_tasks import live_page
 from swiftdeploy_tasks.compliance import Unanswered
+from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.picture import Picture
 from swiftdeploy_tasks.plan import Deed
 from swiftdeploy_tasks.release import Traffic
@@ -63,7 +65,17 @@ def test_it_says_what_serves_how_it_fares_and_that_all_is_well(browser: Browser,
         assert seen.page.locator("main > *").first.get_attribute("class") == "statement is-good"
     for told in ("All is well", "Version 1.0.0 (stable) serves at http://127.0.0.1:8080/", RELEASE.id):
         assert told in text
-    for told in ("20", "0 %", "2.5 ms", "10 ms", "40 ms", "600 in 30.0 s", "80.5 GB", "12 %", "max_p99_ms"):
+    for told in (
+        "20",
+        "0 %",
+        "2.5 ms",
+        "10 ms",
+        "40 ms",
+        "600 requests in 30.0 s",
+        "80.5 GB",
+        "12 %",
+        "max_p99_ms",
+    ):
         assert told in text
 
 
@@ -85,6 +97,60 @@ def test_what_a_rule_saw_is_written_in_words() -> None:
     text = made(picture(compliance=(verdict(hosts, check("disk", observed=None, limit=None)),)))
     assert 'Observed">127.0.0.1, localhost</td><td role="cell" data-label="Limit">yes</td>' in text
     assert 'Observed">no figure</td><td role="cell" data-label="Limit">none</td>' in text
+
+
+def test_what_says_no_stands_first_and_what_is_not_known_after_it() -> None:
+    passed, failed = check("passes"), check("fails", passed=False)
+    unasked = Unanswered("isolation", ("unasked",), "nobody answers")
+    text = made(picture(compliance=(unasked, verdict(passed, failed))))
+    rows = re.findall(r'data-label="Rule">(\w+)<', text)
+    assert rows == ["fails", "unasked", "passes"]
+
+
+def test_a_domain_that_nobody_can_ask_has_a_row_where_its_rules_are_not_known() -> None:
+    text = made(picture(compliance=(Unanswered("isolation", (), "the policies do not compile"),)))
+    assert "every rule</td>" in text
+    assert "the policies do not compile</td>" in text
+
+
+def test_a_long_limit_does_not_fill_the_table() -> None:
+    keys = check("known_keys", observed=[], limit=[f"services.app.key_{number}" for number in range(30)])
+    told = (
+        made(picture(compliance=(verdict(keys),))).partition('data-label="Limit">')[2].partition("</td>")[0]
+    )
+    assert told.startswith("services.app.key")
+    assert "key_<wbr>3" not in told
+
+
+def test_an_empty_slot_says_so_in_one_cell(browser: Browser, tmp_path: Path) -> None:
+    with looked(browser, made(picture()), tmp_path, width="narrow") as seen:
+        row = seen.page.locator("section[aria-labelledby=slots] tbody tr").nth(1)
+        assert row.inner_text().splitlines() == ["app-green", "empty", "0 %", "nothing runs"]
+
+
+def test_times_are_written_as_everywhere_and_only_a_command_is_set_as_one() -> None:
+    text = made(picture(compliance=(verdict(check(passed=False)),)))
+    assert ">2026-03-01 12:00:00</time> UTC" in text
+    assert 'since <time datetime="2026-03-01T11:58:20Z">2026-03-01 11:58:20</time> UTC' in text
+    assert "<p>Next: mend what the rule names.</p>" in text
+    assert "<p>Next: <code>invoke rollback</code></p>" in made(troubled("x"))
+
+
+def test_the_headline_rounds_its_figures_as_the_table_does() -> None:
+    exact = Check("max_error_rate", False, 0.3248407643312102, 0.01, "error rate: 0.3248407643312102 in 9")
+    text = made(picture(compliance=(verdict(exact),)))
+    assert "✗ max_error_rate: error rate: 0.3248 in 9" in text
+    assert "32.48 %" in text
+    assert "0.3248407643312102" not in text
+
+
+def test_two_folders_of_one_disk_are_one_figure() -> None:
+    disks = [{"path": "/srv", "free_gb": 80.5}, {"path": "/var", "free_gb": 80.5}, {"path": "/mnt"}]
+    host = picture().host | {"disks": disks}  # type: ignore[operator]
+    text = made(picture(host=host))
+    assert text.count("<dt>Free on disk</dt>") == 2
+    assert "<small>/srv, /var</small>" in text
+    assert "<dd>not known<small>/mnt</small>" in text
 
 
 def test_nothing_deployed_is_no_alarm(browser: Browser, tmp_path: Path) -> None:

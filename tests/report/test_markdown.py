@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from swiftdeploy_tasks.chain import Verification
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.markdown import LONGEST_CELL, markdown, shown, visible
+from swiftdeploy_tasks.report.markdown import markdown, shown, visible
 from swiftdeploy_tasks.report.story import THREAT
 from swiftdeploy_tasks.report.telling import tell
+from swiftdeploy_tasks.report.words import cut
 from tests.report import day
 from tests.report.records import WHOLE, chained, finished, started, verdict
 
@@ -66,8 +67,7 @@ class Rendered(HTMLParser):
 
 def as_cell(text: str) -> str:
     """What a reader is to see of the text: outer blanks are no part of a cell."""
-    cut = text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
-    return visible(cut).strip(" ")
+    return visible(cut(text)).strip(" ")
 
 
 @given(values, values)
@@ -82,11 +82,16 @@ def test_every_cell_renders_as_the_text_that_was_put_in(one: str, other: str) ->
     table = f"| A | B |\n| --- | --- |\n| {shown(one)} | {shown(other)} |\n| end | end |"
     rendered = Rendered(table)
     assert rendered.tables == [[["A", "B"], [as_cell(one), as_cell(other)], ["end", "end"]]]
-    assert rendered.tags <= {"table", "thead", "tbody", "tr", "th", "td", "a"}
+    assert rendered.tags <= {"table", "thead", "tbody", "tr", "th", "td", "a", "code"}
 
 
 def test_addresses_do_not_become_links() -> None:
     assert "a" not in Rendered(f"| A |\n| --- |\n| {shown(HOSTILE[6])} |").tags
+
+
+def test_an_address_reads_as_it_is_as_text_too() -> None:
+    said = "Http://127.0.0.1:8080/healthz_ answered 500, see www.example.org/a."
+    assert shown(said) == "`Http://127.0.0.1:8080/healthz_` answered 500, see `www.example.org/a.`"
 
 
 def test_a_report_of_hostile_records_has_every_table_whole() -> None:
@@ -115,7 +120,7 @@ def test_a_report_of_hostile_records_has_every_table_whole() -> None:
     assert rendered.tables
     for table in rendered.tables:
         assert {len(row) for row in table} == {len(table[0])}
-    logs = [table for table in rendered.tables if table[0] == ["The last lines of the slot that failed"]]
+    logs = [table for table in rendered.tables if table[0] == ["Last lines of the slot that failed"]]
     assert [[cell for (cell,) in table[1:]] for table in logs] == [[as_cell(text)] * 2 for text in HOSTILE]
     assert rendered.tags <= {"h1", "h2", "h3", "p", "strong", "code", *Rendered("| A |\n| - |\n| b |").tags}
 
@@ -154,7 +159,9 @@ def test_a_history_that_cannot_be_read_is_said_at_the_top() -> None:
 
 def test_tables_say_how_many_rows_they_left_out() -> None:
     rows = [row for n in range(103) for row in (started("deploy", f"r{n}"), finished("deploy", f"r{n}"))]
-    assert "\n3 older ones are not shown.\n" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
+    assert "\n3 older changes are not shown.\n" in markdown(
+        tell(chained(rows), WHOLE), project="shop", made=0
+    )
 
 
 def test_what_was_not_judged_is_not_counted_as_passed() -> None:
@@ -164,7 +171,7 @@ def test_what_was_not_judged_is_not_counted_as_passed() -> None:
         {"rule": "min_requests", "passed": True, "observed": 2, "limit": 0, "message": "2 requests"},
     ]
     rows = [started("deploy", "r1"), verdict("r1", allow=True, checks=checks), finished("deploy", "r1")]
-    assert "| 1 of 3 passed, 2 not judged |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
+    assert " 1 of 3 passed, 2 not judged |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
     rows[1] = verdict("r1", allow=True, checks=checks[2:])
     assert "| 1 of 1 passed |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
 
@@ -177,9 +184,9 @@ def test_a_release_that_failed_before_it_had_traffic_gives_none_back() -> None:
         markdown(tell(chained([started("deploy", "r1"), back | more, ended]), WHOLE), project="shop", made=0)
         for more in ({}, {"had_traffic": False})
     ]
-    assert "all traffic was back 194 ms after the breach" in told[0]
+    assert "all traffic was back 194 ms after the breach: it died" in told[0]
     assert "version 1.0.0 (stable) kept all traffic: it died" in told[1]
-    assert "never had traffic, the former one kept all of it. The reason: it died" in told[1]
+    assert "before it ever had traffic; the former release kept all of it: it died" in told[1]
     assert "no traffic had to come back" in told[1] and "194 ms" not in told[1]
 
 
@@ -200,9 +207,9 @@ def test_figures_are_rounded_and_have_their_unit() -> None:
         finished("deploy", "r1", "refused", 3, error={"message": message}),
     ]
     text = markdown(tell(chained(rows), WHOLE), project="shop", made=0)
-    assert "p50 1 570 ms, p95 1 570 ms" in text
+    assert "| Policy answers in | 1 570 ms (half of them; 95 % within 1 570 ms) |" in text
     assert "| 18.66 % | 1 % | error rate: 0.1866 in 67 requests over 4.875 s to release 1.23456, p99 " in text
     assert "| 1570 ms | 500 ms |" in text
     assert "67 requests in 4.9 s, 13.74/s, 18.66 % errors, 1570 ms p99" in text
     assert "max_error_rate: 18.66 %, limit 1 %; max_p99_ms: 1570 ms, limit 500 ms" in text.replace("\\_", "_")
-    assert "It ended in deploy: error rate: 0.1866 in" in text
+    assert "\n\nerror rate: 0.1866 in 67 requests" in text

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
-from swiftdeploy_tasks.report.story import Story
+from swiftdeploy_tasks.report.story import Period, Story
+from swiftdeploy_tasks.report.telling import tell
 from swiftdeploy_tasks.settings import DEFAULTS
 from tests.report import day
 from tests.report.looking import do_nothing, looked
+from tests.report.records import BEGAN, WHOLE, chained, finished, started, verdict
+from tests.report.test_markdown import Rendered
 
 PAYLOAD = "<script>window.struck = 1; document.title = 1</script><img src=x onerror='window.struck = 1'>"
 HOSTILE = (
@@ -120,7 +124,7 @@ def test_that_the_history_is_whole_is_said_before_all_else(
         statement = seen.page.locator("main > *").first
         assert "The history is whole" in statement.inner_text()
         assert statement.get_attribute("class") == "statement is-good"
-        assert seen.page.locator("tr.unproven").count() == 0
+        assert "not proven" not in seen.page.locator("body").inner_text()
 
 
 def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser, tmp_path: Path) -> None:
@@ -131,15 +135,18 @@ def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser
         assert "Line 90 of history.jsonl: its hash is not that of its content." in told
         assert "Proven by the head: records 91 to " in told
         assert statement.get_attribute("class") == "statement is-bad"
-        assert seen.page.locator("tr.unproven").count() > 0
+        cells = seen.page.locator("section[aria-labelledby=timeline] td[data-label=Record]")
+        marked = [text for text in cells.all_inner_texts() if "not proven" in text]
+        assert 0 < len(marked) < cells.count()
         assert seen.hindrances() == []
 
 
 def test_a_rollover_opens_to_all_that_is_known_of_it(browser: Browser, whole: str, tmp_path: Path) -> None:
     with looked(browser, whole, tmp_path) as seen:
-        details = seen.page.locator("details", has_text="rolled back by itself")
+        details = seen.page.locator("section > details", has_text="rolled back by itself")
         assert not details.locator("h4").first.is_visible()
-        details.locator("summary").press("Enter")
+        details.locator("summary").first.press("Enter")
+        details.locator(".folded summary", has_text="1 of 2 passed").press("Enter")
         text = details.inner_text()
         for told in (
             "1.0.0 (canary) → 1.1.0 (canary)",
@@ -148,7 +155,10 @@ def test_a_rollover_opens_to_all_that_is_known_of_it(browser: Browser, whole: st
             "500 requests in 5.0 s, 100/s, 42 % errors, 12 ms p99",
             "refused by embedded, 3 ms",
             "r3",
-            "max_error_rate 0.42 (0.01)",
+            "✗ max_error_rate: 42 %, limit 1 %",
+            "✓ max_p99_ms 12 ms, limit 500 ms",
+            "release bbb",
+            "release ccc",
             "1.2 s after the breach",
             *day.LOG,
         ):
@@ -163,8 +173,10 @@ def test_what_was_not_judged_is_not_shown_as_passed() -> None:
         if row["event"] == "verdict" and row["domain"] == "canary":
             row["checks"] = [few]
     text = made(day.story(rows))
-    assert '<span class="neutral">–\xa0max_error_rate not judged</span>' in text.replace("&nbsp;", "\xa0")
-    assert "✓&nbsp;max_error_rate" not in text
+    text = text.replace("<wbr>", "")
+    assert '<span class="neutral">– max_error_rate not judged</span>' in text
+    assert '<span class="neutral">– max_error_rate not judged 100 %, limit 1 %</span>' in text
+    assert "✓ max_error_rate" not in text
     assert ">not judged</text>" in text
 
 
@@ -175,9 +187,10 @@ def test_what_a_rule_saw_is_written_in_words() -> None:
     for row in rows:
         if row["event"] == "verdict" and row["domain"] == "infrastructure":
             row["checks"] = [local, hosts, local]
-    text = made(day.story(rows)).replace("&nbsp;", " ").replace("\n", "")
-    assert "127.0.0.1, localhost (yes), <span" in text
-    assert '<span class="good">✓ disk</span>, <span class="bad">✗ bind</span> 127' in text
+    text = made(day.story(rows)).replace("\n", "")
+    assert (
+        '<span class="bad">✗ bind 127.0.0.1, localhost</span></li><li><span class="good">✓ disk not' in text
+    )
     assert '<td role="cell" data-label="Last observed">not on local</td>' in text
     for python in ("[&#39;", "True", "None", "not known"):
         assert python not in text.partition("<h2")[2]
@@ -194,8 +207,8 @@ def test_a_rollback_by_itself_and_a_breach_that_somebody_ended_are_timed_apart()
     assert f"from the breach to all traffic back: {told}<" in made(story)
     assert f"however it ended: {ill}<" in made(story)
     text = markdown(story, project="shop", made=0.0)
-    assert f"| From a breach to its automatic rollback's end | {told} |" in text
-    assert f"| What serves broke the rules, as a dashboard saw it | {ill} |" in text
+    assert f"| Rolled back by themselves | once (from the breach to all traffic back: {told}) |" in text
+    assert f"| 70.0 s (as dashboards saw it, however it ended: {ill}) |" in text
 
 
 def test_each_row_names_its_record(browser: Browser, whole: str, tmp_path: Path) -> None:
@@ -212,6 +225,177 @@ def test_on_paper_nothing_is_closed(browser: Browser, whole: str, tmp_path: Path
         hidden = [one for one in seen.page.locator("details h4").all() if not one.is_visible()]
         assert seen.page.locator("details h4").count() > 0
         assert hidden == []
+
+
+def cells_of(page: Page) -> list[list[list[str]]]:
+    """The cells of every table and list of facts, and the lines of each log, as a page shows them."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("table, dl, pre")].map(one => {
+            for (const folded of one.querySelectorAll(".folded ul, wbr")) folded.remove();
+            one.normalize();
+            if (one.tagName == "PRE") return one.innerText.trim().split("\\n").map(line => [line]);
+            return [...one.querySelectorAll("tbody tr, dl > div")].map(row => [...row.children].map(
+                cell => [...cell.childNodes].map(part => part.textContent.trim()).filter(Boolean).join("; ")
+            ))
+        })"""
+    )
+
+
+def as_facts(cells: list[list[str]]) -> list[list[str]]:
+    """Cells with a value and a remark in the form of the Markdown report."""
+    return [[name, value.replace("; ", " (", 1) + ")" * ("; " in value)] for name, value in cells]
+
+
+def test_the_page_and_the_markdown_say_the_same_cell_by_cell(browser: Browser, tmp_path: Path) -> None:
+    rows = day.contents()
+    for row in rows:
+        for check in row.get("checks", []):
+            check["observed"] /= 7
+            check["message"] = f"error rate: {check['observed']} in 2 requests, at most 0.01 wanted"
+        if error := row.get("error"):
+            error["message"] = "error rate: 0.4915254237288136 in 59 requests"
+    story = day.story(rows)
+    with looked(browser, made(story), tmp_path) as seen:
+        seen.open_all()
+        lines = seen.page.locator("summary:has(h3)").all_inner_texts()
+        shown = cells_of(seen.page)
+        heading = seen.page.locator("header p").inner_text()
+    text = markdown(story, project="shop", made=1_764_000_000.0)
+    summary, timeline, violations, changes, *told = [table[1:] for table in Rendered(text).tables]
+    in_page_order = [summary, timeline, *told[:-1], violations, told[-1]]
+    assert [as_facts(one) if len(one[0]) == 2 else one for one in shown] == in_page_order
+    for line, row in zip(lines, changes, strict=True):
+        assert all(cell in line for cell in row)
+    assert heading in text
+
+
+@pytest.mark.parametrize(
+    ("period", "asked"),
+    [
+        (Period(), "Asked for: all of the history. On record: 2026-11-24 15:00:00 to 15:14:55 UTC"),
+        (Period(BEGAN + 600), "Asked for: since 2026-11-24 15:10:00 UTC. On record: 2026-11-24 15:10:00 to"),
+        (Period(until=BEGAN), "Asked for: until 2026-11-24 15:00:00 UTC; there is no record in it."),
+        (Period(BEGAN, BEGAN + 60.5), "Asked for: 2026-11-24 15:00:00 to 15:01:00 UTC. On record: "),
+    ],
+)
+def test_which_period_was_asked_for_is_said_and_what_of_it_is_on_record(period: Period, asked: str) -> None:
+    story = tell(chained(day.contents()), WHOLE, period)
+    assert asked in markdown(story, project="shop", made=0)
+
+
+def much(changes: int, verdicts: int, checks: int) -> Story:
+    """Changes that were refused again and again, for reasons that are told at length."""
+    failed = [
+        {"rule": f"rule_{number}", "passed": False, "observed": None, "limit": None, "message": "<" * 1000}
+        for number in range(checks)
+    ]
+    rows = []
+    for number in range(changes):
+        run = f"r{number}"
+        rows += [started("deploy", run), *(verdict(run, allow=False, checks=failed) for _ in range(verdicts))]
+        rows.append(finished("deploy", run, f"refused {number}", 3, log=["&" * 1000] * 50))
+    return tell(chained(rows), WHOLE)
+
+
+def test_however_much_is_on_record_the_page_stays_small_and_says_what_it_leaves_out() -> None:
+    story = much(changes=40, verdicts=20, checks=12)
+    text = made(story)
+    assert len(text) < 8_000_000
+    told = text.count("<details>")
+    assert 0 < told < 40
+    first = story.changes.shown[0].seq
+    assert f"it is told in the history from record {first} on." in text
+    assert text.count("There is no room for it on this page") == 40 - told
+    assert "34 in 34 other ways" in text
+    assert "34 in 34 other ways" in markdown(story, project="shop", made=0)
+
+
+def test_a_change_can_be_reached_by_its_heading_while_it_is_closed(
+    browser: Browser, whole: str, tmp_path: Path
+) -> None:
+    with looked(browser, whole, tmp_path) as seen:
+        tree = seen.page.locator("section[aria-labelledby=changes]").aria_snapshot()
+    headings = [line for line in tree.splitlines() if "[level=3]" in line]
+    assert len(headings) == 6
+    assert any("deploy ✗ refused, exit 3, rolled back by itself" in line for line in headings)
+
+
+def test_every_stop_of_the_tab_key_has_a_name_and_does_something(
+    browser: Browser, whole: str, tmp_path: Path
+) -> None:
+    with looked(browser, whole, tmp_path) as seen:
+        seen.open_all()
+        assert seen.page.locator("[tabindex]").count() == 0
+        overflowing = """() => [...document.querySelectorAll("main *")].filter(
+            one => ["auto", "scroll"].includes(getComputedStyle(one).overflowX)).length"""
+        assert seen.page.evaluate(overflowing) == 0
+
+
+def test_on_a_narrow_screen_a_verdict_is_a_card_and_nothing_is_cut(
+    browser: Browser, whole: str, tmp_path: Path
+) -> None:
+    with looked(browser, whole, tmp_path, width="narrow") as seen:
+        seen.open_all()
+        cells = seen.page.locator("td[data-label=Rules], td[data-label=Window]").all()
+        assert len(cells) > 10
+        for cell in cells:
+            box = cell.bounding_box()
+            assert box and box["x"] >= 0 and box["x"] + box["width"] <= 380
+            assert cell.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+def test_every_event_has_a_sign_for_its_kind(browser: Browser, whole: str, tmp_path: Path) -> None:
+    with looked(browser, whole, tmp_path) as seen:
+        kinds = seen.page.locator("section[aria-labelledby=timeline] td[data-label=Kind]").all_inner_texts()
+    assert {"✓ release", "✗ rolled back", "✗ refused", "! chaos", "chaos over", "! interrupted"} <= set(kinds)
+
+
+def test_a_name_breaks_at_its_underscores_and_a_word_never_for_one_letter(
+    browser: Browser, whole: str, tmp_path: Path
+) -> None:
+    assert "max_<wbr>error_<wbr>rate" in whole
+    with looked(browser, whole, tmp_path) as seen:
+        seen.open_all()
+        for word in ("infrastructure", "2026-11-24"):
+            cell = seen.page.locator("td", has_text=word).first
+            lines = cell.evaluate(
+                """(one, word) => {
+                    const text = document.createTreeWalker(one, NodeFilter.SHOW_TEXT).nextNode();
+                    const range = document.createRange();
+                    range.setStart(text, text.data.indexOf(word));
+                    range.setEnd(text, text.data.indexOf(word) + word.length);
+                    return range.getClientRects().length }""",
+                word,
+            )
+            assert lines == 1
+
+
+def test_the_phases_stand_in_the_order_in_which_they_ran() -> None:
+    rows = day.contents()
+    for row in rows:
+        if row["event"] == "finished":
+            row["spent"] = {
+                "confirm": 1,
+                "drain": 1,
+                "gate": 1,
+                "health": 1,
+                "other": 1,
+                "remove": 1,
+                "start": 1,
+            }
+    story = day.story(rows)
+    phases = re.findall(r"<li>(\w+) <b>", made(story))
+    assert phases[:7] == ["start", "health", "gate", "confirm", "drain", "remove", "other"]
+    assert "Time spent: start 1.0 s, health 1.0 s, gate" in markdown(story, project="shop", made=0)
+
+
+def test_what_a_value_draws_stays_in_its_cell(browser: Browser, whole: str, tmp_path: Path) -> None:
+    with looked(browser, whole, tmp_path) as seen:
+        seen.open_all()
+        for name in ("td", "dd", "summary", "pre", "figcaption"):
+            first = seen.page.locator(name).first
+            assert first.evaluate("one => getComputedStyle(one).contain") == "paint"
+            assert first.evaluate("one => getComputedStyle(one).unicodeBidi") == "isolate"
 
 
 def test_hostile_records_stay_text(browser: Browser, tmp_path: Path) -> None:
