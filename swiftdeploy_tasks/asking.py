@@ -184,9 +184,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
     question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
     verdict = _ask(run, question, asked, engine, rules)
     if verdict.failed:
-        raise PolicyRefused(
-            f"{verdict.failed[0].sentence}; nothing that runs was changed", "invoke rollback"
-        )
+        raise PolicyRefused(f"{verdict.failed[0].sentence}; nothing that runs was changed", "invoke rollback")
 
 
 def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Window
-from swiftdeploy_tasks.report.story import Running, Who
+from swiftdeploy_tasks.report.story import Rows, Running, Who
 
 LONGEST = 1000
 MOST_CHECKS = 100
@@ -53,9 +53,10 @@ def items(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def lines(value: object) -> tuple[str, ...]:
+def lines(value: object) -> Rows[str]:
     """Return the last texts of a list."""
-    return tuple(text(line) for line in items(value)[-MOST_LINES:])
+    found = items(value)
+    return Rows(tuple(map(text, found[-MOST_LINES:])), max(0, len(found) - MOST_LINES))
 
 
 def moment(value: object) -> float | None:
@@ -123,18 +124,20 @@ def wanted(value: object) -> Running | None:
     return Running("", version, text(found.get("mode"))) if version else None
 
 
-def checks(value: object) -> tuple[Check, ...]:
-    """Return the checks of a verdict."""
-    return tuple(
+def checks(value: object) -> Rows[Check]:
+    """Return the first checks of a verdict."""
+    found = items(value)
+    kept = tuple(
         Check(
-            text(found.get("rule")),
-            found.get("passed") is True,
-            plain(found.get("observed")),
-            plain(found.get("limit")),
-            text(found.get("message")),
+            text(one.get("rule")),
+            one.get("passed") is True,
+            plain(one.get("observed")),
+            plain(one.get("limit")),
+            text(one.get("message")),
         )
-        for found in map(mapping, items(value)[:MOST_CHECKS])
+        for one in map(mapping, found[:MOST_CHECKS])
     )
+    return Rows(kept, len(found) - len(kept))
 
 
 def window(value: object) -> Window | None:

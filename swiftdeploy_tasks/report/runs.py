@@ -169,6 +169,7 @@ class Run:
 
 def judgement(record: Record, at: float) -> Judgement:
     """Return the verdict that a record holds."""
+    checks = fields.checks(record.get("checks"))
     asked = fields.mapping(record.get("input"))
     return Judgement(
         seq=int(record["seq"]),
@@ -180,7 +181,8 @@ def judgement(record: Record, at: float) -> Judgement:
         revision=fields.text(record.get("revision")),
         answered_by=fields.text(record.get("answered_by")),
         duration_ms=fields.number(record.get("duration_ms")),
-        checks=fields.checks(record.get("checks")),
+        checks=checks.shown,
+        unlisted=checks.left_out,
         error=fields.text(record.get("error")),
     )
 

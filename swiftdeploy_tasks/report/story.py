@@ -174,7 +174,7 @@ class Step:
 class Judgement:
     """One verdict: `outcome` is allowed, refused or unanswered; `phase` and `window` are canary's own.
 
-    `error` says why nobody answered.
+    `unlisted` is how many more checks there were; `error` says why nobody answered.
     """
 
     seq: int
@@ -187,6 +187,7 @@ class Judgement:
     answered_by: str
     duration_ms: float | None
     checks: tuple[Check, ...]
+    unlisted: int
     error: str
 
 
@@ -233,7 +234,7 @@ class Change:
     spent: tuple[tuple[str, float], ...]
     steps: Rows[Step]
     verdicts: Rows[Judgement]
-    log: tuple[str, ...]
+    log: Rows[str]
     proven: bool
 
     @property

@@ -199,7 +199,7 @@ def told(change: Change) -> Told:
         cells.table(
             change.verdicts, _judgement, caption="What the policies answered", head=_VERDICT, what="verdicts"
         ),
-        cells.table(Rows(change.log), _line, caption="What it said last", head=_LOG, what="lines"),
+        cells.table(change.log, _line, caption="What it said last", head=_LOG, what="lines"),
     )
 
 
@@ -335,6 +335,7 @@ def _rules(row: Judgement) -> Cell:
     unjudged = sum(not one.is_judged for one in others)
     rest = f"{len(others) - unjudged} of {len(row.checks)} passed" if row.checks else ""
     rest += f", {unjudged} not judged" if unjudged else ""
+    rest += f"; {words.figure(row.unlisted)} more are not listed" if row.unlisted else ""
     said = row.error or "; ".join(_said(one) for one in failed)
     checks = sorted(row.checks, key=lambda one: (one.passed, one.is_judged))
     folded = tuple(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from swiftdeploy_tasks.report import tables
 from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
-from swiftdeploy_tasks.report.story import Period, Story
+from swiftdeploy_tasks.report.story import Event, Kind, Period, Story
 from swiftdeploy_tasks.report.telling import tell
 from swiftdeploy_tasks.settings import DEFAULTS
 from tests.report import day
@@ -229,7 +230,7 @@ def test_on_paper_nothing_is_closed(browser: Browser, whole: str, tmp_path: Path
 
 def cells_of(page: Page) -> list[list[list[str]]]:
     """The cells of every table and list of facts, and the lines of each log, as a page shows them."""
-    return page.evaluate(
+    found: list[list[list[str]]] = page.evaluate(
         """() => [...document.querySelectorAll("table, dl, pre")].map(one => {
             for (const folded of one.querySelectorAll(".folded ul, wbr")) folded.remove();
             one.normalize();
@@ -239,6 +240,7 @@ def cells_of(page: Page) -> list[list[list[str]]]:
             ))
         })"""
     )
+    return found
 
 
 def as_facts(cells: list[list[str]]) -> list[list[str]]:
@@ -264,8 +266,8 @@ def test_the_page_and_the_markdown_say_the_same_cell_by_cell(browser: Browser, t
     summary, timeline, violations, changes, *told = [table[1:] for table in Rendered(text).tables]
     in_page_order = [summary, timeline, *told[:-1], violations, told[-1]]
     assert [as_facts(one) if len(one[0]) == 2 else one for one in shown] == in_page_order
-    for line, row in zip(lines, changes, strict=True):
-        assert all(cell in line for cell in row)
+    for line, cells in zip(lines, changes, strict=True):
+        assert all(cell in line for cell in cells)
     assert heading in text
 
 
@@ -308,6 +310,37 @@ def test_however_much_is_on_record_the_page_stays_small_and_says_what_it_leaves_
     assert text.count("There is no room for it on this page") == 40 - told
     assert "34 in 34 other ways" in text
     assert "34 in 34 other ways" in markdown(story, project="shop", made=0)
+
+
+def test_what_a_list_leaves_out_is_said_in_both() -> None:
+    checks = [
+        {"rule": f"rule_{number}", "passed": True, "observed": 1, "limit": 2, "message": ""}
+        for number in range(107)
+    ]
+    rows = [
+        started("deploy", "r1"),
+        verdict("r1", allow=True, checks=checks),
+        finished("deploy", "r1", log=[f"line {number}" for number in range(53)]),
+    ]
+    story = tell(chained(rows), WHOLE)
+    for text in (made(story), markdown(story, project="shop", made=0)):
+        assert "3 older lines are not shown." in text
+        assert "line 3\n" in text or "| line 3 |" in text
+        assert "100 of 100 passed; 7 more are not listed" in text
+
+
+def test_shares_that_nobody_has_are_told_as_that_in_both() -> None:
+    step = {"event": "step", "run": "r1", "action": "route", "target": "nginx", "reason": "it ends"}
+    rows = [started("deploy", "r1"), step | {"weights": {}}, finished("deploy", "r1")]
+    story = tell(chained(rows), WHOLE)
+    assert 'data-label="Shares then">nobody</td>' in made(story)
+    assert "| nobody |" in markdown(story, project="shop", made=0)
+
+
+def test_every_kind_of_event_has_a_word() -> None:
+    for kind in get_args(Kind):
+        _, sign, *_ = tables.event(Event(1, 0.0, kind, "it happened", "ana", "status", "r1", True))
+        assert sign.text
 
 
 def test_a_change_can_be_reached_by_its_heading_while_it_is_closed(

@@ -113,7 +113,7 @@ def test_an_automatic_rollback_gives_the_time_to_recovery() -> None:
     (change,) = story.changes
     assert change.way_back is not None
     assert (change.way_back.reason, change.way_back.seconds) == ("it died", 0.84)
-    assert change.log == ("no memory left",)
+    assert change.log.shown == ("no memory left",)
     assert (story.summary.automatic_rollbacks, story.summary.recovery_p50_s) == (1, 0.84)
     assert story.events.shown[0].what == (
         "rolled back by itself, version 1.0.0 (stable) has all traffic again within 0.84 s: it died"
