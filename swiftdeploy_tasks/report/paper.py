@@ -17,7 +17,7 @@ from typing import Any
 from swiftdeploy_tasks.report import words
 
 STYLE = "page.css"
-_LONG = re.compile(r"_(?=\S)|[^\s_]{24}(?=\S)")
+_LONG = re.compile(r"_(?=\S)|[^\s_]{16}(?=\S)")
 
 
 def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> str:

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from swiftdeploy_tasks.report import tables
+from swiftdeploy_tasks.report import paper, tables
 from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
-from swiftdeploy_tasks.report.story import Event, Kind, Period, Story
+from swiftdeploy_tasks.report.story import Event, Kind, Period, Story, Who
 from swiftdeploy_tasks.report.telling import tell
 from swiftdeploy_tasks.settings import DEFAULTS
 from tests.report import day
@@ -388,7 +388,9 @@ def test_a_name_breaks_at_its_underscores_and_a_word_never_for_one_letter(
 ) -> None:
     assert "max_<wbr>error_<wbr>rate" in whole
     with looked(browser, whole, tmp_path) as seen:
+        seen.page.set_viewport_size({"width": 900, "height": 900})
         seen.open_all()
+        assert not seen.is_scrolled_sideways
         for word in ("infrastructure", "2026-11-24"):
             cell = seen.page.locator("td", has_text=word).first
             lines = cell.evaluate(
@@ -431,9 +433,10 @@ def test_what_a_value_draws_stays_in_its_cell(browser: Browser, whole: str, tmp_
             assert first.evaluate("one => getComputedStyle(one).unicodeBidi") == "isolate"
 
 
-def test_hostile_records_stay_text(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", ["narrow", "wide"])
+def test_hostile_records_stay_text(browser: Browser, tmp_path: Path, width: Any) -> None:
     text = made(day.story(hostile(day.contents())), project=PAYLOAD)
-    with looked(browser, text, tmp_path, width="narrow") as seen:
+    with looked(browser, text, tmp_path, width=width) as seen:
         seen.open_all()
         seen.page.wait_for_load_state("networkidle")
         do_nothing(seen, tmp_path)
@@ -455,6 +458,14 @@ def test_no_sign_that_rewrites_the_page_is_in_it() -> None:
     text = made(day.story(rows), project=override)
     assert "web1\ufffd) s 0.1 enod" in text
     assert {sign for sign in text if not sign.isprintable()} <= {"\n"}
+
+
+def test_a_value_of_any_type_is_cleaned_when_it_becomes_text(tmp_path: Path) -> None:
+    (tmp_path / "said.j2").write_text("{{ one }} {{ number }}")
+    (tmp_path / paper.STYLE).touch()
+    who = Who("ana\u202e", "<b>")
+    text = paper.fill("said.j2", {"one": who, "number": 7}, folders=(tmp_path,))
+    assert text == "ana\ufffd on &lt;b&gt; 7"
 
 
 def test_no_value_is_drawn_over_what_stands_above_it() -> None:
