@@ -82,12 +82,9 @@ def notes(story: Story) -> list[str]:
 
 
 def notes_of_rules(story: Story) -> list[str]:
-    """Return what the charts of the rules, and the table of them, do not show."""
+    """Return what the charts of the rules do not show."""
     more = len(_observing(story)) - MOST_RULES
-    said = [f"{more} more rules observe figures; they are in the table, without a chart."] if more > 0 else []
-    if "rules" in story.beyond:
-        said.append(f"There were more rules than the {len(story.rules)} that are listed.")
-    return said
+    return [f"{more} more rules observe figures; they are in the table, without a chart."] if more > 0 else []
 
 
 def _reading(story: Story) -> Iterator[str]:

@@ -179,7 +179,7 @@ def changes(story: Story) -> Table:
 
 def rules(story: Story) -> Table:
     """Return each rule of the policies, and what it said last."""
-    return cells.table(
+    table = cells.table(
         Rows(story.rules),
         _rule,
         caption="Every rule, and what it said last",
@@ -187,6 +187,8 @@ def rules(story: Story) -> Table:
         what="rules",
         none="No rule was asked.",
     )
+    more = f"There were more rules than the {len(story.rules)} that are listed."
+    return replace(table, note=more) if "rules" in story.beyond else table
 
 
 def told(change: Change) -> Told:

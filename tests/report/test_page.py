@@ -320,12 +320,14 @@ def test_what_a_list_leaves_out_is_said_in_both() -> None:
     rows = [
         started("deploy", "r1"),
         verdict("r1", allow=True, checks=checks),
+        *(verdict("r1", allow=True, checks=checks, domain=f"other {number}") for number in range(2)),
         finished("deploy", "r1", log=[f"line {number}" for number in range(53)]),
     ]
     story = tell(chained(rows), WHOLE)
     for text in (made(story), markdown(story, project="shop", made=0)):
         assert "3 older lines are not shown." in text
         assert "line 3\n" in text or "| line 3 |" in text
+        assert text.count("There were more rules than the 200 that are listed.") == 1
         assert "100 of 100 passed; 7 more are not listed" in text
 
 

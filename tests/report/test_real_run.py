@@ -60,7 +60,7 @@ def test_it_tells_what_happened_when_why_and_that_nothing_was_left_out(
         statement = seen.page.locator("main > *").first.inner_text()
         assert f"All {pages.audited['records']} records follow each other" in statement
         happened = seen.page.locator("figure").first.inner_text()
-        for told in ("deploy 2", "promote 2", "rollback 2", "refusal 1", "chaos"):
+        for told in ("deploy 2", "promote 2", "rollback 1", "rolled back by itself 1", "refusal 1", "chaos"):
             assert told in happened
         seen.open_all()
         refused, sick = (
@@ -71,7 +71,8 @@ def test_it_tells_what_happened_when_why_and_that_nothing_was_left_out(
         for told in ("does not stay", "% → ", "How long each phase took", "Last lines of the slot"):
             assert told in sick
         assert seen.hindrances() == []
-        limits = seen.page.locator("svg[aria-labelledby=errors-wide-title] desc").text_content() or ""
+        errors = seen.page.locator("figure:has(svg[aria-labelledby=errors-wide-title])")
+        limits = errors.locator("figcaption").inner_text()
         assert "limit 1 %" in limits
 
 
