@@ -1,14 +1,19 @@
 """How a file is replaced so that a reader, or a crash, never meets half of it.
 
 Stands apart because the applied files, the policy bundle, the releases and the chain's head all need the
-same promise. It knows nothing of what is in them.
+same promise, and several may write one file at once. It knows nothing of what is in them, and refuses to put
+one in the place of what is no regular file.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import itertools
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _BESIDE = ".swiftdeploy-new"
@@ -20,65 +25,124 @@ def replace(
     """Write `content` beside `path`, sync it and rename it into place, with exactly this mode.
 
     `owner` is a user and a group id; without it the file is this user's. A symbolic link is followed: what
-    it points at is replaced. Raises OSError; the old file then stands.
+    it points at is replaced, if that is a regular file. Raises OSError; the old file then stands.
     """
     replace_all({path: content}, mode=mode, owner=owner)
 
 
 def rehearse(path: Path, content: bytes, *, mode: int, owner: tuple[int, int]) -> None:
     """Do what `replace` does up to the rename, and leave nothing behind. Raises the OSError of `replace`."""
-    _written(_target(path), content, mode, owner).unlink()
+    with _beside(_target(path)) as (new, fd):
+        _fill(fd, content, mode, owner)
+        new.unlink()
 
 
 def replace_all(
     contents: Mapping[Path, str | bytes], *, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> None:
     """Replace several files as `replace` does one: none is renamed before all are written and synced."""
-    beside: dict[Path, Path] = {}
-    try:
+    with ExitStack() as held:
+        beside: dict[Path, Path] = {}
         for path, content in contents.items():
             target = _target(path)
             data = content.encode() if isinstance(content, str) else content
-            beside[target] = _written(target, data, mode, owner)
+            beside[target], fd = held.enter_context(_beside(target))
+            _fill(fd, data, mode, owner)
         for target, new in beside.items():
             new.replace(target)
-    except BaseException:
-        for new in beside.values():
-            new.unlink(missing_ok=True)
-        raise
     for folder in {target.parent for target in beside}:
         sync_folder(folder)
 
 
-def _written(target: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> Path:
-    beside = target.with_name(f".{target.name}{_BESIDE}")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+@contextmanager
+def _beside(target: Path) -> Iterator[tuple[Path, int]]:
+    """A new empty file of our own beside `target`, and its descriptor; what is left of it goes at an error.
+
+    While it is open it is locked, which tells a writer that lives from what a killed one left.
+    """
+    path, fd = next(taken for path in _places(target) if (taken := _taken(path)))
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            if owner:
-                os.fchown(file.fileno(), *owner)
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield path, fd
     except BaseException:
-        beside.unlink(missing_ok=True)
+        _remove(path, fd)
         raise
-    return beside
+    finally:
+        os.close(fd)
+
+
+def _places(target: Path) -> Iterator[Path]:
+    """Where the new file may stand: who writes at the same time as another takes the next."""
+    yield target.with_name(f".{target.name}{_BESIDE}")
+    yield from (target.with_name(f".{target.name}.{number}{_BESIDE}") for number in itertools.count(2))
+
+
+def _taken(path: Path) -> tuple[Path, int] | None:
+    """Make the file; None where another writer has it."""
+    while _is_cleared(path):
+        with suppress(FileExistsError):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Between the two it may have been taken for one that was left.
+                if os.fstat(fd).st_nlink:
+                    return path, fd
+            os.close(fd)
+    return None
+
+
+def _is_cleared(path: Path) -> bool:
+    """Remove what a killed writer left, or whatever else is there; whether the place is free."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        # A link, or another user's: the folder's owner may remove it.
+        path.unlink(missing_ok=True)
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(path, fd)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _remove(path: Path, fd: int) -> None:
+    """Remove the file, if it is still the one that is open: a renamed one leaves its place to others."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(fd), path.lstat()):
+            path.unlink()
+
+
+def _fill(fd: int, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    with os.fdopen(fd, "wb", closefd=False) as file:
+        if owner:
+            os.fchown(fd, *owner)
+        os.fchmod(fd, mode)
+        file.write(data)
+        file.flush()
+        os.fsync(fd)
 
 
 def sweep(folder: Path, names: Iterable[str] = ("*",)) -> None:
     """Remove what a writer that was killed left beside the files of these names (patterns)."""
     for name in names:
-        for left in folder.glob(f".{name}{_BESIDE}"):
-            left.unlink(missing_ok=True)
+        for left in (*folder.glob(f".{name}{_BESIDE}"), *folder.glob(f".{name}.[0-9]*{_BESIDE}")):
+            _is_cleared(left)
 
 
 def _target(path: Path) -> Path:
-    """Return what a link points at, there or not yet; raises OSError for one that leads to itself."""
+    """Return what a link points at, there or not yet; raises OSError for one that leads to itself.
+
+    A folder is left to the rename, which refuses it.
+    """
     with suppress(FileNotFoundError):
-        path.stat()
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
     return Path(os.path.realpath(path))
 
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
     before = os.umask(request.param)
     yield
     os.umask(before)
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a device")
 
 
 def mode(path: Path) -> int:
@@ -107,6 +111,30 @@ def test_none_is_replaced_when_the_folder_of_one_is_missing(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["first"]
 
 
+def device(path: Path) -> None:
+    os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, pytest.param(device, marks=AS_ROOT)])
+@pytest.mark.parametrize("by_link", [False, True], ids=["itself", "by a link"])
+def test_what_is_no_regular_file_is_never_replaced(
+    tmp_path: Path, make: Callable[[Path], None], by_link: bool
+) -> None:
+    make(tmp_path / "node")
+    before = (tmp_path / "node").lstat()
+    path = tmp_path / "node"
+    if by_link:
+        path = tmp_path / "link"
+        path.symlink_to("node")
+    with pytest.raises(OSError, match="not a regular file"):
+        files.replace(path, "new")
+    with pytest.raises(OSError, match="not a regular file"):
+        files.rehearse(path, b"new", mode=0o600, owner=(os.getuid(), os.getgid()))
+    after = (tmp_path / "node").lstat()
+    assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
+    assert {one.name for one in tmp_path.iterdir()} == {"node", path.name}
+
+
 # The kernel takes no byte beyond the limit: what a full disk does, without a disk to fill.
 REPLACE_WITHIN_A_LIMIT = """
 import resource, sys
@@ -184,6 +212,63 @@ def test_what_killed_writers_left_beside_these_files_is_swept_and_nothing_else(t
     (tmp_path / "new").touch()
     files.sweep(tmp_path, ("one", "two"))
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", ".kept.swiftdeploy-new", "new"]
+
+
+WRITE_MANY = """
+import sys
+from pathlib import Path
+from swiftdeploy_tasks import files
+for _ in range(150):
+    files.replace(Path(sys.argv[1]), sys.argv[2] * 200_000 + "END")
+"""
+
+
+def test_of_two_who_write_one_file_at_once_each_writes_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    words = [[sys.executable, "-c", WRITE_MANY, str(path), letter] for letter in "ab"]
+    writers = [subprocess.Popen(one) for one in words]
+    whole = {f"{letter * 200_000}END" for letter in "ab"}
+    seen: set[bool] = set()
+    while any(writer.poll() is None for writer in writers):
+        files.sweep(tmp_path)
+        if path.exists():
+            seen.add(path.read_text() in whole)
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    assert seen == {True}
+    assert [one.name for one in tmp_path.iterdir()] == ["report.md"]
+
+
+WRITE_AND_WAIT = """
+import os, sys
+from pathlib import Path
+from swiftdeploy_tasks import files
+sync = os.fsync
+def held(fd):
+    os.fsync = sync
+    print("written", flush=True)
+    input()
+os.fsync = held
+files.replace(Path(sys.argv[1]), "slow")
+"""
+
+
+def test_what_a_living_writer_has_written_is_neither_swept_nor_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    words = [sys.executable, "-c", WRITE_AND_WAIT, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout and writer.stdin
+        assert writer.stdout.readline() == "written\n"
+        files.sweep(tmp_path)
+        killed_while_writing(path)
+        assert len(list(tmp_path.iterdir())) == 2
+        files.replace(path, "quick")
+        assert path.read_text() == "quick"
+        files.sweep(tmp_path, ("file",))
+        writer.stdin.write("\n")
+        writer.stdin.close()
+        assert writer.wait(timeout=30) == 0
+    assert path.read_text() == "slow"
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
 def test_nothing_is_written_through_a_link_in_the_place_of_the_new_file(tmp_path: Path) -> None:
