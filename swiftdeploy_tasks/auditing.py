@@ -74,7 +74,7 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
 def _story(run: Run, period: Period) -> Story:
     """Verify, and hear what is verified; what cannot be read is a story without records.
 
-    Only a history that is not whole is read again, to mark what is not proven.
+    Only one of which not all is proven is read again, to mark what is not.
     """
     teller = Teller(period)
 
@@ -88,7 +88,7 @@ def _story(run: Run, period: Period) -> Story:
 
     try:
         found = run.history.verify(through=heard)
-        if found.ok:
+        if found.is_proven:
             return teller.story(Integrity(found))
         records = (line.record for line in run.history.lines() if line.record)
         return tell(records, Integrity(found), period)

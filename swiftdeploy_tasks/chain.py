@@ -19,6 +19,9 @@ Record = dict[str, Any]
 
 VERSION = 1
 MAX_LINE = 1 << 20
+# No record is shorter, and none has room to close off more torn lines than this, at 88 bytes each.
+MIN_RECORD = 160
+MOST_TORN = MAX_LINE // 88
 TOO_LONG = f"is not a record: longer than {MAX_LINE} bytes"
 _REWRITTEN = "was edited: not a plain writing of its record"
 TORN, HEAD_LOST = "torn", "head_lost"
@@ -103,13 +106,20 @@ class Witnessed:
     """What a second witness says: the newest head that it has, and what speaks against the history or it.
 
     `contradicts` is what it knows otherwise, which counts against the history; `problem` is why it cannot be
-    read or was not told of late, which does not.
+    read or was not told of late, which does not. `agrees` is the seq of the newest record of which it has the
+    same hash, 0 where there is none.
     """
 
     path: Path
     last: Head | None = None
     contradicts: str = ""
     problem: str = ""
+    agrees: int = 0
+
+
+def records_of(first: int, last: int) -> str:
+    """The words for the records from one seq to another."""
+    return f"record {first}" if first == last else f"records {first} to {last}"
 
 
 class Proven(NamedTuple):
@@ -127,7 +137,7 @@ class Proven(NamedTuple):
         return self.first <= seq <= self.last and seq - self.first == nth - self.before - 1
 
     def __str__(self) -> str:
-        return f"record {self.first}" if self.first == self.last else f"records {self.first} to {self.last}"
+        return records_of(self.first, self.last)
 
 
 @dataclass(frozen=True)
@@ -136,10 +146,13 @@ class Verification:
 
     `first_bad` is a 1-based line of `first_bad_file` (for a lost tail, where it should stand), None where all
     is well. Up to the seq `follows_until` (0: none) each record follows the one before, which proves none of
-    them: whoever changes one can make the next follow. `proven` are those that the head proves (where only
-    the witness contradicts it, those that the witness does), None where it proves none. `head` is what was
-    compared, None where there is none. `dropped_by` is the seq of the record that says that those before the
-    first were dropped by age, None where none were.
+    them: whoever changes one can make the next follow. `proven` are those that the head proves, or where it
+    proves none the witness (`by_witness`), None where neither does; `proven_from` is the file and the line of
+    the first of them, where several records have their seqs. `head` is what was compared, None where there is
+    none. `past_head` is the seq of the one record that stands past it as a crash leaves one, which is no
+    fault and not proven. `dropped_by` is the seq of the record that says that those before the first were
+    dropped by age, None where none were. `denied` is what the witness has otherwise, `attested` the seq of
+    the newest record of which it has the same hash.
     `times_back` counts the records that are older by the clock than the one before, which is no fault;
     `first_back` is the seq of the first of them.
     """
@@ -156,6 +169,16 @@ class Verification:
     first_back: int | None = None
     proven: Proven | None = None
     dropped_by: int | None = None
+    past_head: int | None = None
+    by_witness: bool = False
+    proven_from: tuple[Path, int] | None = None
+    denied: str = ""
+    attested: int = 0
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether every record is proven."""
+        return self.ok and self.past_head is None
 
 
 def digest_of(record: Record) -> str:
@@ -164,8 +187,14 @@ def digest_of(record: Record) -> str:
 
 
 def is_sealed(record: Record) -> bool:
-    """Whether the record's hash is that of its canonical JSON, however it is spelled in its line."""
-    return bool(digest_of(record) == record["hash"])
+    """Whether the record's hash is that of its canonical JSON, however it is spelled in its line.
+
+    What cannot be written so (a figure beyond all bounds, half a character) has none.
+    """
+    try:
+        return bool(digest_of(record) == record["hash"])
+    except (ValueError, RecursionError):
+        return False
 
 
 def seal(fields: Record, head: Head, time: str) -> Record:
@@ -229,9 +258,10 @@ def is_digest(value: object) -> bool:
 def _edited(record: Record, text: bytes) -> str:
     own = text.replace(b'"hash":"%s",' % record["hash"].encode(), b"", 1)
     # A line is written canonically, so its own bytes are nearly always what was hashed: no need to make them.
-    if hashlib.sha256(own).hexdigest() == record["hash"]:
+    # Only what is escaped can be half a character, with which nothing can be written.
+    if hashlib.sha256(own).hexdigest() == record["hash"] and b"\\u" not in own:
         return ""
-    if not is_sealed(record):
+    if digest_of(record) != record["hash"]:
         return "was edited: its hash does not match what it says"
     # The hash covers the object, not its spelling; a changed byte that leaves the object alone counts too.
     if any(form(record).encode() == text for form in _PLAIN_FORMS):

@@ -26,6 +26,7 @@ from swiftdeploy_tasks.errors import HistoryError
 from swiftdeploy_tasks.manifest import HistoryLimits, history_limits
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.snapshot import Snapshot
+from swiftdeploy_tasks.walk import is_vouched
 
 # How many files are dropped at one rotation: enough to come down after `keep` was lowered, and bounded while
 # others wait.
@@ -74,9 +75,9 @@ class History:
 
     def head(self) -> Head | None:
         """The head that the state folder holds; None when there is none that can be read as one."""
-        path = self._head_path
-        with _translated(path):
-            content = path.read_bytes() if path.exists() else b""
+        path, content = self._head_path, b""
+        with _translated(path), suppress(FileNotFoundError), lines.opened(path) as fd:
+            content = os.pread(fd, lines.CHUNK, 0)
         return chain.head_from(content)
 
     def verify(self, *, through: Through = iter) -> Verification:
@@ -85,7 +86,8 @@ class History:
         Each reading goes through `through`, for who wants to hear the lines of the one that is judged: it may
         be called several times, and a history that is whole was read to its end in the last.
         """
-        told = witness.read(Path(self.limits.witness)) if self.limits.witness else None
+        kept = Path(self.limits.witness) if self.limits.witness else None
+        told = witness.read(kept, history=self.path, state=self.state) if kept else None
         left = TRIES
         while True:
             left -= 1
@@ -187,24 +189,36 @@ class History:
     def _keep(self, fd: int, start: int, line: Line) -> None:
         path = self._kept(line)
         files.make_folder(path.parent)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            for chunk in lines.chunks(fd, start, start + line.size):
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
+        with lines.opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as kept:
+            with os.fdopen(kept, "wb", closefd=False) as out:
+                for chunk in lines.chunks(fd, start, start + line.size):
+                    out.write(chunk)
+            os.fsync(kept)
         files.sync_folder(path.parent)
 
     def _adopted(self, fd: int, head: Head, last: Line | None) -> Head:
         """`head`, or the one record past it that a crash left between its line and its head."""
         if last is None or last.record is None or not head.precedes(last.record):
             return head
-        if not chain.is_sealed(last.record):
+        if not (chain.is_sealed(last.record) and self._is_so(last.record)):
             return head
         if not last.terminated:
             lines.append(fd, b"\n")
         os.fsync(fd)
         self._save(Head.of(last.record))
         return Head.of(last.record)
+
+    def _is_so(self, record: Record) -> bool:
+        """Whether a record that a crash left says what is so: its file is dropped only when it has its head.
+
+        Otherwise whoever may append a line could have any beginning vouched for.
+        """
+        if record["event"] != chain.DROPPED:
+            return True
+        numbers, number = rotation.numbered(self._folder), rotation.number_of(record.get("file"))
+        after = next((later for earlier, later in pairwise(numbers) if earlier == number), 0)
+        said = self._droppable(number, after) if after else None
+        return said is not None and said.items() <= record.items()
 
     def _last_believed(self) -> Head:
         with Snapshot(self.path, self._folder, None) as seen:
@@ -296,7 +310,7 @@ class History:
         """Whether a record says so: they stand where they are written, at the front of a file."""
         with Snapshot(self.path, self._folder, None) as seen:
             fronts = seen.fronts(1 + DROPS)
-            return any(proof.vouches(line.record) == start for line in fronts if line.record)
+            return is_vouched(start, fronts)
 
     def _tell_witness(self, record: Record, by: Record) -> None:
         """Tell the witness the newest head; that it fails, or works again, is recorded once, and said."""
@@ -306,7 +320,8 @@ class History:
         content = {**by, "event": chain.WITNESS, "file": self.limits.witness}
         with suppress(HistoryError, OSError):
             try:
-                witness.tell(path, Head.of(record), record["time"])
+                head, time = Head.of(record), record["time"]
+                witness.tell(path, head, time, history=self.path, state=self.state)
             except OSError as error:
                 self.say(f"the witness {path} was not told the head of the history: {error.strerror}")
                 if not marked.exists():
@@ -326,8 +341,8 @@ class History:
             return None
         behind = (found.head.seq if found.head else 0) - (told.last.seq if told.last else 0)
         problem = told.problem or (f"it was not told the last {behind} heads" if behind > 0 else "")
-        against = told.contradicts or (found.reason if proof.is_denied(found) else "")
-        return Witnessed(Path(str(self.limits.witness)), told.last, against, problem)
+        against = told.contradicts or found.denied
+        return Witnessed(Path(str(self.limits.witness)), told.last, against, problem, found.attested)
 
 
 _WRITE = os.O_RDWR | os.O_APPEND | os.O_CREAT

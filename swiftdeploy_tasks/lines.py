@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from swiftdeploy_tasks import chain
-from swiftdeploy_tasks.chain import MAX_LINE, Line
+from swiftdeploy_tasks.chain import MAX_LINE, MIN_RECORD, MOST_TORN, Line
 
 CHUNK = 1 << 16
 
@@ -35,14 +35,22 @@ def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 
 def of(file: IO[bytes], path: Path, left: int) -> Iterator[Line]:
-    """Each line of the first `left` bytes of `file`, which stands at its beginning and is called `path`."""
-    number = 0
+    """Each line of the first `left` bytes of `file`, which stands at its beginning and is called `path`.
+
+    After more lines in a row that are no records than anything can excuse, those that are too short to be one
+    are passed over, and only counted.
+    """
+    number = bad = 0
     while raw := file.readline(min(left, MAX_LINE + 2)):
         number += 1
+        if bad > MOST_TORN and len(raw) < MIN_RECORD:
+            left -= len(raw)
+            continue
         line = chain.parse(raw, number, path)
         if not line.terminated and line.size > MAX_LINE:
             line = _overlong(file, raw, left, line)
         left -= line.size + line.terminated
+        bad = 0 if line.record else bad + 1
         yield line
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from swiftdeploy_tasks import files, lines
-from swiftdeploy_tasks.chain import Line
+from swiftdeploy_tasks.chain import MOST_TORN, Line
 
 _NAME = re.compile(r"(\d{6,})\.jsonl\.xz")
 _EVERYTHING = 1 << 62
@@ -83,14 +83,14 @@ def put_away(full: Path, folder: Path) -> None:
 def take_back(full: Path, path: Path, folder: Path) -> None:
     """Undo the moving aside where nothing came of it, so that the history goes on in its file."""
     last = max(numbered(folder), default=0)
-    if full.exists() and not path.exists() and not (last and holds(folder / name_of(last), full)):
+    if full.is_file() and not path.exists() and not (last and holds(folder / name_of(last), full)):
         full.rename(path)
 
 
 def holds(rotated: Path, full: Path) -> bool:
     """Whether a rotated file holds just what `full` does: a crash came between its making and the end."""
     try:
-        with unpacked(rotated) as one, full.open("rb") as other:
+        with unpacked(rotated) as one, _plain(full) as other:
             return all(a == b for a, b in zip_longest(_parts(one), _parts(other)))
     except Damaged:
         return False
@@ -126,6 +126,8 @@ class _Archive(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self._fd, self._at = fd, 0
         self._unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY)
+        # Each record has a hash of its own, 32 bytes that nothing packs; only torn lines have none.
+        self._lines_left = MOST_TORN + os.fstat(fd).st_size // 32
 
     def readable(self) -> bool:
         return True
@@ -149,17 +151,22 @@ class _Archive(io.RawIOBase):
             if not packed:
                 raise Damaged("it is cut short")
         try:
-            return self._unpack.decompress(packed, size)
+            data = self._unpack.decompress(packed, size)
         except lzma.LZMAError as error:
             raise Damaged(f"it is no whole archive ({error})") from None
+        self._lines_left -= data.count(b"\n")
+        if self._lines_left < 0:
+            raise Damaged("it holds more lines than so small a file has records")
+        return data
 
 
 def _compress(full: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}.swiftdeploy-new")
     packer = lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=_FILTERS)
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as out, full.open("rb") as file:
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as out, _plain(full) as file:
             for part in _parts(file):
                 out.write(packer.compress(part))
             out.write(packer.flush())
@@ -170,6 +177,12 @@ def _compress(full: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
         raise
     files.sync_folder(target.parent)
+
+
+@contextmanager
+def _plain(path: Path) -> Iterator[IO[bytes]]:
+    with lines.opened(path) as fd, os.fdopen(fd, "rb", closefd=False) as file:
+        yield file
 
 
 def _parts(file: IO[bytes]) -> Iterator[bytes]:

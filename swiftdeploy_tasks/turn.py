@@ -10,10 +10,10 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from swiftdeploy_tasks import files
+from swiftdeploy_tasks import files, lines
 from swiftdeploy_tasks.errors import HistoryError
 
 LOCK_SECONDS = 10.0
@@ -25,28 +25,15 @@ def taken(path: Path, *, to_write: bool) -> Iterator[None]:
 
     Who only reads goes on without one that is not there, or that may not be looked at.
     """
-    fd = _opened(path) if to_write else _opened_to_read(path)
-    if fd is None:
+    with ExitStack() as held:
+        with suppress(*([] if to_write else [FileNotFoundError, PermissionError])):
+            if to_write:
+                files.make_folder(path.parent)
+            fd = held.enter_context(lines.opened(path, os.O_RDWR | os.O_CREAT if to_write else os.O_RDONLY))
+            # Closing alone would leave the lock with a child that was forked meanwhile.
+            held.callback(fcntl.flock, fd, fcntl.LOCK_UN)
+            _wait(fd, path)
         yield
-        return
-    try:
-        _wait(fd, path)
-        yield
-    finally:
-        # Closing alone would leave the lock with a child that was forked meanwhile.
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        os.close(fd)
-
-
-def _opened(path: Path) -> int:
-    files.make_folder(path.parent)
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def _opened_to_read(path: Path) -> int | None:
-    with suppress(FileNotFoundError, PermissionError):
-        return os.open(path, os.O_RDONLY)
-    return None
 
 
 def _wait(fd: int, path: Path) -> None:

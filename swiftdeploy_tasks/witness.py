@@ -31,11 +31,14 @@ class Testimony:
     problem: str = ""
 
 
-def tell(path: Path, head: Head, time: str) -> None:
+def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> None:
     """Append one head, in one write, on a line of its own; raises OSError.
 
-    It is not synced: a witness is there against people, not against a power cut.
+    It is not synced: a witness is there against people, not against a power cut. `history` is the file that
+    it is a witness of, `state` the folder with that one's head.
     """
+    if unfit := _unfit(path, history, state):
+        raise OSError(errno.EINVAL, unfit, str(path))
     with suppress(FileNotFoundError):
         if path.stat().st_size >= MAX_BYTES:
             path.replace(_old(path))
@@ -49,8 +52,21 @@ def tell(path: Path, head: Head, time: str) -> None:
         lines.append(fd, line)
 
 
-def read(path: Path) -> Testimony:
+def _unfit(path: Path, history: Path, state: Path) -> str:
+    """Why this file can be no witness of that history, in words; "" where it can."""
+    real, home, itself = (Path(os.path.realpath(one)) for one in (path, state, history))
+    if real.is_relative_to(home):
+        return f"it lies in {state}, with the head that it should witness"
+    with suppress(FileNotFoundError):
+        if real == itself or real.samefile(itself):
+            return "it is the history itself"
+    return ""
+
+
+def read(path: Path, *, history: Path, state: Path) -> Testimony:
     """What the witness says; never raises. A line that is no head is passed over and counted."""
+    if unfit := _unfit(path, history, state):
+        return Testimony(problem=f"it is no witness: {unfit}")
     claims: dict[int, str] = {}
     last, odd, contradicts = None, 0, ""
     try:

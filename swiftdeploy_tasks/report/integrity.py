@@ -40,31 +40,49 @@ class Integrity:
             return f"Nothing is proven: {self.unreadable[:1].lower()}{self.unreadable[1:]}"
         if found.ok and not found.records:
             return "Nothing is recorded yet."
-        if found.ok and found.proven and found.dropped_by:
-            first = found.proven.first
-            return (
-                f"The history begins at record {first}: 1 to {first - 1} were dropped by age, as record"
-                f" {found.dropped_by} says. The {found.records} from there on follow each other, up to the"
-                " head; none of them was changed or removed."
-            )
         if found.ok:
-            return (
-                f"All {found.records} records follow each other, up to the head; none was changed or removed."
-            )
+            return " ".join(filter(None, (self._whole, self._past_head)))
         line = "" if found.first_bad is None else f"Line {found.first_bad} of {self.first_bad_file}: "
         return f"{line}{found.reason}. {self._proven}"
+
+    @property
+    def _whole(self) -> str:
+        """What is said of the records up to the head where nothing is wrong; "" where there are none."""
+        found = self.verification
+        count = found.records - (found.past_head is not None)
+        if found.proven and found.dropped_by:
+            first = found.proven.first
+            gone = "record 1 was" if first == 2 else f"1 to {first - 1} were"
+            return (
+                f"The history begins at record {first}: {gone} dropped by age, as record"
+                f" {found.dropped_by} says. The {count} from there on follow each other, up to the head; none"
+                " of them was changed or removed."
+            )
+        which = f"All {count}" if found.is_proven else f"The {count}" if count else ""
+        return which and f"{which} records follow each other, up to the head; none was changed or removed."
+
+    @property
+    def _past_head(self) -> str:
+        seq = self.verification.past_head
+        if seq is None:
+            return ""
+        return f"Record {seq} stands past the head, as a crash leaves one, and is not proven."
 
     @property
     def _proven(self) -> str:
         found = self.verification
         if found.proven is None:
             why = "no record leads up to the head" if found.head else "there is no head"
+            if found.head and found.denied:
+                why = "no record that the witness does not contradict leads up to the head"
             return f"Nothing is proven: {why}."
-        by = "the witness" if found.witness and found.witness.contradicts else "the head"
-        says = f"Proven by {by}: {found.proven}"
+        says = f"Proven by the {'witness' if found.by_witness else 'head'}: {found.proven}"
+        if found.proven_from:
+            file, line = found.proven_from
+            says = f"{says}, from line {line} of {file.name} on"
         if found.proven.last - found.proven.first + 1 == found.records:
             return f"{says}."
-        return f"{says}. Nothing proves the others, even where they follow each other."
+        return f"{says}. It proves none of the others, even where they follow each other."
 
     @property
     def witness(self) -> str:
@@ -76,5 +94,10 @@ class Integrity:
             return f"The witness {witness.path} contradicts the history: {witness.contradicts}."
         if witness.problem:
             return f"Of the witness {witness.path}: {witness.problem}."
-        last = f", up to record {witness.last.seq}" if witness.last else ""
-        return f"The witness {witness.path} says the same{last}."
+        if not witness.agrees:
+            return f"The witness {witness.path} says nothing of the records that are here."
+        what = "" if self.verification.ok else " of the records that are here"
+        says = f"The witness {witness.path} says the same{what}, up to record {witness.agrees}"
+        if witness.last and witness.agrees < witness.last.seq:
+            return f"{says}; beyond it, up to record {witness.last.seq}, nothing can be compared."
+        return f"{says}."

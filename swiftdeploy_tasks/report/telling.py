@@ -163,7 +163,7 @@ class Teller:
     def _prove(self) -> None:
         """Note whether this record is proven."""
         self._taken += 1
-        if self._found and not self._found.ok:
+        if self._found and not self._found.is_proven:
             proven = self._found.proven
             self._proven = proven is not None and proven.holds(self._taken, int(self._record["seq"]))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -183,6 +184,37 @@ def test_what_is_no_regular_file_is_an_error_for_all(history: History, put: obje
             look()
     with pytest.raises(HistoryError, match=r"history\.jsonl: "):
         fill(history, 1)
+
+
+def endless(path: Path) -> None:
+    """A link to a device of our own that reads as zeros: never to one of the machine, which a fault costs."""
+    device = path.with_name("zeros")
+    os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+    path.symlink_to(device)
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a device")
+
+
+@pytest.mark.parametrize("put", [fifo, pytest.param(endless, marks=AS_ROOT)])
+@pytest.mark.parametrize("name", ["state/head.json", "state/history.lock", ".history.jsonl.swiftdeploy-full"])
+def test_what_never_ends_in_the_place_of_a_file_of_the_history_is_not_waited_for(
+    tmp_path: Path, put: Callable[[Path], None], name: str
+) -> None:
+    history = History(tmp_path / "history.jsonl", tmp_path / "state")
+    fill(history, 2)
+    (tmp_path / name).unlink(missing_ok=True)
+    put(tmp_path / name)
+    for look in (history.verify, lambda: list(history.lines())):
+        with pytest.raises(HistoryError, match=f"{Path(name).name}: not a regular file"):
+            look()
+    if name.endswith("full"):
+        fill(history, 1)
+        (tmp_path / name).unlink()
+        assert history.verify().records == 3
+    else:
+        with pytest.raises(HistoryError, match="not a regular file"):
+            fill(history, 1)
 
 
 def test_a_link_that_leads_nowhere_cannot_be_written(history: History) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from swiftdeploy_tasks import chain, settings, witness
 from swiftdeploy_tasks import history as room
-from swiftdeploy_tasks.chain import GENESIS, Head
+from swiftdeploy_tasks.chain import GENESIS, Head, Proven
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.manifest import HistoryLimits
+from swiftdeploy_tasks.report.integrity import Integrity
 from tests.history.rotated import files_of, fill, records, small
 
 
@@ -74,7 +76,7 @@ def test_a_history_that_was_rewritten_head_and_all_is_caught(history: History) -
     assert (found.ok, found.first_bad, found.first_bad_file) == (False, 3, history.path)
     assert (found.follows_until, found.reason) == (2, "was edited: the witness has another hash for record 3")
     assert found.witness is not None
-    assert found.witness.contradicts == found.reason
+    assert found.witness.contradicts == "it has another hash for record 3"
 
 
 def test_a_tail_that_was_cut_off_with_its_head_is_caught(history: History) -> None:
@@ -148,10 +150,9 @@ def test_a_witness_that_was_not_told_of_late_is_said(history: History) -> None:
     assert found.witness.problem == "it was not told the last 3 heads"
 
 
-@pytest.mark.parametrize("name", ["history.jsonl", "manifest.yaml"])
-def test_a_file_that_holds_no_heads_is_left_alone(tmp_path: Path, said: list[str], name: str) -> None:
+def test_a_file_that_holds_no_heads_is_left_alone(tmp_path: Path, said: list[str]) -> None:
     (tmp_path / "manifest.yaml").write_text("name: shop\n")
-    limits = HistoryLimits(witness=str(tmp_path / name))
+    limits = HistoryLimits(witness=str(tmp_path / "manifest.yaml"))
     history = History(tmp_path / "history.jsonl", tmp_path / "state", limits, said.append)
     fill(history, 2)
     assert (tmp_path / "manifest.yaml").read_text() == "name: shop\n"
@@ -198,3 +199,100 @@ def test_the_witness_that_the_manifest_names_lies_relative_to_the_project(tmp_pa
     fill(room.of(settings.find(tmp_path), print), 2)
     assert len(told(tmp_path / "heads")) == 2
     assert room.of(settings.find(tmp_path), print).limits.keep == 7
+
+
+def junk(history: History) -> None:
+    history.path.write_bytes(b"junk\n" + history.path.read_bytes())
+
+
+def lose_head(history: History) -> None:
+    (history.state / "head.json").unlink()
+
+
+def nothing(_: History) -> None:
+    """No second flaw."""
+
+
+@pytest.mark.parametrize("flaw", [nothing, junk, lose_head])
+@pytest.mark.parametrize(("changed", "proven"), [(1, None), (3, Proven(1, 2))])
+def test_what_the_witness_contradicts_is_never_called_proven_whatever_else_is_wrong(
+    history: History, flaw: Callable[[History], None], changed: int, proven: Proven | None
+) -> None:
+    fill(history, 6)
+    rewrite(history, changed=changed, count=6)
+    flaw(history)
+    found = history.verify()
+    assert (found.ok, found.proven, found.by_witness) == (False, proven, proven is not None)
+    said = Integrity(found)
+    assert f"contradicts the history: it has another hash for record {changed}." in said.witness
+    by = f"Proven by the witness: {proven}. " if proven else "Nothing is proven: "
+    assert by in said.verdict
+
+
+def test_a_history_that_was_replaced_under_its_head_is_contradicted(history: History) -> None:
+    fill(history, 6)
+    head = history.head()
+    rewrite(history, changed=1, count=6)
+    assert head
+    history._save(head)
+    found = history.verify()
+    assert (found.proven, found.denied) == (None, "it has another hash for record 1")
+
+
+def test_a_lost_tail_is_compared_as_far_as_it_goes(history: History) -> None:
+    fill(history, 6)
+    history.path.write_bytes(b"".join(history.path.read_bytes().splitlines(True)[:2]))
+    said = Integrity(history.verify())
+    assert "Proven by the witness: records 1 to 2." in said.verdict
+    assert said.witness.endswith(
+        "says the same of the records that are here, up to record 2; beyond it, up to record 6,"
+        " nothing can be compared."
+    )
+
+
+def test_a_tail_that_was_cut_off_with_its_head_is_caught_beside_another_flaw(history: History) -> None:
+    fill(history, 6)
+    rewrite(history, changed=0, count=4)
+    junk(history)
+    said = Integrity(history.verify())
+    assert said.witness.endswith("contradicts the history: it knows record 6, and the head is at record 4.")
+
+
+def test_a_record_that_was_put_in_takes_no_proof_from_those_that_the_head_and_the_witness_have(
+    history: History,
+) -> None:
+    lines = [chain.line_of(record) for record in fill(history, 6)]
+    stranger = chain.seal({**json.loads(lines[2]), "number": 99}, GENESIS, "2030-01-01T00:00:00.000Z")
+    history.path.write_bytes(b"".join([*lines[:3], chain.line_of(stranger), *lines[3:]]))
+    found = history.verify()
+    assert (found.ok, found.proven, found.by_witness) == (False, Proven(4, 6, before=4), False)
+
+
+@pytest.mark.parametrize(
+    "name", ["history.jsonl", "link", "state/head.json", "state/history.lock", "state/w"]
+)
+def test_what_is_the_history_or_lies_with_its_head_is_no_witness(
+    tmp_path: Path, said: list[str], name: str
+) -> None:
+    (tmp_path / "link").symlink_to("history.jsonl")
+    limits = HistoryLimits(witness=str(tmp_path / name))
+    history = History(tmp_path / "history.jsonl", tmp_path / "state", limits, said.append)
+    fill(history, 3)
+    failed = [record for record in records(history) if record["event"] == "witness"]
+    assert [record["outcome"] for record in failed] == ["failed"]
+    assert str(failed[0]["error"]) in said[0]
+    found = history.verify()
+    assert found.ok
+    assert "it is no witness: it " in Integrity(found).witness
+    assert "same" not in Integrity(found).witness
+
+
+def test_what_was_dropped_is_compared_by_the_hash_that_the_first_record_follows(
+    tmp_path: Path, share: Path
+) -> None:
+    history = small(tmp_path, keep=2, witness=str(share))
+    fill(history, 30)
+    before = records(history)[0]["seq"] - 1
+    share.write_text(json.dumps({"hash": "1" * 64, "seq": before}) + "\n")
+    found = history.verify()
+    assert (found.ok, found.denied) == (False, f"it has another hash for record {before}")

@@ -1,0 +1,243 @@
+"""Who may only append a line gains nothing by it: it is not proven, vouches for nothing and stops no verb."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swiftdeploy_tasks import chain, rotation
+from swiftdeploy_tasks.chain import GENESIS, Head, Proven, Record
+from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.telling import tell
+from tests.history.rotated import files_of, fill, records, small, unpacked
+
+
+def forged(history: History, event: str, **fields: Any) -> Record:
+    """A record that comes next after the head, put there by somebody else."""
+    head = history.head()
+    assert head
+    content = {"event": event, "task": "audit", "run": "f", "outcome": None, **fields}
+    record = chain.seal(content, head, "2030-01-01T00:00:00.000Z")
+    with history.path.open("ab") as file:
+        file.write(chain.line_of(record))
+    return record
+
+
+def gone(first: int, last: int, last_hash: str) -> dict[str, object]:
+    return {"file": "000001.jsonl.xz", "first": first, "last": last, "last_hash": last_hash}
+
+
+def told(history: History) -> str:
+    return Integrity(history.verify()).verdict
+
+
+def test_a_record_past_the_head_is_whole_and_not_proven(ten: History) -> None:
+    forged(ten, "cut_off")
+    found = ten.verify()
+    assert (found.ok, found.records, found.proven, found.past_head) == (True, 11, Proven(1, 10), 11)
+    verdict = Integrity(found).verdict
+    assert "The 10 records follow each other, up to the head; none was changed or removed." in verdict
+    assert "Record 11 stands past the head, as a crash leaves one, and is not proven." in verdict
+    (event,) = tell(records(ten), Integrity(found)).events
+    assert (event.seq, event.proven) == (11, False)
+
+
+def test_a_first_record_without_its_head_proves_nothing_yet(history: History) -> None:
+    fill(history, 1)
+    history._save(GENESIS)
+    found = history.verify()
+    assert (found.ok, found.proven, found.past_head) == (True, None, 1)
+    assert Integrity(found).verdict == (
+        "Record 1 stands past the head, as a crash leaves one, and is not proven."
+    )
+
+
+@pytest.mark.parametrize("left", [4, 0], ids=["the first six", "all"])
+def test_what_was_removed_is_not_excused_by_a_drop_past_the_head(ten: History, left: int) -> None:
+    lines = ten.path.read_bytes().splitlines(True)
+    removed = len(lines) - left
+    ten.path.write_bytes(b"".join(lines[removed:]))
+    forged(ten, "dropped", **gone(1, removed, json.loads(lines[removed - 1])["hash"]))
+    for _ in range(3):
+        found = ten.verify()
+        assert (found.ok, found.dropped_by, found.first_bad) == (False, None, 1)
+        fill(ten, 1)
+
+
+def test_a_drop_that_was_taken_up_excuses_no_later_removal(ten: History) -> None:
+    lines = ten.path.read_bytes().splitlines(True)
+    forged(ten, "dropped", **gone(1, 6, json.loads(lines[5])["hash"]))
+    fill(ten, 1)
+    ten.path.write_bytes(b"".join(ten.path.read_bytes().splitlines(True)[6:]))
+    assert not ten.verify().ok
+
+
+def test_a_drop_that_the_head_covers_counts_only_where_a_rotation_writes_it(ten: History) -> None:
+    lines = ten.path.read_bytes().splitlines(True)
+    ten._save(Head.of(forged(ten, "dropped", **gone(1, 6, json.loads(lines[5])["hash"]))))
+    ten.path.write_bytes(b"".join(ten.path.read_bytes().splitlines(True)[6:]))
+    found = ten.verify()
+    assert (found.ok, found.first_bad, found.reason[:7]) == (False, 1, "removed")
+
+
+def test_a_drop_right_behind_a_rotation_counts_only_when_the_head_covers_it(ten: History) -> None:
+    lines = ten.path.read_bytes().splitlines(True)
+    rotated = forged(ten, "rotated", file="000001.jsonl.xz", last=10)
+    ten._save(Head.of(rotated))
+    dropped = forged(ten, "dropped", **gone(1, 6, json.loads(lines[5])["hash"]))
+    ten.path.write_bytes(b"".join(ten.path.read_bytes().splitlines(True)[6:]))
+    assert not ten.verify().ok
+    ten._save(Head.of(dropped))
+    assert ten.verify().ok
+
+
+def test_rotated_files_that_are_gone_are_not_excused_by_a_drop_past_the_head(tmp_path: Path) -> None:
+    history = small(tmp_path)
+    fill(history, 24)
+    paths = files_of(history)
+    last = json.loads(unpacked(paths[1]).splitlines()[-1])
+    for path in paths[:2]:
+        path.unlink()
+    forged(history, "dropped", **gone(1, last["seq"], last["hash"]) | {"file": paths[1].name})
+    for _ in range(2):
+        found = history.verify()
+        assert (found.ok, found.first_bad_file) == (False, paths[1])
+        assert "no record up to the head says that they were dropped" in found.reason
+        fill(history, 1)
+
+
+def dropping(folder: Path) -> tuple[History, bytes]:
+    """A history whose newest file begins with a drop that a crash left without its head, and that line."""
+    history = small(folder, max_bytes=900, keep=2)
+    fill(history, 30)
+    path, head = files_of(history)[0], history.head()
+    numbers = [rotation.number_of(one.name) for one in files_of(history)]
+    said = history._droppable(numbers[0], numbers[1])
+    assert said and head and path.name == said["file"]
+    return history, chain.line_of(forged(history, "dropped", **said))
+
+
+def test_a_drop_that_a_crash_left_is_taken_up_while_its_file_is_there(tmp_path: Path) -> None:
+    history, line = dropping(tmp_path)
+    assert history.verify().ok
+    following = fill(history, 1)[0]
+    assert json.loads(line) in records(history)
+    assert following["seq"] > json.loads(line)["seq"]
+    assert history.verify().ok
+    fill(history, 40)
+    assert (history.verify().ok, len(files_of(history))) == (True, 2)
+
+
+def test_a_drop_that_says_what_is_not_so_is_not_taken_up(tmp_path: Path) -> None:
+    history, line = dropping(tmp_path)
+    history.path.write_bytes(history.path.read_bytes().removesuffix(line))
+    said = json.loads(line)
+    forged(
+        history,
+        "dropped",
+        **gone(said["first"], said["last"] + 1, said["last_hash"]) | {"file": said["file"]},
+    )
+    fill(history, 1)
+    found = history.verify()
+    assert (found.ok, "was inserted" in found.reason) == (False, True)
+
+
+def unwritable(head: Head, text: str) -> bytes:
+    """A line whose own bytes have its hash, but that no writer of ours can write."""
+    base = {"event": "note", "outcome": None, "prev": head.hash, "run": "f", "seq": head.seq + 1}
+    base |= {"task": "x", "time": "2030-01-01T00:00:00.000Z", "v": 1}
+    body = json.dumps(base, sort_keys=True, separators=(",", ":"))[:-1] + f",{text}}}"
+    return b'{"hash":"%s",%s\n' % (hashlib.sha256(body.encode()).hexdigest().encode(), body[1:].encode())
+
+
+@pytest.mark.parametrize("end", [b"\n", b""], ids=["a line", "without its newline"])
+@pytest.mark.parametrize(
+    "text",
+    ['"x":1e999', '"x":"\\ud800"', '"x":"\\uD83D."', '"x":' + "[" * 990 + "]" * 990],
+    ids=["infinite", "half a character", "another", "deep"],
+)
+def test_what_cannot_be_written_back_is_named_and_stops_no_append(
+    ten: History, text: str, end: bytes
+) -> None:
+    head = ten.head()
+    assert head
+    with ten.path.open("ab") as file:
+        file.write(unwritable(head, text).removesuffix(b"\n") + end)
+    if end:
+        found = ten.verify()
+        assert (found.ok, found.first_bad, found.proven) == (False, 11, Proven(1, 10))
+    fill(ten, 1)
+    for line in ten.lines():
+        if line.record:
+            Integrity(ten.verify()).verdict.encode()
+            json.dumps(line.record, ensure_ascii=False).encode()
+    assert ten.verify().proven
+
+
+def test_more_bad_lines_than_can_be_excused_are_named_and_cost_no_memory(ten: History) -> None:
+    lines = ten.path.read_bytes().splitlines(True)
+    flood = chain.MOST_TORN + 5000
+    ten.path.write_bytes(b"".join([*lines[:4], b"\n" * flood, *lines[4:], b"x\n" * flood]))
+    heard: list[int] = []
+
+    def through(given: Any) -> Any:
+        heard.append(0)
+        for line in given:
+            heard[-1] += 1
+            yield line
+
+    found = ten.verify(through=through)
+    assert (found.ok, found.first_bad, found.proven) == (False, 5, Proven(1, 10))
+    assert heard[0] <= chain.MOST_TORN + 5
+    assert heard[1] <= 2 * (chain.MOST_TORN + 2) + 10
+    assert [line.number for line in ten.lines() if line.record] == [1, 2, 3, 4, *range(flood + 5, flood + 11)]
+
+
+def test_no_record_is_shorter_than_what_is_passed_over() -> None:
+    content = dict.fromkeys(("event", "task", "run"), "") | {"outcome": None}
+    record = chain.seal(content, Head(0, ""), "2030-01-01T00:00:00.000Z")
+    assert chain.parse(chain.line_of(record)).record == record
+    assert len(chain.line_of(record)) >= chain.MIN_RECORD
+
+
+def test_an_archive_with_more_lines_than_it_has_room_for_is_damaged(tmp_path: Path) -> None:
+    history = small(tmp_path)
+    fill(history, 12)
+    path = files_of(history)[0]
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"\n" * 3_000_000)
+    rotation._compress(plain, path)
+    found = history.verify()
+    assert (found.ok, found.first_bad, found.first_bad_file) == (False, 1, path)
+    assert "holds more lines than" in list(rotation.read(path))[-1].problem
+    assert [record["event"] for record in history.newest_first()]
+
+
+def test_of_records_with_the_same_seq_those_that_are_proven_are_named_by_their_line(
+    ten: History, tmp_path: Path
+) -> None:
+    other = small(tmp_path / "other")
+    other.path.parent.mkdir()
+    fill(other, 3)
+    ten.path.write_bytes(other.path.read_bytes() + ten.path.read_bytes())
+    assert told(ten).endswith(
+        "Proven by the head: records 1 to 10, from line 4 of history.jsonl on."
+        " It proves none of the others, even where they follow each other."
+    )
+
+
+def test_a_last_line_that_lost_its_newline_is_said_to_and_is_proven(ten: History) -> None:
+    ten.path.write_bytes(ten.path.read_bytes()[:-1])
+    assert told(ten) == (
+        "Line 10 of history.jsonl: has lost its newline. Proven by the head: records 1 to 10."
+    )
+
+
+def test_one_record_that_is_missing_is_told_as_one(ten: History) -> None:
+    ten.path.write_bytes(b"".join(ten.path.read_bytes().splitlines(True)[:9]))
+    assert "truncated: record 10 should stand from here" in told(ten)
