@@ -57,7 +57,7 @@ def _unfit(path: Path, history: Path, state: Path) -> str:
     real, home, itself = (Path(os.path.realpath(one)) for one in (path, state, history))
     if real.is_relative_to(home):
         return f"it lies in {state}, with the head that it should witness"
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         if real == itself or real.samefile(itself):
             return "it is the history itself"
     return ""
