@@ -258,8 +258,10 @@ def is_digest(value: object) -> bool:
 def _edited(record: Record, text: bytes) -> str:
     own = text.replace(b'"hash":"%s",' % record["hash"].encode(), b"", 1)
     # A line is written canonically, so its own bytes are nearly always what was hashed: no need to make them.
-    # Only what is escaped can be half a character, with which nothing can be written.
-    if hashlib.sha256(own).hexdigest() == record["hash"] and b"\\u" not in own:
+    is_own = hashlib.sha256(own).hexdigest() == record["hash"]
+    # Only what is escaped can be half a character, with which nothing can be written. One byte is sought
+    # first, as that is faster than two.
+    if is_own and (b"\\" not in own or b"\\u" not in own):
         return ""
     if digest_of(record) != record["hash"]:
         return "was edited: its hash does not match what it says"

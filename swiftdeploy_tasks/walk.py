@@ -94,19 +94,24 @@ class Places:
     last: int = 0
     starts: list[int] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    _file: Path | None = None
     _before: int = 0
 
     def note(self, line: Line) -> int:
         """Take the next line, and return which of all it is."""
-        file = line.file
-        if not self.files or (self.files[-1] is not file and self.files[-1] != file):
-            self.starts.append(self.last + 1)
-            self.files.append(file)
-            self._before = self.last
+        if line.file is not self._file:
+            self._turn_to(line.file)
         # Lines between that were passed over count too.
         number = self._before + line.number
         self.last = number if number > self.last else self.last + 1
         return self.last
+
+    def _turn_to(self, file: Path) -> None:
+        self._file = file
+        if not self.files or self.files[-1] != file:
+            self.starts.append(self.last + 1)
+            self.files.append(file)
+            self._before = self.last
 
     def of(self, number: int) -> tuple[Path, int]:
         """The file of the nth line of all, and its number there."""
@@ -183,7 +188,7 @@ class Walk:
 
     def _take(self, number: int, record: Record) -> None:
         self.trusted, self.records = Head.of(record), self.records + 1
-        if self.unexcused.first:
+        if self.unexcused.torn:
             self.unexcused = _Unexcused()
         if self.voucher and self.voucher.seq is None:
             self.voucher.hear(record)
@@ -210,7 +215,7 @@ class Walk:
 
     def _fault(self, number: int, record: Record) -> Fault | None:
         closed_off = announced(record) if record["event"] in MENDING else []
-        if (self.unexcused.first or closed_off) and self.unexcused.torn != closed_off:
+        if (self.unexcused.torn or closed_off) and self.unexcused.torn != closed_off:
             return self._unexcused(number)
         if not self.records and self.start is GENESIS and record["seq"] > 1:
             self._begin_late(number, record)
