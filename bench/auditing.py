@@ -32,7 +32,7 @@ SECONDS, MEBIBYTES, FLAT = 5.0, 200.0, 1.2
 PAGE_SECONDS, PAGE_MEBIBYTES, PAGE_MB = 10.0, 300.0, 3.0
 BEGAN = 1_700_000_000.0
 COUNTERS: dict[str, Any] = {
-    "bounds": [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
+    "bounds": "0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0",
     "buckets": [81234, 4021, 330, 12, 3, 1, 0, 0, 0, 0, 0, 0],
     **{"ok": 85590, "errors": 11, "left_out": 1200, "uptime": 5031.2, "started": None, "chaos": "none"},
 }

@@ -103,7 +103,7 @@ def _reading(story: Story) -> Iterator[str]:
         is_dense(len(one.values), NARROW) for one in story.shares
     ):
         yield (
-            "Where that is too much for a line, columns reach from the lowest to the highest figure;"
+            "Where there is too much for a line, columns reach from the lowest to the highest figure;"
             " of app-green every other one is drawn."
         )
 

@@ -7,10 +7,10 @@ where rows are the newest ones. Times are Unix seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """What one slot did from `at` to `until`: one scrape, or several that were drawn together.
 
     `rate` (requests a second) is their mean, `low_rate` and `peak_rate` the lowest and the highest, the

@@ -169,8 +169,7 @@ class _Drawn:
         self.chaos = later.chaos or self.chaos
 
     def point(self) -> Point:
-        return replace(
-            self.last,
+        return self.last._replace(
             at=self.at,
             until=self.until,
             rate=self.rates / self.rated if self.rated else None,

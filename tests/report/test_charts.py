@@ -27,7 +27,7 @@ def story() -> Story:
 def test_no_line_joins_two_releases_that_stood_in_one_slot(story: Story) -> None:
     series = next(one for one in story.series if one.slot == "blue")
     first, second, *_ = series.points
-    points = (first, replace(second, release="another", gap=False))
+    points = (first, second._replace(release="another", gap=False))
     values = list(charts._with_gaps(points, RATE))
     between = [value for at, value in values if first.at < at <= second.at]
     assert between == [None, second.rate]
