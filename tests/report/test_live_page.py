@@ -158,3 +158,28 @@ def test_nothing_deployed_is_no_alarm(browser: Browser, tmp_path: Path) -> None:
         first = seen.page.locator("main > *").first
         assert "Nothing is deployed" in first.inner_text()
         assert first.get_attribute("class") == "statement is-good"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"at_work": "deploy (user ana)"}, "A change is under way"),
+        ({"problems": ("OPA is late",)}, "Not all of it can be told"),
+    ],
+)
+def test_all_is_well_only_where_everything_was_seen_and_nobody_is_at_work(
+    changes: dict[str, Any], told: str
+) -> None:
+    text = made(picture(**changes))
+    assert told in text
+    assert "All is well" not in text
+    assert "is-good" not in text.partition("</style>")[2].partition("</section>")[0]
+
+
+def test_the_confirmed_release_serves_while_a_candidate_has_as_much_traffic() -> None:
+    candidate = replace(SAMPLE, release=replace(RELEASE, version="9.9.9"), weight=50)
+    shares = Traffic({"blue": 50, "green": 50})
+    slots: Any = {"blue": candidate, "green": replace(SAMPLE, weight=50)}
+    found = picture(traffic=shares, slots=slots, confirmed=RELEASE.id)
+    assert f"Version {RELEASE.version} (" in made(found)
+    assert found.document()["version"] == RELEASE.version
