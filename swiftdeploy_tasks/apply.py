@@ -138,22 +138,13 @@ def _recorded(job: Job, action: str, target: str, reason: str, then: Traffic) ->
     job.given.update(slot for slot, share in then.weights.items() if share)
     began, outcome = time.monotonic(), "failed"
     try:
-        with spent(job, _PHASES.get(action, "switch")):
-            yield
+        yield
         outcome = "done"
     finally:
         seconds = round(time.monotonic() - began, 3)
+        phase = _PHASES.get(action, "switch")
+        job.spent[phase] = round(job.spent.get(phase, 0.0) + seconds, 3)
         job.record("step", outcome, action=action, target=target, seconds=seconds)
-
-
-@contextmanager
-def spent(job: Job, phase: str) -> Iterator[None]:
-    """Add the seconds that the block takes to those of the phase."""
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        job.spent[phase] = round(job.spent.get(phase, 0.0) + time.monotonic() - began, 3)
 
 
 def undo(job: Job, before: State, serving: Slot | None) -> float | None:

@@ -44,8 +44,7 @@ def deploy(run: Run, *, again: bool) -> None:
     job.secrets = secrets_of(release, {})
     running = before.release_of(before.traffic.leader)
     if running and running.mode != release.mode:
-        with apply.spent(job, "gate"):
-            asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
+        asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     if running:
         job.watch = asking.slot_watch(run, asked, engine, Change("deploy", running, release))
     carry_out(run, job, before, release, text)

@@ -62,8 +62,7 @@ def rollback(run: Run, to: str) -> None:
     running = before.release_of(serving)
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
     noting.target(run, before, release, asked)
-    with apply.spent(job, "gate"):
-        asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
+    asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
     carry_out(run, job, before, release, _text_in_force(run))
     with signals.undisturbed():
         apply.boundary("confirm the release")

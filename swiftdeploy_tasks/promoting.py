@@ -40,8 +40,7 @@ def promote(run: Run, mode: str) -> None:
     manifest_edit.can_set_mode(run.settings.manifest)
     job.secrets = secrets_of(target, engine.environment(serving))
     change = Change("promote", running, target)
-    with apply.spent(job, "gate"):
-        asking.may_change_mode(run, asked, engine, before, change)
+    asking.may_change_mode(run, asked, engine, before, change)
     job.watch = asking.slot_watch(run, asked, engine, change)
     carry_out(run, job, before, target, run.settings.manifest.read_bytes())
     with signals.undisturbed():

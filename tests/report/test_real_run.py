@@ -14,6 +14,8 @@ from bench import day
 from tests.lab import require
 from tests.report.looking import do_nothing, looked
 
+# It runs a whole project, as those in tests/e2e do.
+pytestmark = pytest.mark.flaky(reruns=2)
 CHARTS = ("happened", "rate", "errors", "p99", "weights")
 
 
