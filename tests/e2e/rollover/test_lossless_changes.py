@@ -43,17 +43,25 @@ def chaos(project: Project, **order: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def living(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def lived(
+    engine: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Project, dict[str, Course]]]:
+    """In one, so that a course that broke off is tried again on a project of its own."""
     changes = {"policy__canary": CANARY, "rollout": ROLLOUT}
     for project in used(make(tmp_path_factory.mktemp("e2e"), engine, **changes)):
         decorate(project)
         project.deploy()
-        yield project
+        yield project, _course(project)
 
 
 @pytest.fixture(scope="module")
-def course(living: Project) -> dict[str, Course]:
-    return _course(living)
+def living(lived: tuple[Project, dict[str, Course]]) -> Project:
+    return lived[0]
+
+
+@pytest.fixture(scope="module")
+def course(lived: tuple[Project, dict[str, Course]]) -> dict[str, Course]:
+    return lived[1]
 
 
 def _course(project: Project) -> dict[str, Course]:
