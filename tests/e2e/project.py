@@ -276,6 +276,16 @@ def docker(*words: str, check: bool = True, input: str = "") -> str:
     return done.stdout
 
 
+def pause(container: str) -> None:
+    """Freeze a container; a busy kernel may need more than one try."""
+
+    def is_paused() -> bool:
+        docker("pause", container, check=False)
+        return docker("inspect", "-f", "{{.State.Paused}}", container).strip() == "true"
+
+    until(is_paused, f"{container} is paused")
+
+
 def make(folder: Path, engine: str, **changes: Any) -> Project:
     """A new project of the app that ships, not yet deployed; `changes` as in `Project.set`."""
     name = f"e2e-{secrets.token_hex(4)}"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks.report.words import rounded
-from tests.e2e.project import SOURCE, Project, docker, make, used
+from tests.e2e.project import SOURCE, Project, make, pause, used
 from tests.e2e.rollover.course import CANARY, ROLLOUT, Course, alone, under_load
 from tests.e2e.test_records import verified
 
@@ -77,7 +77,7 @@ def _course(project: Project) -> dict[str, Course]:
     chaos(project, mode="error", rate=0.9)
     seen["refused"] = under_load(project, "promote", "--mode", "stable", fine=frozenset({500}), before=2)
     if project.engine == "docker":
-        docker("pause", f"{project.name}-opa")
+        pause(f"{project.name}-opa")
     seen["out of a sick canary"] = under_load(project, "rollback", fine=frozenset({500}))
     seen["deploy of what rollback brought back"] = alone(project, "deploy")
     (project.root / "policies").mkdir()
