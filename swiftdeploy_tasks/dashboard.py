@@ -19,8 +19,7 @@ from swiftdeploy_tasks import called, screen, signals
 from swiftdeploy_tasks.compliance import Standing, Unanswered
 from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.picture import Picture
-from swiftdeploy_tasks.report import words
-from swiftdeploy_tasks.report.story import Kind
+from swiftdeploy_tasks.report import tables, words
 from swiftdeploy_tasks.sampling import Sample
 from swiftdeploy_tasks.screen import TONES, plain
 
@@ -33,19 +32,7 @@ LOG_WIDTH = 100
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.:-=+*#"
 _MOST_DRIFT = 4
-_KINDS: dict[Kind, str] = {
-    "release": "pass",
-    "recovered": "pass",
-    "rolled_back": "fail",
-    "failed": "fail",
-    "refused": "fail",
-    "breach": "warn",
-    "head_lost": "fail",
-    "chaos": "warn",
-    "drift": "warn",
-    "interrupted": "warn",
-    "cut_off": "warn",
-}
+_TONES = {"good": "pass", "bad": "fail", "warn": "warn"}
 
 
 def can_move(stream: TextIO | None) -> TypeGuard[TextIO]:
@@ -236,7 +223,7 @@ def _around(picture: Picture) -> RenderableType:
         day = "" if picture.time.startswith(f"{when:%F}") else f"{when:%F} "
         table.add_row(
             "" if index else "events",
-            _line(f"{day}{when:%T}  {words.rounded(event.what)}", _KINDS.get(event.kind, "")),
+            _line(f"{day}{when:%T}  {words.rounded(event.what)}", _TONES.get(tables.tone(event.kind), "")),
         )
     return table
 

@@ -220,6 +220,11 @@ def event(row: Event) -> tuple[Cell, ...]:
     )
 
 
+def tone(kind: Kind) -> Tone:
+    """Return whether an event of this kind is good, bad or to be looked at, "" for none of these."""
+    return _KINDS[kind][0]
+
+
 def _facts(change: Change) -> tuple[Fact, ...]:
     code = "" if change.exit_code is None else f"exit code {change.exit_code}"
     where = "" if change.task == change.verb else f"in {change.task}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.project import Project, docker
+from tests.e2e.project import Project, docker, pause
 from tests.lab import IMAGES, require
 
 GATES = [("local", "embedded"), ("local", "server"), ("docker", "server")]
@@ -99,7 +99,7 @@ def test_an_opa_that_does_not_answer_is_restarted_and_a_deploy_goes_on(
 ) -> None:
     project = new_project("docker")
     project.deploy()
-    docker("pause", f"{project.name}-opa")
+    pause(f"{project.name}-opa")
     project.set(services__version="2.0.0")
     project.deploy()
     assert project.get("/").json()["version"] == "2.0.0"

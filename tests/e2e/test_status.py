@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.project import Project, docker, until
+from tests.e2e.project import Project, docker, pause, until
 from tests.e2e.terminal import Terminal
 
 Make = Callable[..., Project]
@@ -31,7 +31,7 @@ def records(project: Project, event: str) -> list[dict[str, Any]]:
 def frozen(project: Project, part: str) -> Iterator[None]:
     """A part that runs and answers nobody."""
     if project.engine == "docker":
-        docker("pause", f"{project.name}-{part}")
+        pause(f"{project.name}-{part}")
     else:
         psutil.Process(project.processes()[part]).suspend()
     try:
