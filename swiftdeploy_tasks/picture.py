@@ -58,9 +58,7 @@ class Picture:
     @property
     def causes(self) -> tuple[Deed, ...]:
         """The drift without the steps of a roll-over that only follow from it."""
-        return tuple(
-            deed for deed in self.drift if not (isinstance(deed, Step) and deed.action in _FOLLOWING)
-        )
+        return tuple(deed for deed in self.drift if not _follows(deed))
 
     @property
     def serving(self) -> Sample | None:

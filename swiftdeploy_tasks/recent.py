@@ -65,7 +65,7 @@ class Recent:
         if record["event"] == "drift" and record["outcome"] == "mended":
             self.told["drift"] = _still(fields.items(self.told.get("drift")), record.get("target"))
         if record["event"] == "scrape":
-            self.told |= {name: record[name] for name in ("drift",) if name in record}
+            self.told |= {"drift": record["drift"]} if "drift" in record else {}
             verdicts = map(fields.mapping, fields.items(record.get("verdicts")))
             self.told |= {fields.text(one.get("domain")): outcomes(one) for one in verdicts}
 

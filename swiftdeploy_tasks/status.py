@@ -36,8 +36,9 @@ from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, ManifestError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.noting import Found
 from swiftdeploy_tasks.picture import Picture, concern
-from swiftdeploy_tasks.plan import Deed
+from swiftdeploy_tasks.planning import Prospect
 from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest
 from swiftdeploy_tasks.recent import Recent, outcomes
 from swiftdeploy_tasks.recording import Run
@@ -64,7 +65,6 @@ class Observer:
     problems: list[str] = field(default_factory=list)
     unusable: ManifestError | None = None
     at_work: str = ""
-    found: list[dict[str, str]] | None = None
 
     def look_again(self) -> Picture:
         """Return the picture of this moment; what makes it impossible to look is in the picture."""
@@ -114,7 +114,8 @@ class Observer:
         in_force = self._applied() or asked
         look = sampling.Look(in_force, engine.operator_port(), seen, seconds=self._window(asked))
         samples = sampling.take(look, self.memory)
-        drift, unknown = self._drift(seen)
+        prospect, unknown = self._prospect(seen)
+        self.problems += prospect.notes if prospect else ()
         picture = Picture(
             time=_now(),
             project=asked.name,
@@ -128,14 +129,14 @@ class Observer:
             slots=samples,
             rates=self._graphed(samples),
             host=self._tried(lambda: host.measure(engine.disks()), {}),
-            drift=drift,
+            drift=prospect.drift if prospect else (),
             drift_unknown=unknown,
             problems=tuple(self.problems),
         )
         serving = picture.serving
         standings = compliance.judge(self.run, asked, engine, serving)
         picture = replace(picture, since=self._since(serving), compliance=standings)
-        self._record(picture)
+        self._record(picture, prospect.found if prospect else None)
         return replace(picture, events=self.recent.events())
 
     def _window(self, asked: Manifest) -> float:
@@ -159,21 +160,16 @@ class Observer:
             self.rates[slot].append((window.rate or 0.0) if window else None)
         return {slot: tuple(rates) for slot, rates in self.rates.items()}
 
-    def _drift(self, seen: State) -> tuple[tuple[Deed, ...], str]:
-        """Return the drift, and why it is not known: "" where it is."""
-        self.found = None
+    def _prospect(self, seen: State) -> tuple[Prospect | None, str]:
+        """Return what deploy would do about what was seen, else why that is not known."""
         if self.unusable:
-            return (), "manifest.yaml cannot be used"
+            return None, "manifest.yaml cannot be used"
         # What a verb is in the middle of is no drift.
         self.at_work = self.at_work or lock.at_work(self.run.settings.state)
         if self.at_work:
-            return (), "a verb is at work"
+            return None, "a verb is at work"
         prospect = self._tried(lambda: planning.prospect(self.run, seen), None)
-        if prospect is None:
-            return (), "what deploy would do cannot be told"
-        self.problems += prospect.notes
-        self.found = [one.document() for one in prospect.found]
-        return prospect.drift, ""
+        return prospect, "" if prospect else "what deploy would do cannot be told"
 
     def _tried(self, ask: Callable[[], T], otherwise: T) -> T:
         try:
@@ -182,7 +178,7 @@ class Observer:
             self.problems.append(error.message)
             return otherwise
 
-    def _record(self, picture: Picture) -> None:
+    def _record(self, picture: Picture, found: Iterable[Found] | None) -> None:
         """Append the scrape; verdicts and drift with it only where they are not what was recorded last."""
         self.recent.catch_up()
         told = self.recent.told
@@ -194,10 +190,11 @@ class Observer:
         changed = [one for one in verdicts if told.get(one["domain"]) != outcomes(one)]
         more: dict[str, Any] = {"verdicts": changed} if changed else {}
         before = fields.items(told.get("drift"))
-        if self.found is not None and self.found != before:
-            more["drift"] = self.found
-            self._note_drift("found", [one for one in self.found if one not in before])
-            self._note_drift("gone", [one for one in before if one not in self.found])
+        drift = before if found is None else [one.document() for one in found]
+        if drift != before:
+            more["drift"] = drift
+            self._note_drift("found", [one for one in drift if one not in before])
+            self._note_drift("gone", [one for one in before if one not in drift])
         for slot, sample in picture.slots.items():
             self._record_chaos(slot, sample)
         record_samples(self.run, picture.slots, host=dict(picture.host), **more)

@@ -26,6 +26,7 @@ PORT = "APP_PORT"
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
 GRACE = 15.0
 KILL_SECONDS = 5.0
+SHOWN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,13 @@ def strangers(found: Sequence[Found]) -> list[Found]:
 def start(
     words: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a process that outlives us, in a session of its own, printing into `log`; raises OSError."""
+    """Start a process that outlives us, in a session of its own, printing into `log`; raises OSError.
+
+    It can be found when this returns: the kernel shows a new program's environment a moment after it runs.
+    """
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     with log.open("wb") as out:
-        return subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable if words[0] == "python" else words[0], *words[1:]],
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -112,6 +116,16 @@ def start(
             env={**kept, **environment},
             start_new_session=True,
         )
+    probe.until(lambda: _is_shown(started), seconds=SHOWN_SECONDS, every=0.005)
+    return started
+
+
+def _is_shown(started: subprocess.Popen[bytes]) -> bool:
+    """Return whether the process can be told by its environment, or has ended already."""
+    try:
+        return started.poll() is not None or HOME in psutil.Process(started.pid).environ()
+    except psutil.Error:
+        return False
 
 
 def end(found: Sequence[Found]) -> None:

@@ -126,8 +126,9 @@ def cells(signs: Iterable[tuple[float, int]], start: float, width: float) -> lis
     """The signs, as (time, count), one for each `width` seconds that hold any."""
     found: dict[int, Cell] = {}
     for time, count in sorted(signs):
-        there = found.setdefault(math.floor((time - start) / width), Cell(time, 0))
-        found[math.floor((time - start) / width)] = Cell(there.time, there.count + count)
+        place = math.floor((time - start) / width)
+        there = found.get(place, Cell(time, 0))
+        found[place] = Cell(there.time, there.count + count)
     return [found[place] for place in sorted(found)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -183,15 +183,17 @@ class _Drawn:
 
 
 def _worst(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
+    return _known(max, one, other)
 
 
 def _least(one: float | None, other: float | None) -> float | None:
+    return _known(min, one, other)
+
+
+def _known(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:
     if one is None or other is None:
         return other if one is None else one
-    return min(one, other)
+    return choose(one, other)
 
 
 class Signs:
