@@ -6,9 +6,13 @@
 #   subject     "current" or "new": whose window it is
 #   current     {"mode", "version"} of what serves now
 #   target      {"mode", "version"} of what shall serve
-#   metrics     "declared" or "none" (services.metrics is null: health alone is judged)
+#   metrics     "declared" or "none" (services.metrics is null)
 #   healthy     whether the subject is; judged where metrics is "none"
 #   window      {"seconds", "requests", "error_rate", "p99_ms", "beyond_ms", …}, or null: could not be read
+#   clients     the same as nginx counted it of the subject, with "client_error_rate" (4xx), or null: it did
+#               not count; an error is 5xx, no answer, or an attempt that nginx had to retry elsewhere
+#   beside      the same of the slot that served before, since the change began, or null
+#   silent      true where the app's page counted nothing at all in the window
 #   unreadable  how many scrapes in a row could not be read: 0 with a window
 #   reason      why the last of them could not; may be absent
 #   rollout     {"min_requests"}: with fewer a watched step is not judged
@@ -17,7 +21,7 @@
 # passes whatever the input, and tells the figures.
 package swiftdeploy.canary
 
-rules := ["max_error_rate", "max_p99_ms", "min_requests"]
+rules := ["max_client_error_rise", "max_error_rate", "max_p99_ms", "min_requests"]
 
 limits := data.limits.canary
 
@@ -57,12 +61,20 @@ check(rule) := {
 	count(faults) > 0
 } else := {
 	"rule": rule,
-	"passed": by_all[0],
+	"passed": false,
+	"observed": counted[rule],
+	"limit": limits[rule],
+	"message": concat("", [title[rule], ": ", counted_words[rule]]),
+} if {
+	counted_badly(rule)
+} else := {
+	"rule": rule,
+	"passed": by_page[0],
 	"observed": null,
 	"limit": limits[rule],
-	"message": concat("", [title[rule], ": ", by_all[1]]),
+	"message": concat("", [title[rule], ": ", by_page[1]]),
 } if {
-	by_all
+	by_page
 } else := {
 	"rule": rule,
 	"passed": found[0],
@@ -79,7 +91,12 @@ check(rule) := {
 	"message": concat("", [title[rule], ": not known"]),
 }
 
-title := {"max_error_rate": "error rate", "max_p99_ms": "p99", "min_requests": "traffic"}
+title := {
+	"max_client_error_rise": "client errors",
+	"max_error_rate": "error rate",
+	"max_p99_ms": "p99",
+	"min_requests": "traffic",
+}
 
 # ---- is the input whole?
 
@@ -94,6 +111,8 @@ parts := [
 	["metrics", "input.metrics must be declared or none"],
 	["healthy", "input.healthy must be true or false"],
 	["window", "input.window must be null, or have seconds above zero and requests of zero or more"],
+	["clients", "input.clients must have seconds above zero and requests of zero or more; null only before a change"],
+	["beside", "input.beside must be null, or have seconds above zero and requests of zero or more"],
 	["unreadable", "input.unreadable must be 0 with a window, and a number above 0 where the window is null"],
 	["rollout", "input.rollout.min_requests must be a number of zero or more"],
 ]
@@ -117,6 +136,18 @@ fit("window") if input.metrics == "none"
 fit("window") if input.window == null
 
 fit("window") if is_window(input.window)
+
+# nginx counts whenever a slot is watched: without its count nothing is known of the clients.
+fit("clients") if {
+	input.phase == "before"
+	object.get(input, "clients", null) == null
+}
+
+fit("clients") if is_window(input.clients)
+
+fit("beside") if object.get(input, "beside", null) == null
+
+fit("beside") if is_window(input.beside)
 
 fit("unreadable") if input.metrics == "none"
 
@@ -149,13 +180,24 @@ is_figure(value) if {
 	value >= 0
 }
 
-# ---- what goes for every rule alike: [passed, why]
+# ---- without a page of the app, what goes for every rule alike: [passed, why]
 
-by_all := [input.healthy, concat("", ["judged by health alone (services.metrics is null), ", who, " ", health])] if {
+by_page := [input.healthy, concat("", ["judged by health alone (services.metrics is null), ", who, " ", health])] if {
 	input.metrics == "none"
+	not has_counted
 }
 
-by_all := [pardoned, concat("", ["not known, the metrics of ", who, " could not be read, ", in_a_row, why])] if {
+by_page := [input.healthy, concat("", [
+	"judged by health (services.metrics is null), ",
+	concat(" ", [who, health]),
+	", and by ",
+	counted_volume,
+])] if {
+	input.metrics == "none"
+	has_counted
+}
+
+by_page := [pardoned, concat("", ["not known, the metrics of ", who, " could not be read, ", in_a_row, why])] if {
 	input.metrics == "declared"
 	input.window == null
 }
@@ -185,7 +227,96 @@ default why := ""
 
 why := concat("", [": ", input.reason]) if is_string(input.reason)
 
-# ---- what was seen
+# ---- what nginx counted: a figure beyond its limit fails the rule, whatever the app's page says
+
+has_counted if {
+	is_window(object.get(input, "clients", null))
+	input.clients.requests > 0
+}
+
+# While a step is watched, few requests are not judged.
+default judges_count := false
+
+judges_count if {
+	has_counted
+	input.phase != "watch"
+}
+
+judges_count if {
+	has_counted
+	input.clients.requests >= enough
+}
+
+counted["max_error_rate"] := input.clients.error_rate if {
+	judges_count
+	is_figure(input.clients.error_rate)
+}
+
+counted["max_p99_ms"] := counted_p99 if {
+	judges_count
+	input.metrics == "declared"
+}
+
+counted_p99 := input.clients.p99_ms if is_figure(input.clients.p99_ms)
+
+counted_p99 := input.clients.beyond_ms if {
+	not is_figure(input.clients.p99_ms)
+	is_figure(input.clients.beyond_ms)
+}
+
+# The part of 4xx among the answers of the new slot, above that of the slot beside it.
+counted["max_client_error_rise"] := input.clients.client_error_rate - input.beside.client_error_rate if {
+	judges_count
+	is_window(object.get(input, "beside", null))
+	input.beside.requests >= comparable
+	is_figure(input.clients.client_error_rate)
+	is_figure(input.beside.client_error_rate)
+}
+
+# With fewer requests beside it a slot is not compared.
+comparable := 5
+
+default counted_badly(_) := false
+
+counted_badly(rule) if counted[rule] > limits[rule]
+
+counted_words[rule] := concat("", [
+	json.marshal(figure_counted),
+	unit[rule],
+	" in ",
+	counted_volume,
+	", at most ",
+	bound(rule),
+	" wanted",
+]) if {
+	some rule in ["max_error_rate", "max_p99_ms"]
+	figure_counted := counted[rule]
+}
+
+counted_words["max_client_error_rise"] := concat("", [
+	"4xx are ",
+	json.marshal(input.clients.client_error_rate),
+	" of the answers in ",
+	counted_volume,
+	", and ",
+	json.marshal(input.beside.client_error_rate),
+	" beside it, at most ",
+	bound("max_client_error_rise"),
+	" more wanted",
+]) if {
+	is_figure(counted.max_client_error_rise)
+}
+
+counted_volume := concat("", [
+	requests_in(input.clients),
+	" over ",
+	json.marshal(input.clients.seconds),
+	" s to ",
+	who,
+	", as nginx counted",
+])
+
+# ---- what the app's page says
 
 seen["max_error_rate"] := input.window.error_rate if is_figure(input.window.error_rate)
 
@@ -215,6 +346,20 @@ finding(rule) := [true, concat("", [volume, ", none is asked for while a step is
 	input.phase == "watch"
 } else := [meets(rule), concat("", [volume, ", at least ", json.marshal(limits[rule]), " wanted"])] if {
 	rule == "min_requests"
+} else := [true, counted_words[rule]] if {
+	rule == "max_client_error_rise"
+	counted_words[rule]
+} else := [true, concat("", ["not compared with what served before, too few requests: ", volume])] if {
+	rule == "max_client_error_rise"
+} else := [false, concat("", ["the app's page counted nothing, and there were ", counted_volume])] if {
+	input.phase == "step_end"
+	object.get(input, "silent", false) == true
+	has_counted
+	input.clients.requests >= enough
+} else := [true, concat("", ["the app's page counted nothing, judged by ", counted_volume])] if {
+	input.window.requests == 0
+	not has(rule)
+	has_counted
 } else := [true, concat("", ["nothing was seen, ", volume])] if {
 	input.window.requests == 0
 	not has(rule)
@@ -230,7 +375,7 @@ has(rule) if is_figure(seen[rule])
 
 # ---- in words. Not sprintf: the engines format figures each in a way of its own.
 
-unit := {"max_error_rate": "", "max_p99_ms": " ms"}
+unit := {"max_client_error_rise": "", "max_error_rate": "", "max_p99_ms": " ms"}
 
 bound(rule) := concat("", [json.marshal(limits[rule]), unit[rule]])
 
@@ -243,9 +388,11 @@ figure(rule) := concat("", [json.marshal(seen[rule]), unit[rule]]) if {
 
 volume := concat("", [requests, " over ", json.marshal(input.window.seconds), " s to ", who])
 
-default requests := "1 request"
+requests := requests_in(input.window)
 
-requests := concat("", [json.marshal(input.window.requests), " requests"]) if input.window.requests != 1
+default requests_in(_) := "1 request"
+
+requests_in(window) := concat("", [json.marshal(window.requests), " requests"]) if window.requests != 1
 
 default who := "a release that is not named"
 

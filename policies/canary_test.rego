@@ -2,9 +2,17 @@ package swiftdeploy.canary_test
 
 import data.swiftdeploy.canary
 
-limits := {"max_error_rate": 0.01, "max_p99_ms": 500, "min_requests": 0, "window": 30}
+limits := {
+	"max_client_error_rise": 0.5,
+	"max_error_rate": 0.01,
+	"max_p99_ms": 500,
+	"min_requests": 0,
+	"window": 30,
+}
 
 seen := {"seconds": 30, "requests": 120, "rate": 4, "error_rate": 0, "p50_ms": 2, "p95_ms": 9, "p99_ms": 12.5}
+
+counted := object.union(seen, {"client_error_rate": 0})
 
 idle := {"seconds": 30, "requests": 0}
 
@@ -17,6 +25,8 @@ sound := {
 	"metrics": "declared",
 	"healthy": true,
 	"window": seen,
+	"clients": counted,
+	"beside": counted,
 	"unreadable": 0,
 	"rollout": {"min_requests": 20},
 }
@@ -39,7 +49,7 @@ message(decision, rule) := text if {
 	text := check.message
 }
 
-every_rule := {"max_error_rate", "max_p99_ms", "min_requests"}
+every_rule := {"max_client_error_rise", "max_error_rate", "max_p99_ms", "min_requests"}
 
 test_a_sound_window_passes_in_every_phase if {
 	every phase in ["before", "watch", "step_end"] {
@@ -66,7 +76,7 @@ test_every_message_tells_length_and_requests if {
 }
 
 test_idle_passes_and_says_that_nothing_was_seen if {
-	decision := decide({"window": idle})
+	decision := decide({"window": idle, "clients": null})
 	decision.allow
 	contains(message(decision, "max_error_rate"), "nothing was seen")
 	contains(message(decision, "max_p99_ms"), "nothing was seen")
@@ -119,12 +129,67 @@ test_metrics_that_cannot_be_read_while_watched_refuse_the_second_time if {
 }
 
 test_without_metrics_health_decides_and_every_check_says_so if {
-	decision := decide({"metrics": "none", "window": null})
+	alone := {"metrics": "none", "window": null, "clients": null}
+	decision := decide(alone)
 	decision.allow
 	every check in decision.checks {
 		contains(check.message, "health alone")
 	}
-	failed(decide({"metrics": "none", "window": null, "healthy": false})) == every_rule
+	failed(decide(object.union(alone, {"healthy": false}))) == every_rule
+}
+
+clients_saw(changes) := {"clients": object.union(counted, changes)}
+
+test_what_nginx_counted_beyond_a_limit_fails_whatever_the_page_says if {
+	every phase in ["before", "watch", "step_end"] {
+		decision := decide(object.union({"phase": phase}, clients_saw({"error_rate": 0.5})))
+		failed(decision) == {"max_error_rate"}
+		contains(message(decision, "max_error_rate"), "as nginx counted")
+		failed(decide(object.union({"phase": phase}, clients_saw({"p99_ms": 501})))) == {"max_p99_ms"}
+	}
+	failed(decide(clients_saw({"p99_ms": null, "beyond_ms": 60000}))) == {"max_p99_ms"}
+}
+
+test_what_nginx_counted_at_a_limit_passes if {
+	decide(clients_saw({"error_rate": 0.01, "p99_ms": 500, "client_error_rate": 0.5})).allow
+}
+
+test_what_nginx_counted_is_judged_where_the_app_has_no_page if {
+	none := {"metrics": "none", "window": null}
+	decision := decide(none)
+	decision.allow
+	contains(message(decision, "max_error_rate"), "as nginx counted")
+	failed(decide(object.union(none, clients_saw({"error_rate": 0.5})))) == {"max_error_rate"}
+	failed(decide(object.union(none, clients_saw({"client_error_rate": 0.9})))) == {"max_client_error_rise"}
+	decide(object.union(none, clients_saw({"p99_ms": 9000}))).allow
+}
+
+test_far_more_4xx_than_beside_it_fail if {
+	decision := decide(clients_saw({"client_error_rate": 1}))
+	failed(decision) == {"max_client_error_rise"}
+	contains(message(decision, "max_client_error_rise"), "4xx are 1 of the answers in 120 requests")
+	decide(object.union(clients_saw({"client_error_rate": 1}), {"beside": object.union(counted, {"client_error_rate": 0.9})})).allow
+	decide(object.union(clients_saw({"client_error_rate": 1}), {"beside": null})).allow
+	decide(object.union(clients_saw({"client_error_rate": 1}), {"beside": object.union(counted, {"requests": 4})})).allow
+}
+
+test_few_counted_requests_are_not_judged_while_watched if {
+	few := clients_saw({"requests": 19, "error_rate": 1})
+	decide(object.union({"phase": "watch"}, few)).allow
+	failed(decide(object.union({"phase": "step_end"}, few))) == {"max_error_rate"}
+}
+
+test_a_watch_without_a_count_of_nginx_fails if {
+	every phase in ["watch", "step_end"] {
+		failed(decide({"phase": phase, "clients": null})) == every_rule
+	}
+	decide({"phase": "before", "clients": null}).allow
+}
+
+test_a_page_that_counts_nothing_of_what_nginx_sent_is_no_pass if {
+	silent := {"window": idle, "silent": true}
+	"max_error_rate" in failed(decide(object.union({"phase": "step_end"}, silent)))
+	decide(object.union({"phase": "step_end"}, {"window": idle})).allow
 }
 
 test_a_rollback_is_one_check_that_passes_whatever_is_seen if {
@@ -173,7 +238,7 @@ test_ill_typed_input_fails_with_a_reason if {
 }
 
 test_a_missing_part_of_the_input_fails_with_a_reason if {
-	every key in object.keys(sound) {
+	every key in object.keys(sound) - {"beside", "clients"} {
 		document := object.remove(sound, [key])
 		decision := canary.decision with input as document with data.limits.canary as limits
 		failed(decision) == every_rule
@@ -182,5 +247,5 @@ test_a_missing_part_of_the_input_fails_with_a_reason if {
 }
 
 test_unusable_limits_are_no_verdict if {
-	decide_by({"max_error_rate": "1%", "min_requests": 0}, {}) == {"unusable_limits": ["max_error_rate", "max_p99_ms"]}
+	decide_by({"max_error_rate": "1%", "min_requests": 0}, {}) == {"unusable_limits": ["max_client_error_rise", "max_error_rate", "max_p99_ms"]}
 }

@@ -10,19 +10,23 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from swiftdeploy_tasks import artifacts, probe, traffic
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import AppUnhealthy
-from swiftdeploy_tasks.job import Job, compose, render, write_compose
+from swiftdeploy_tasks.errors import AppUnhealthy, EngineError
+from swiftdeploy_tasks.job import Job, Watch, compose, render, write_compose
 from swiftdeploy_tasks.plan import Goal, Step
 from swiftdeploy_tasks.release import Difference, Placement, Proxy, Release, Slot, State, Traffic
 from swiftdeploy_tasks.settings import Settings
 
 CONFIRMATIONS = 5
 LATE_SECONDS = 2.0
+# How long a first request is waited for where none was seen before the switch.
+FIRST_REQUEST_SECONDS = 0.3
+# How long an undo waits for an engine that restarts: a daemon with many containers takes its time.
+ENGINE_SECONDS = 120.0
 _PHASES = {
     "start": "start",
     "health": "health",
@@ -66,8 +70,14 @@ def _is_settled(job: Job, wanted: Traffic) -> bool:
 
 
 def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
+    """Return whether the files on disk are those of this generation, or of the way back from it."""
     paths = (folder / "nginx.conf", folder / "upstream.conf")
-    return all(map(artifacts.is_intact, paths)) and loaded.id in paths[1].read_text(encoding="utf-8")
+    if not all(map(artifacts.is_intact, paths)):
+        return False
+    with suppress(OSError):
+        if (folder / traffic.WATCHED).read_text(encoding="ascii") == loaded.id:
+            return True
+    return loaded.id in paths[1].read_text(encoding="utf-8")
 
 
 def compared(job: Job, seen: State, wanted: Release) -> State:
@@ -118,7 +128,7 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     proxy = Proxy(job.engine.proxy_spec(job.manifest, text), config)
     wanted = Placement(release, job.engine.slot_spec("blue", text))
     shares = (100,) if job.at_once else job.manifest.rollout.steps
-    return Goal(proxy, wanted, shares, confirmed)
+    return Goal(proxy, wanted, shares, confirmed, watched=not job.at_once)
 
 
 def apply(job: Job, steps: Iterable[Step]) -> None:
@@ -155,6 +165,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     Returns when (monotonic) the one that served had all traffic again, None where none did.
     """
     job.watch = None
+    _wait_for_engine(job)
     if before.proxy is None and not before.slots:
         job.say("nothing ran before: removing what was started")
         job.engine.remove_all(job.say)
@@ -172,7 +183,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
         reason = f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic"
         job.say(reason)
         with _recorded(job, "route", "nginx", reason, whole.traffic):
-            traffic.route(job, whole)
+            traffic.go_back(job, whole)
     back = time.monotonic()
     for slot in added:
         reason = "going back: it was added"
@@ -183,6 +194,23 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
             job.engine.stop_slot(slot)
     write_compose(job, whole)
     return back if serving else None
+
+
+def _wait_for_engine(job: Job) -> None:
+    """Wait for an engine that restarts; raises EngineError after ENGINE_SECONDS."""
+    deadline = time.monotonic() + ENGINE_SECONDS
+    is_told = False
+    while True:
+        try:
+            job.engine.observe()
+            return
+        except EngineError:
+            if time.monotonic() >= deadline:
+                raise
+        if not is_told:
+            job.say(f"the engine does not answer: waiting for it, at most {ENGINE_SECONDS:g} s")
+            is_told = True
+        time.sleep(traffic.TICK)
 
 
 def _is_new(there: Placement, before: State, slot: Slot) -> bool:
@@ -231,8 +259,10 @@ def confirm(job: Job, slot: Slot, release: Release) -> None:
     """Look again, as a user would: the public port shall answer as the release, several times in a row."""
     path = release.health.path
     hidden = any(path == p or path.startswith((f"{p}/", f"{p};")) for p in job.manifest.nginx.private)
+    loaded = probe.generation(job.manifest.nginx.operator_port)
+    mark = loaded.id if loaded else "1"
     for _ in range(CONFIRMATIONS):
-        reply = probe.ask(job.manifest.nginx.port, "/" if hidden else path)
+        reply = probe.ask(job.manifest.nginx.port, "/" if hidden else path, mark=mark)
         ours = reply.headers.get("X-Deployed-By") == "swiftdeploy"
         answered = reply.status is not None and reply.status < 500 if hidden else None
         problem = ("" if answered else _difference(reply, release)) or (
@@ -243,21 +273,47 @@ def confirm(job: Job, slot: Slot, release: Release) -> None:
 
 
 def _hold(job: Job, step: Step) -> None:
-    """Watch the new slot for one interval; with too few requests, for one more."""
+    """Watch the new slot for one interval; with too few requests, for one more.
+
+    A slot that has all traffic is not watched when no client asks for anything: there is nothing to see.
+    """
     if job.watch is None:
         return
     slot, release = _target(step)
+    is_alone = step.then.traffic.of(slot) == 100
+    if is_alone and not probe.until(job.watch.sees_traffic, seconds=FIRST_REQUEST_SECONDS, every=0.1):
+        job.say("no requests come in: nothing to watch")
+        return
     job.watch.begin(slot, release)
     for last in (False, True):
-        due = time.monotonic()
-        ends = due + job.manifest.rollout.interval
-        while (left := ends - time.monotonic()) > 0:
-            due += traffic.TICK
-            time.sleep(max(0.0, min(due - time.monotonic(), left)))
-            job.watch.tick()
+        _tick_for(job.watch, job.manifest.rollout.interval)
+        _wait_for_answers(job, slot)
         if job.watch.end_step(last=last):
             return
         job.say(f"too few requests in app-{slot} to judge it: watching for another interval")
+
+
+def _tick_for(watch: Watch, seconds: float) -> None:
+    due = time.monotonic()
+    ends = due + seconds
+    while (left := ends - time.monotonic()) > 0:
+        due += traffic.TICK
+        time.sleep(max(0.0, min(due - time.monotonic(), left)))
+        watch.tick()
+
+
+def _wait_for_answers(job: Job, slot: Slot) -> None:
+    """Watch on until the requests of the step are answered, or nginx has given them up."""
+    assert job.watch is not None
+    began_by = time.time()
+    deadline = time.monotonic() + job.manifest.nginx.proxy_timeout + traffic.TICK
+    is_told = False
+    while (waiting := job.watch.waiting(began_by)) and time.monotonic() < deadline:
+        if not is_told:
+            left = deadline - time.monotonic()
+            job.say(f"app-{slot} has not answered {waiting}: watching on, at most {left:.0f} s")
+            is_told = True
+        _tick_for(job.watch, traffic.TICK)
 
 
 def _drain(job: Job, step: Step) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jinja2.bccache import Bucket
 
 NGINX_MOUNT = "/etc/swiftdeploy/nginx"
+COUNTS_MOUNT = "/var/lib/swiftdeploy/counts"
 ROOT_FILES = ("nginx.conf", "docker-compose.yml")
 ANSWERS = {
     400: "the request is malformed",
@@ -91,10 +92,15 @@ def render_nginx(
     addresses: Mapping[Slot, str],
     traffic: Traffic,
     generation: str,
+    generation_id: str = "",
 ) -> dict[str, str]:
-    """Return `nginx.conf`, and `upstream.conf` unless the site wants it inline; `addresses` are host:port."""
+    """Return `nginx.conf`, and `upstream.conf` unless the site wants it inline; `addresses` are host:port.
+
+    Where the traffic is counted, the lines go to a file named by `generation_id`.
+    """
     environment = _environment(folders)
     service = manifest.name
+    count = f"{site.counts}/{generation_id}.log" if traffic.counted and site.counts else ""
     values = {
         "manifest": manifest,
         "nginx": manifest.nginx,
@@ -104,6 +110,8 @@ def render_nginx(
         "addresses": addresses,
         "traffic": traffic,
         "generation": generation,
+        "generation_id": generation_id,
+        "count": count,
         "answers": ANSWERS,
         "body": functools.partial(_error_body, service=service, contact=manifest.contact),
     }
@@ -142,6 +150,7 @@ def render_compose(
         "applied": bool(home),
         "state": home or "./.swiftdeploy",
         "nginx_mount": NGINX_MOUNT,
+        "counts_mount": COUNTS_MOUNT,
         "opa_health": json.dumps(["CMD", "/opa", "eval", "--fail", OPA_HEALTH]),
     }
     first = _filled(environment, "docker-compose.yml.j2", values | {"specs": {}})

@@ -20,7 +20,7 @@ from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.metrics import Scrape
+from swiftdeploy_tasks.metrics import Counter, Scrape
 from swiftdeploy_tasks.metrics.window import LONGEST
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
@@ -214,9 +214,13 @@ def _is_well(seen: State, slot: Slot | None) -> bool:
     return there is not None and there.healthy is True
 
 
-def slot_watch(run: Run, asked: Manifest, engine: Engine, change: Change) -> watch.SlotWatch:
-    """Return who looks after the new slot of this change; each of its verdicts is recorded."""
+def slot_watch(
+    run: Run, asked: Manifest, engine: Engine, change: Change, old: Slot | None
+) -> watch.SlotWatch:
+    """Return the watch of the new slot beside the `old` one; each of its verdicts is recorded."""
     rules = ready(run, asked, engine, "canary")
+    host, port = engine.reach(old) if old else ("", 0)
+    tolerated = rules.limits("canary").get("max_error_rate")
 
     def put(phase: str, release: Release, figures: Figures, healthy: bool) -> Verdict:
         question = admission.about_canary(change, asked, phase, figures, healthy=healthy)
@@ -225,7 +229,15 @@ def slot_watch(run: Run, asked: Manifest, engine: Engine, change: Change) -> wat
     def notice(slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:
         record_chaos(run, slot, release, earlier, now)
 
-    return watch.SlotWatch(engine, asked, asked.nginx.operator_port, put, notice)
+    return watch.SlotWatch(
+        engine,
+        asked,
+        asked.nginx.operator_port,
+        put,
+        notice,
+        Counter(f"{host}:{port}" if host else ""),
+        tolerated if isinstance(tolerated, (int, float)) else 0.0,
+    )
 
 
 def record_chaos(run: Run, slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:

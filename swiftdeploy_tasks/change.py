@@ -18,7 +18,7 @@ from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan, serving_slot
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import SLOTS, Release, State, Traffic
+from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic
 
 
 def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
@@ -61,6 +61,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
     choice.record(run.settings, job.engine.name)
     try:
         job.former = traffic.former(job)
+        job.back = way_back(before, serving_slot(before, releases.present(run.settings.releases)))
         job.engine.prepare(job.manifest)
         drifted += job.engine.remove_strangers()
         wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
@@ -80,6 +81,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
         _go_back(run, job, before, problem)
         raise
     finally:
+        traffic.forget_counts(run.settings)
         run.ending["spent"] = job.spent
         run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
     if drifted:
@@ -94,6 +96,13 @@ def keep_applied(run: Run, text: bytes) -> None:
     """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
     run.invocation.carried["confirmed"] = True
     files.replace(run.settings.applied, text, mode=0o600)
+
+
+def way_back(before: State, serving: Slot | None) -> State | None:
+    """Return the state that an undo goes to: what served before, alone; None where nothing did."""
+    if serving is None:
+        return None
+    return State(before.proxy, {serving: before.slots[serving]}, Traffic({serving: 100}))
 
 
 def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:

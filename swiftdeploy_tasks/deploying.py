@@ -45,8 +45,8 @@ def deploy(run: Run, *, again: bool) -> None:
     running = before.release_of(before.traffic.leader)
     if running and running.mode != release.mode:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
-    if running:
-        job.watch = asking.slot_watch(run, asked, engine, Change("deploy", running, release))
+    change = Change("deploy", running or release, release)
+    job.watch = asking.slot_watch(run, asked, engine, change, before.traffic.leader)
     carry_out(run, job, before, release, text)
     with signals.undisturbed():
         apply.boundary("confirm the release")

@@ -21,8 +21,20 @@ from swiftdeploy_tasks.settings import Settings
 class Watch(Protocol):
     """Who looks after a new slot while it takes traffic; each call raises when it is not well."""
 
+    def follow(self, log: Path, share: int) -> None:
+        """Read nginx's count from this file from now on; the new slot has `share` percent meanwhile."""
+        ...
+
     def begin(self, slot: Slot, release: Release) -> None:
         """Begin to count what the slot sees."""
+        ...
+
+    def sees_traffic(self) -> bool:
+        """Return whether a client asked for anything since the change began."""
+        ...
+
+    def waiting(self, before: float) -> str:
+        """Return which requests that began before then (unix seconds) keep the step open, "" for none."""
         ...
 
     def tick(self) -> None:
@@ -47,6 +59,8 @@ class FormerProxy:
 class Job:
     """One change of what runs: what is asked for, where, and how its course is told and recorded.
 
+    `back` is the state that nginx starts from while another one is in force, and that an undo goes to: what
+    served before, alone. `back_id` is its generation on disk, "" before it was written.
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
     going to change; without it they are asked for each time.
     """
@@ -61,13 +75,17 @@ class Job:
     spent: dict[str, float] = field(default_factory=dict)
     given: set[Slot] = field(default_factory=set)
     former: FormerProxy | None = None
+    back: State | None = None
+    back_id: str = ""
     watch: Watch | None = None
     at_once: bool = False
     known: Facts | None = None
 
 
-def render(job: Job, state: State, generation: str = "", *, foreseen: bool = False) -> dict[str, str]:
-    """Return the nginx files as they are applied for this state.
+def render(
+    job: Job, state: State, generation: str = "", *, generation_id: str = "", foreseen: bool = False
+) -> dict[str, str]:
+    """Return the nginx files as they are applied for this state; see `artifacts.render_nginx`.
 
     With `foreseen`, a slot that nothing runs in yet stands at the address that it would get.
     """
@@ -80,6 +98,7 @@ def render(job: Job, state: State, generation: str = "", *, foreseen: bool = Fal
         addresses=future | {s: address for s, address in facts.addresses.items() if s in state.slots},
         traffic=state.traffic,
         generation=generation,
+        generation_id=generation_id,
     )
 
 

@@ -28,13 +28,15 @@ class Goal:
     """What shall run in the end: nginx, one release, and by which shares (percent) it takes over.
 
     `confirmed` is the id of the release that was last seen to be good, "" when there is none: where two
-    slots have traffic, it is the one that keeps serving meanwhile.
+    slots have traffic, it is the one that keeps serving meanwhile. `watched`: a new slot is judged at each
+    share, 100 too, before the old one is drained.
     """
 
     proxy: Proxy
     placement: Placement
     shares: tuple[int, ...] = (100,)
     confirmed: str = ""
+    watched: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,14 +105,17 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
     if serving is None or observed.proxy != goal.proxy or observed.traffic != whole:
         reused = {free: candidate} if candidate is ready else {}
         states.append(State(goal.proxy, {**kept, **reused}, whole))
-    states.append(State(goal.proxy, both, whole))
+    counted = goal.watched
+    # The old slot is counted while the new one starts: that is what the new one is compared with.
+    states.append(State(goal.proxy, both, replace(whole, counted=counted and serving is not None)))
     shares = goal.shares if serving else (100,)
     backup = serving if serving and observed.slots[serving].healthy is not False else None
     for share in shares:
         if serving and share < 100:
-            states.append(State(goal.proxy, both, Traffic({free: share, serving: 100 - share})))
-        elif backup:
-            states.append(State(goal.proxy, both, Traffic({free: share}, backup)))
+            given: dict[Slot, int] = {free: share, serving: 100 - share}
+            states.append(State(goal.proxy, both, Traffic(given, counted=counted)))
+        elif backup or counted:
+            states.append(State(goal.proxy, both, Traffic({free: share}, backup, counted)))
     states.append(State(goal.proxy, {free: candidate}, Traffic({free: 100})))
     return tuple(states)
 
@@ -160,7 +165,13 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
         yield Step(action, "nginx", reason, now)
     for slot, placement in then.slots.items():
         if slot not in now.slots:
-            now = replace(now, slots={**now.slots, slot: placement})
+            # nginx reloads for the new address, and begins to count with it.
+            is_same = replace(now.traffic, counted=then.traffic.counted) == then.traffic
+            now = replace(
+                now,
+                slots={**now.slots, slot: placement},
+                traffic=then.traffic if is_same else now.traffic,
+            )
             yield Step("start", f"app-{slot}", _start_reason(placement, observed), now, slot)
     leaving = [slot for slot in now.slots if slot not in then.slots]
     if now.traffic != then.traffic:
@@ -182,12 +193,15 @@ def _reroute(now: State, then: State) -> Iterator[Step]:
             yield Step("health", f"app-{slot}", "no slot gets traffic before it was healthy", now, slot)
     staying = {slot: there for slot, there in now.slots.items() if slot in then.slots}
     routed = State(then.proxy, staying, then.traffic)
-    yield Step("route", "nginx", f"it goes to {now.traffic}, and is to go to {then.traffic}", routed)
+    why = f"it goes to {now.traffic}, and is to go to {then.traffic}"
+    if str(now.traffic) == str(then.traffic):
+        why = "requests are counted" if then.traffic.counted else "requests are not counted any more"
+    yield Step("route", "nginx", why, routed)
     for slot, share in then.traffic.weights.items():
         if share > now.traffic.of(slot):
             if share == 100:
                 yield Step("confirm", "public port", f"what answers there is to be app-{slot}", routed, slot)
-            else:
+            if share < 100 or then.traffic.counted:
                 yield Step("hold", f"app-{slot}", f"it takes {share} % of the traffic", routed, slot)
     for slot in now.traffic.weights:
         if not then.traffic.of(slot):

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from requests import Session
 
 HOST = "127.0.0.1"
+PROBE = "X-SwiftDeploy-Probe"
 _MAX_BODY = 1 << 20
-_GENERATION = re.compile(r"blue=(\d+),green=(\d+),backup=(\w*),config=(\w*),id=(\w+)")
+_GENERATION = re.compile(r"blue=(\d+),green=(\d+),backup=(\w*),config=(\w*),id=(\w+)(?:,counted=(1))?")
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,29 @@ class Generation:
         """The form in which nginx carries it."""
         blue, green = (self.traffic.of(slot) for slot in SLOTS)
         backup = self.traffic.backup or ""
-        return f"blue={blue},green={green},backup={backup},config={self.config},id={self.id}"
+        counted = ",counted=1" if self.traffic.counted else ""
+        return f"blue={blue},green={green},backup={backup},config={self.config},id={self.id}{counted}"
 
 
-def ask(port: int, path: str, *, timeout: float = 2.0, method: str = "GET", host: str = HOST) -> Reply:
+def ask(
+    port: int, path: str, *, timeout: float = 2.0, method: str = "GET", host: str = HOST, mark: str = "1"
+) -> Reply:
     """Ask this host's `port`; a refused, reset or late answer is a Reply without a status.
 
-    `host` is another address that this host alone can reach: a container's.
+    `host` is another address that this host alone can reach: a container's. `mark` is the value of the header
+    PROBE, which tells our requests from those of clients: nginx believes the id of its own generation alone.
     """
     import requests
 
     deadline = time.monotonic() + timeout
     try:
         with _session().request(
-            method, f"http://{host}:{port}{path}", timeout=timeout, allow_redirects=False, stream=True
+            method,
+            f"http://{host}:{port}{path}",
+            headers={PROBE: mark},
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
         ) as answer:
             body = b""
             for chunk in answer.iter_content(65536):
@@ -94,7 +104,8 @@ def generation(operator_port: int) -> Generation | None:
         slot: int(share) for slot, share in zip(SLOTS, found.groups()[:2], strict=True)
     }
     backup = next((slot for slot in SLOTS if slot == found[3]), None)
-    return Generation(Traffic({s: w for s, w in weights.items() if w}, backup), found[4], found[5])
+    shares = {slot: share for slot, share in weights.items() if share}
+    return Generation(Traffic(shares, backup, counted=bool(found[6])), found[4], found[5])
 
 
 def health(operator_port: int, slot: Slot, path: str, *, timeout: float = 2.0) -> Reply:

@@ -41,7 +41,7 @@ def promote(run: Run, mode: str) -> None:
     job.secrets = secrets_of(target, engine.environment(serving))
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)
-    job.watch = asking.slot_watch(run, asked, engine, change)
+    job.watch = asking.slot_watch(run, asked, engine, change, serving)
     carry_out(run, job, before, target, run.settings.manifest.read_bytes())
     with signals.undisturbed():
         apply.boundary("confirm the release")

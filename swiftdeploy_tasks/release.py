@@ -92,10 +92,14 @@ def from_label(text: str) -> Release | None:
 
 @dataclass(frozen=True)
 class Traffic:
-    """The share of each slot in percent, and the slot that catches what the others cannot answer."""
+    """The share of each slot in percent, and the slot that catches what the others cannot answer.
+
+    `counted` says that nginx writes a line for each request, for a watch to read.
+    """
 
     weights: Mapping[Slot, int] = field(default_factory=dict)
     backup: Slot | None = None
+    counted: bool = False
 
     def of(self, slot: Slot) -> int:
         """Return the slot's share, 0 when it has none."""
@@ -178,7 +182,8 @@ class Site:
 
     `bind` is the listen prefix ("" for every address), `operators` the addresses that may use the
     operator port, `resolver` the DNS server that follows a container's address ("" for literals), and
-    `inline` says that nginx.conf holds the upstreams itself.
+    `inline` says that nginx.conf holds the upstreams itself. `counts` is the folder, as nginx sees it, in
+    which it counts the requests of a watch ("" where it never does).
     """
 
     bind: str
@@ -189,3 +194,4 @@ class Site:
     error_log: str
     access_logs: tuple[str, ...]
     inline: bool = False
+    counts: str = ""

@@ -24,6 +24,7 @@ GENERATED = (
     "bundle",
     "checked",
     "compose.yml",
+    "counts",
     "edited",
     "engine",
     "logs",
@@ -89,6 +90,11 @@ class Settings:
     def nginx_folder(self) -> Path:
         """The applied nginx files: the folder that nginx reads."""
         return self.state / "nginx"
+
+    @property
+    def counts(self) -> Path:
+        """Where nginx writes a line for each request of a watched change."""
+        return self.state / "counts"
 
     @property
     def compose_file(self) -> Path:

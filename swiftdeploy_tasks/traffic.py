@@ -12,6 +12,8 @@ import secrets as tokens
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from swiftdeploy_tasks import artifacts, files, probe
@@ -19,11 +21,14 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.job import FormerProxy, Job, render, write_compose
 from swiftdeploy_tasks.release import State
+from swiftdeploy_tasks.settings import Settings
 
 IN_FORCE_SECONDS = 15.0
 ANSWER_TRIES = 3
 COMING_BACK_SECONDS = 1.5  # the Docker Engine starts an nginx that has died again
 DRAIN_POLL = 0.1
+# Beside the applied nginx files: the id of the generation in force while those on disk are the way back.
+WATCHED = "watched"
 TICK = 1.0
 
 
@@ -85,24 +90,96 @@ def restore_proxy(job: Job) -> None:
 
 
 def route(job: Job, state: State) -> None:
-    """Put the state's traffic in force: tested beside, renamed, reloaded, seen in every worker."""
+    """Put the state's traffic in force: tested beside, renamed, reloaded, seen in every worker.
+
+    While another state than the way back is in force, the files on disk are those of the way back: it is
+    written before the first share is given, and an nginx that starts again meanwhile starts from it.
+    """
     folder = job.settings.nginx_folder
     generation = _new_generation(job, state)
+    goes_on = job.back is not None and _is_on_the_way(job.back, state)
+    if job.back and goes_on:
+        back = _new_generation(job, job.back)
+        _write(job, job.back, folder / "back", back)
+        files.replace(folder / WATCHED, generation.id)
+        job.back_id = back.id
     _write(job, state, folder / "next", generation)
     try:
         job.engine.test_candidate(folder)
-        paths = [folder / name for name in ("nginx.conf", "upstream.conf")]
-        before = {path: path.read_bytes() for path in paths if path.exists()}
-        for path in paths:
-            (folder / "next" / path.name).replace(path)
+        if goes_on:
+            put(folder / "next", folder)
+        else:
+            before = {path: path.read_bytes() for path in _files(folder) if path.exists()}
+            put(folder / "next", folder)
     finally:
         shutil.rmtree(folder / "next", ignore_errors=True)
+    try:
+        _load(job, generation.id)
+    except ProxyError:
+        if goes_on:
+            put(folder / "back", folder)
+        else:
+            files.replace_all(before)
+        job.engine.reload_proxy()
+        raise
+    finally:
+        if goes_on:
+            put(folder / "back", folder)
+    if not goes_on:
+        job.back_id = ""
+        (folder / WATCHED).unlink(missing_ok=True)
+    if state.traffic.counted and job.watch:
+        new = next((slot for slot in state.slots if job.back is None or slot not in job.back.slots), None)
+        job.watch.follow(job.settings.counts / f"{generation.id}.log", state.traffic.of(new) if new else 0)
+    forget_counts(job.settings, but=generation.id)
+
+
+def go_back(job: Job, whole: State) -> None:
+    """Put the way back in force: by a reload of the files that lie on disk, else by writing `whole`."""
+    if not job.back_id:
+        return route(job, whole)
+    folder = job.settings.nginx_folder
+    put(folder / "back", folder)
+    try:
+        _load(job, job.back_id)
+    except ProxyError as error:
+        job.say(f"{error.message}; writing the configuration again")
+        return route(job, whole)
+    (folder / WATCHED).unlink(missing_ok=True)
+    return forget_counts(job.settings)
+
+
+def put(source: Path, folder: Path) -> None:
+    """Rename what nginx reads from `source` into `folder`; nothing where it was renamed already."""
+    for path in _files(source):
+        with suppress(FileNotFoundError):
+            path.replace(folder / path.name)
+
+
+def forget_counts(settings: Settings, *, but: str = "") -> None:
+    """Remove the lines that nginx wrote for a watch, but for those of the generation `but`."""
+    for path in settings.counts.glob("*.log"):
+        if path.stem != but:
+            path.unlink(missing_ok=True)
+
+
+def _is_on_the_way(back: State, state: State) -> bool:
+    """Return whether the slot of the way back is still there, and something else than it is in force."""
+    return set(back.slots) <= set(state.slots) and state.traffic != back.traffic
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    return folder / "nginx.conf", folder / "upstream.conf"
+
+
+def _load(job: Job, generation: str) -> None:
+    """Reload nginx and wait until every worker that serves has this generation; raises ProxyError."""
     old = set(job.engine.workers())
     job.engine.reload_proxy()
 
     def loaded_by_all() -> bool:
         port = job.engine.operator_port()
-        if _loaded(port) != generation.id:
+        if _loaded(port) != generation:
             if not port:
                 refuse_dead_proxy(job)
             return False
@@ -110,8 +187,6 @@ def route(job: Job, state: State) -> None:
         return bool(serving) and not serving & old
 
     if not probe.until(loaded_by_all, seconds=IN_FORCE_SECONDS):
-        files.replace_all(before)
-        job.engine.reload_proxy()
         raise ProxyError(
             f"nginx did not load the new files within {IN_FORCE_SECONDS:g} s; the old ones were put back",
             "invoke validate",
@@ -138,12 +213,13 @@ def drain(job: Job, meanwhile: Callable[[], None]) -> None:
 
 def _write(job: Job, state: State, folder: Path, generation: probe.Generation) -> None:
     files.make_folder(folder, mode=0o755)
-    for name, text in render(job, state, generation.text).items():
-        files.replace(folder / name, text)
+    text = render(job, state, generation.text, generation_id=generation.id)
+    files.replace_all({folder / name: content for name, content in text.items()})
 
 
 def _new_generation(job: Job, state: State) -> probe.Generation:
-    config = artifacts.content_digest(render(job, state)["nginx.conf"])
+    plain = replace(state, traffic=replace(state.traffic, counted=False))
+    config = artifacts.content_digest(render(job, plain)["nginx.conf"])
     return probe.Generation(state.traffic, config, f"{os.getpid():x}{tokens.token_hex(4)}")
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from swiftdeploy_tasks import metrics, probe
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import AppUnhealthy, PolicyRefused
+from swiftdeploy_tasks.errors import AppUnhealthy, PolicyRefused, ProxyError
 from swiftdeploy_tasks.gate.verdict import Verdict
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, Window
+from swiftdeploy_tasks.metrics import Counted, Counter, Scrape, Tally, UnreadableMetrics, Window
 from swiftdeploy_tasks.release import Release, Slot
 
 SCRAPE_SECONDS = 2.0
@@ -23,18 +24,30 @@ UNHEALTHY_TWICE = 2
 # One reading of the wall clock, carried on by one that is never set back.
 _CLOCK = time.time() - time.monotonic()
 _OWN_PATHS = ("/chaos",)
+# A path that nginx answers by itself, for a request that shows whether it counts.
+_MARKED_PATH = "/swiftdeploy/404"
+
+
+def _now() -> float:
+    """Return unix seconds by a clock that is never set back."""
+    return _CLOCK + time.monotonic()
 
 
 @dataclass(frozen=True)
 class Figures:
     """What a slot did in a window: None where no metrics are declared, or where they could not be read.
 
-    `unreadable` counts how often in a row that was so, and `problem` says why.
+    `unreadable` counts how often in a row that was so, and `problem` says why. `clients` is what nginx
+    counted of the same slot, `beside` of the slot that served before; None where it did not count.
+    `silent` says that the app's page counted nothing at all.
     """
 
     window: Window | None
     problem: str = ""
     unreadable: int = 0
+    clients: Counted | None = None
+    beside: Counted | None = None
+    silent: bool = False
 
 
 def scrape(manifest: Manifest, port: int, slot: Slot) -> Scrape | None:
@@ -48,7 +61,7 @@ def scrape(manifest: Manifest, port: int, slot: Slot) -> Scrape | None:
         raise UnreadableMetrics(f"{path} of app-{slot}: {reply.error or f'it answers {reply.status}'}{cure}")
     left_out = (manifest.services.health.path, path, *_OWN_PATHS)
     text = reply.body.decode("utf-8", "replace")
-    return metrics.parse(text, at=_CLOCK + time.monotonic(), leave_out=left_out)
+    return metrics.parse(text, at=_now(), leave_out=left_out)
 
 
 def before(
@@ -80,7 +93,8 @@ class SlotWatch:
     """Looks after one new slot while it takes traffic; see `job.Watch`.
 
     `ask` puts the question for a phase and these figures and returns the recorded verdict; `notice` is told
-    of each two scrapes of a release in a row.
+    of each two scrapes of a release in a row. `counter` adds up what nginx logs of both slots, and
+    `tolerated` is the part of the requests (of 1) that may stay unanswered at the end of a step.
     """
 
     engine: Engine
@@ -88,34 +102,92 @@ class SlotWatch:
     port: int
     ask: Callable[[str, Release, Figures, bool], Verdict]
     notice: Callable[[Slot, Release, Scrape | None, Scrape], None]
+    counter: Counter
+    tolerated: float
     slot: Slot = "blue"
     release: Release | None = None
     start: Scrape | None = None
     last: Scrape | None = None
     unreadable: int = 0
     unhealthy: int = 0
+    generation: str = ""
+    began: float = field(default_factory=_now)
+    step: tuple[float, Tally] | None = None
+
+    def follow(self, log: Path, share: int) -> None:
+        """Read nginx's count from this file; raises ProxyError where nginx does not write it."""
+        self.counter.read()
+        try:
+            self.counter.follow(log, share)
+        except OSError as error:
+            raise ProxyError(
+                f"nginx does not count the requests of this change: {log.name}: {error.strerror}",
+                "compare the project's templates/upstream.conf.j2 with the one that ships",
+            ) from None
+        self.generation = log.stem
+        self.step = (_now(), self.counter.tallies()[1])
 
     def begin(self, slot: Slot, release: Release) -> None:
-        """Count from now what the slot sees."""
+        """Count from now what the slot's page says."""
         self.slot, self.release, self.unreadable, self.unhealthy = slot, release, 0, 0
         self.start = self.last = None
         self._figures()
 
+    def sees_traffic(self) -> bool:
+        """Return whether a client asked for anything since the change began."""
+        self.counter.read()
+        return self.counter.requests > 0
+
+    def waiting(self, before: float) -> str:
+        """Return how many requests that began before then are unanswered, "" where few are."""
+        late, given = self.counter.waiting_at_new(min(before, _now() - metrics.WAITING))
+        return f"{late} of {given} requests" if late > self.tolerated * given else ""
+
     def tick(self) -> None:
-        """Look once; raises AppUnhealthy, PolicyRefused or GateUnavailable."""
+        """Look once; raises AppUnhealthy, PolicyRefused, GateUnavailable or ProxyError."""
+        self._look_at_count()
         self._look_at_health()
         self._judge("watch")
 
     def end_step(self, *, last: bool) -> bool:
         """Judge the whole step; False when it saw too few requests and more may come."""
         figures = self._figures()
-        few = figures.window is not None and figures.window.requests < self.manifest.rollout.min_requests
-        if few and not last:
+        windows = [figures.window, figures.clients.window if figures.clients else None]
+        seen = [window.requests for window in windows if window]
+        if seen and max(seen) < self.manifest.rollout.min_requests and not last:
             return False
         self._judge("step_end", figures)
         return True
 
+    def _look_at_count(self) -> None:
+        """Take in nginx's count up to now; raises ProxyError where nginx has ceased to count."""
+        known = self.counter.probes
+        probe.ask(self.manifest.nginx.port, _MARKED_PATH, mark=self.generation)
+
+        def is_counted() -> bool:
+            self.counter.read()
+            return self.counter.probes > known
+
+        if not probe.until(is_counted, seconds=SCRAPE_SECONDS):
+            loaded = probe.generation(self.port)
+            why = "it started again" if loaded and loaded.id != self.generation else "its log has no new line"
+            raise ProxyError(
+                f"nginx no longer counts the requests to app-{self.slot}: {why}",
+                "invoke deploy",
+                log=self.engine.logs("nginx"),
+            )
+
     def _figures(self) -> Figures:
+        clients = beside = None
+        if self.step:
+            self.counter.read()
+            old, new = self.counter.tallies()
+            now = _now()
+            clients = metrics.counted(self.step, (now, new))
+            beside = metrics.counted((self.began, Tally()), (now, old)) if self.counter.old_address else None
+        return replace(self._page(), clients=clients, beside=beside)
+
+    def _page(self) -> Figures:
         try:
             now = scrape(self.manifest, self.port, self.slot)
             if now is None:
@@ -123,11 +195,17 @@ class SlotWatch:
             self.unreadable = 0
             if self.release:
                 self.notice(self.slot, self.release, self.last, now)
+            if self.last and metrics.restarted(self.last, now):
+                raise self._sick(
+                    "it started again while it was watched, or its counters went back as those of one worker"
+                    " of several do"
+                )
             self.last = now
             if self.start is None:
                 self.start = now
                 return Figures(Window(0.001, 0))
-            return Figures(metrics.window(self.start, now))
+            silent = (self.start.counts, self.start.buckets) == (now.counts, now.buckets)
+            return Figures(metrics.window(self.start, now), silent=silent)
         except UnreadableMetrics as error:
             self.unreadable += 1
             return Figures(None, error.message, self.unreadable)

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 ORDER = """
     errors settings files signals memory called
     manifest_text manifest_edit manifest_check manifest preflight release plan artifacts probe
-    metrics.scrape metrics.page metrics.window metrics
+    metrics.scrape metrics.page metrics.window metrics.count metrics
     gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local_opa

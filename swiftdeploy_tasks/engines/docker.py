@@ -128,6 +128,8 @@ class DockerEngine:
         docker_places.make_network(project, network.name, network.driver_type, self.home)
         docker_places.make_volume(project, manifest.services.log_volume, manifest.nginx.image, self.folder)
         files.make_folder(self.folder / "nginx", mode=0o755)
+        # nginx's user in the container has no name on this host: it may add files here, and remove its own.
+        files.make_folder(self.folder / "counts", mode=0o1777)
         if not self._mount():
             files.replace(self._mark, tokens.token_hex(8))
 
@@ -136,7 +138,8 @@ class DockerEngine:
         names = {"nginx": manifest.nginx.image, "opa": manifest.opa.image}
         images = {part: found for part, name in names.items() if (found := docker_images.identity(name))}
         addresses = {slot: there.address for slot, there in self.observe().slots.items() if there.address}
-        return Facts(self.candidate_site(manifest), addresses, images, self._mount())
+        site = dataclasses.replace(self.candidate_site(manifest), counts=artifacts.COUNTS_MOUNT)
+        return Facts(site, addresses, images, self._mount())
 
     def observe(self) -> State:
         """See `Engine.observe`."""

@@ -116,7 +116,7 @@ class LocalEngine:
 
     def prepare(self, manifest: Manifest) -> None:
         """See `Engine.prepare`."""
-        for folder in (self._nginx, self._run, self._logs):
+        for folder in (self._nginx, self._run, self._logs, self._counts):
             files.make_folder(folder)
 
     def facts(self, manifest: Manifest) -> Facts:
@@ -129,6 +129,7 @@ class LocalEngine:
             temp=str(self._run),
             error_log=str(self._logs / "nginx.log"),
             access_logs=(str(self._logs / "access.log"),),
+            counts=str(self._counts),
         )
         placed = self.observe().slots
         return Facts(site, {slot: there.address for slot, there in placed.items() if there.address}, {})
@@ -345,6 +346,10 @@ class LocalEngine:
     @property
     def _run(self) -> Path:
         return self.home / "run"
+
+    @property
+    def _counts(self) -> Path:
+        return self.home / "counts"
 
     @property
     def _logs(self) -> Path:

@@ -7,8 +7,31 @@ cannot be known is absent, never zero.
 
 from __future__ import annotations
 
+from swiftdeploy_tasks.metrics.count import WAITING, Counted, Counter, Tally, counted
 from swiftdeploy_tasks.metrics.page import parse
 from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
-from swiftdeploy_tasks.metrics.window import Window, at_start, choose, is_unmoved, window
+from swiftdeploy_tasks.metrics.window import (
+    Window,
+    at_start,
+    choose,
+    is_unmoved,
+    restarted,
+    window,
+)
 
-__all__ = ["Scrape", "UnreadableMetrics", "Window", "at_start", "choose", "is_unmoved", "parse", "window"]
+__all__ = [
+    "WAITING",
+    "Counted",
+    "Counter",
+    "Scrape",
+    "Tally",
+    "UnreadableMetrics",
+    "Window",
+    "at_start",
+    "choose",
+    "counted",
+    "is_unmoved",
+    "parse",
+    "restarted",
+    "window",
+]

@@ -111,7 +111,7 @@ def _start(before: Scrape | None, after: Scrape) -> Scrape | None:
         return at_start(after)
     if (before.uptime is None, before.started is None) != (after.uptime is None, after.started is None):
         return None
-    if _restarted(before, after):
+    if restarted(before, after):
         return at_start(after) or Scrape(time=before.time, uptime=after.uptime, started=after.started)
     return before
 
@@ -122,7 +122,8 @@ def _doubt(before: Scrape | None) -> str:
     return "two scrapes contradict each other: counts, or the app's age, are lost without a restart"
 
 
-def _restarted(before: Scrape, after: Scrape) -> bool:
+def restarted(before: Scrape, after: Scrape) -> bool:
+    """Return whether the app started again in between: by its own clock, else by counts that went back."""
     if before.uptime is not None and after.uptime is not None:
         # Younger than it was; or older by now, and yet started only after that scrape.
         return after.uptime < before.uptime or after.time - after.uptime > before.time

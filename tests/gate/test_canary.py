@@ -14,7 +14,7 @@ from swiftdeploy_tasks.metrics import Scrape, window
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask, WatchingServer
 
-RULES = ["max_error_rate", "max_p99_ms", "min_requests"]
+RULES = ["max_client_error_rise", "max_error_rate", "max_p99_ms", "min_requests"]
 SOUND = case_files.question("canary_sound").input
 
 _FIGURES: st.SearchStrategy[Any] = st.integers(0, 3000) | st.floats(0, 2).map(lambda figure: round(figure, 9))
@@ -39,7 +39,11 @@ _VALUES: st.SearchStrategy[Any] = _FIGURES | st.sampled_from(
 )
 _PLACES = st.sampled_from(
     [(key,) for key in SOUND]
-    + [("window", key) for key in ("seconds", "requests", "error_rate", "p99_ms", "beyond_ms")]
+    + [
+        (side, key)
+        for side in ("window", "clients", "beside")
+        for key in ("seconds", "requests", "error_rate", "client_error_rate", "p99_ms", "beyond_ms")
+    ]
     + [("current", "version"), ("target", "mode"), ("rollout", "min_requests"), ("reason",)]
 )
 

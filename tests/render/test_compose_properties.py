@@ -153,7 +153,7 @@ def test_what_is_applied_names_home_image_ids_and_the_whole_release(
         for volume in service["volumes"]
         if volume["type"] == "bind"
     ]
-    assert {as_compose_reads(source) for source in sources} == {f"{HOME}/nginx"} | (
+    assert {as_compose_reads(source) for source in sources} == {f"{HOME}/nginx", f"{HOME}/counts"} | (
         {f"{HOME}/bundle"} if with_opa else set()
     )
     assert all(

@@ -7,7 +7,7 @@ is in the header X-Version of every answer.
 from __future__ import annotations
 
 PROGRAM = r"""
-import json, os, signal, sys, threading, time
+import json, os, signal, socket, struct, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAULT = os.environ.get("FAULT", "")
@@ -15,6 +15,8 @@ WHO = json.dumps({"version": os.environ["APP_VERSION"], "mode": os.environ["MODE
 BEGAN = time.monotonic()
 BOUNDS = (0.005, 0.05, 0.5, 1.0, 2.5, 5.0)
 lock = threading.Lock()
+asked = 0
+recent = []
 counts = {} if FAULT == "counts nothing yet" else {("GET", "/", 200): 0}
 buckets, used = [0] * (len(BOUNDS) + 1), threading.Event()
 
@@ -27,13 +29,13 @@ def stop(*_):
 
 
 def die():
-    time.sleep(3)
+    time.sleep(3 if FAULT == "dies" else 6)
     print("no memory left", flush=True)
     os._exit(9)
 
 
 signal.signal(signal.SIGTERM, stop)
-if FAULT == "dies":
+if FAULT in ("dies", "dies later"):
     threading.Thread(target=die, daemon=True).start()
 if FAULT:
     print("this release is ill:", FAULT, flush=True)
@@ -65,6 +67,8 @@ class Handler(BaseHTTPRequestHandler):
         began = time.monotonic()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         code, text = self.answer(body)
+        if code is None:
+            return
         if self.path not in ("/healthz", "/metrics"):
             used.set()
             with lock:
@@ -93,10 +97,44 @@ class Handler(BaseHTTPRequestHandler):
             return 200, "<html>{{{ not a figure" if FAULT == "metrics garbage" else page()
         if self.path == "/slow":
             time.sleep(6)
+        if FAULT == "fails above 40/s" and self.rate() > 40:
+            return 500, "too much"
+        if FAULT == "not found":
+            return 404, "nothing here"
+        if FAULT == "one in three resets" and self.is_third():
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.rfile.close()
+            self.wfile.close()
+            self.connection.close()
+            self.close_connection = True
+            return None, ""
+        if FAULT == "one in three hangs" and self.is_third():
+            time.sleep(120)
+        if FAULT == "errors uncounted":
+            data = b"broken"
+            self.send_response(500)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return None, ""
         if FAULT == "errors":
             print("the table orders is missing", flush=True)
             return 500, "broken"
         return 200, WHO
+
+    def is_third(self):
+        global asked
+        with lock:
+            asked += 1
+            return asked % 3 == 0
+
+    def rate(self):
+        now = time.monotonic()
+        with lock:
+            recent.append(now)
+            while recent[0] < now - 1:
+                recent.pop(0)
+            return len(recent)
 
     def log_message(self, *words):
         pass
@@ -105,6 +143,9 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request, client):
+        pass
 
 
 Server((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()

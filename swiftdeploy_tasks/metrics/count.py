@@ -1,0 +1,204 @@
+"""Reads the lines in which nginx counts the requests of a watched change, and adds them up by slot.
+
+An attempt belongs to the old slot when it went to the old slot's address, else to the new one. A request that
+nginx retried counts for both: as an error for the slot that failed.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from swiftdeploy_tasks.metrics.scrape import Scrape
+from swiftdeploy_tasks.metrics.window import Window, window
+
+# Upper bounds of the histogram of the time to the first byte of an answer, in seconds: 1 ms to 60 s.
+BOUNDS = (
+    *(0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75),
+    *(1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0),
+)
+# A client that leaves after this many seconds without an answer counts as an error; before, not at all.
+GAVE_UP = 1.0
+# A request that is younger is on its way.
+WAITING = 1.0
+_CHUNK = 4 << 20
+_NO_ANSWER = 499
+
+
+@dataclass
+class Tally:
+    """What one slot answered since the count began; `client_errors` are answers 4xx."""
+
+    ok: int = 0
+    errors: int = 0
+    client_errors: int = 0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+
+    def at(self, time: float) -> Scrape:
+        """Return the tally as a scrape of that moment (unix seconds)."""
+        return Scrape(time=time, ok=self.ok, errors=self.errors, bounds=BOUNDS, buckets=tuple(self.buckets))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What nginx counted of one slot in a window; `client_errors` are answers 4xx."""
+
+    window: Window
+    client_errors: int
+
+    def document(self) -> dict[str, Any]:
+        """The window as JSON values, with the rate of 4xx as a part of 1, None without requests."""
+        requests = self.window.requests
+        return {
+            **self.window.document(),
+            "client_error_rate": self.client_errors / requests if requests else None,
+        }
+
+
+def counted(start: tuple[float, Tally], end: tuple[float, Tally]) -> Counted:
+    """Return what happened between two tallies of one slot, each with its moment (unix seconds)."""
+    (began, first), (ended, last) = start, end
+    length = max(ended - began, 0.001)
+    return Counted(window(first.at(ended - length), last.at(ended)), last.client_errors - first.client_errors)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of a request at one slot; `header_s` is None where no answer began."""
+
+    address: str
+    status: int
+    header_s: float | None
+    waited_s: float
+    is_last: bool
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the slot failed it: a retry, 5xx, no answer, or a client that gave up waiting."""
+        if not self.is_last or self.status >= 500:
+            return True
+        return self.header_s is None and (self.status != _NO_ANSWER or self.waited_s >= GAVE_UP)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the client left before the slot had time to answer."""
+        return self.is_last and self.status == _NO_ANSWER and self.header_s is None and not self.is_error
+
+
+class Counter:
+    """The counts of both slots over the generations of one change."""
+
+    def __init__(self, old_address: str) -> None:
+        self.old_address = old_address
+        self.old, self.new = Tally(), Tally()
+        self.probes = 0
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._share = 0
+        self._begun: dict[str, float] = {}
+        self._begun_in_all = self._first_at_new = 0
+
+    @property
+    def requests(self) -> int:
+        """How many requests of clients were seen, answered or not."""
+        both = (self.old, self.new)
+        return sum(tally.ok + tally.errors for tally in both) + len(self._begun)
+
+    def follow(self, path: Path, share: int) -> None:
+        """Read this file from now on: the new slot has `share` percent while it is written."""
+        self.close()
+        self._file, self._share = path.open("rb"), share
+        self._rest, self._begun = b"", {}
+        self._begun_in_all = self._first_at_new = 0
+
+    def close(self) -> None:
+        """Close the file that is read."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def tallies(self) -> tuple[Tally, Tally]:
+        """Return copies of the tallies of the old and the new slot."""
+        return copy.deepcopy((self.old, self.new))
+
+    def read(self) -> None:
+        """Take in what was written since the last call."""
+        while self._file and (chunk := self._file.read(_CHUNK)):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                self._take(line.decode("utf-8", "replace").split("\t"))
+
+    def begun_before(self, time: float) -> int:
+        """Return how many requests began before `time` (unix seconds) and have no answer yet."""
+        return sum(1 for at in self._begun.values() if at <= time)
+
+    def waiting_at_new(self, before: float) -> tuple[int, int]:
+        """Return (how many requests to the new slot that began before then are unanswered, of how many).
+
+        nginx does not log which slot a request without an answer went to. The split between the slots is
+        exact, so the new slot has the requests of its share that it has not answered.
+        """
+        late = self.begun_before(before)
+        given = round(self._begun_in_all * self._share / 100)
+        if self._share == 100 or not late:
+            return late, given
+        under_way = max(0, given - self._first_at_new)
+        return min(late, round(late * under_way / len(self._begun))), given
+
+    def _take(self, words: list[str]) -> None:
+        if len(words) == 4 and words[0] == "begun":
+            _, request, by, at = words
+            if by == "client":
+                self._begun[request] = _seconds(at) or 0.0
+                self._begun_in_all += 1
+        elif len(words) == 9 and words[0] == "answered":
+            _, request, by, _, status, *lists = words
+            if by != "client":
+                self.probes += 1
+                return
+            self._begun.pop(request, None)
+            tried = attempts(status, *lists)
+            if tried and tried[0].address != self.old_address:
+                self._first_at_new += 1
+            for attempt in tried:
+                self._count(attempt)
+
+    def _count(self, attempt: Attempt) -> None:
+        if attempt.is_abandoned:
+            return
+        tally = self.old if attempt.address == self.old_address else self.new
+        if attempt.is_error:
+            tally.errors += 1
+        else:
+            tally.ok += 1
+            tally.client_errors += 400 <= attempt.status < 500
+        took = attempt.waited_s if attempt.header_s is None else attempt.header_s
+        tally.buckets[next((i for i, bound in enumerate(BOUNDS) if took <= bound), len(BOUNDS))] += 1
+
+
+def attempts(status: str, addresses: str, statuses: str, headers: str, responses: str) -> list[Attempt]:
+    """Return the attempts of one request from nginx's lists; empty where it went to no slot."""
+    if addresses in ("", "-"):
+        return []
+    columns = [_list(text) for text in (addresses, statuses, headers, responses)]
+    last = len(columns[0]) - 1
+    found = []
+    for index, (address, own, header, response) in enumerate(zip(*columns, strict=False)):
+        code = int(own) if own.isdigit() else int(status) if status.isdigit() else 500
+        if index == last and status == str(_NO_ANSWER):
+            code = _NO_ANSWER
+        found.append(Attempt(address, code, _seconds(header), _seconds(response) or 0.0, index == last))
+    return found
+
+
+def _list(text: str) -> list[str]:
+    return text.replace(" : ", ", ").split(", ")
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

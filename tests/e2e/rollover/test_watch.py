@@ -1,0 +1,135 @@
+"""A new release is watched at each share, 100 too, by what nginx counted beside the page of the app."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e.project import Project, make, until, used
+from tests.e2e.rollover import actor
+from tests.e2e.rollover.course import alone, see, under_load
+from tests.e2e.rollover.load import Load
+
+CANARY = {"window": 1, "max_p99_ms": 5000}
+ALL_AT_ONCE = {"steps": [100], "interval": 4, "min_requests": 10}
+FAULTS = {
+    "errors": (3, "error rate"),
+    "errors uncounted": (3, "as nginx counted"),
+    "one in three resets": (3, "as nginx counted"),
+    "one in three hangs": (3, "as nginx counted"),
+    "not found": (3, "client errors"),
+    "dies later": (6, "died"),
+    "fails above 40/s": (3, "error rate"),
+}
+
+
+@pytest.fixture(scope="module")
+def serving(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    changes = {"policy__canary": CANARY, "rollout": ALL_AT_ONCE, "nginx__proxy_timeout": 2}
+    for project in used(make(tmp_path_factory.mktemp("e2e"), engine, **changes)):
+        project.use_app(actor.PROGRAM)
+        project.deploy()
+        yield project
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_release_that_is_sick_with_all_traffic_goes_back(serving: Project, fault: str) -> None:
+    code, words = FAULTS[fault]
+    serving.set(services__env={"FAULT": fault}, services__version="2.0.0")
+    try:
+        course = under_load(serving, "deploy", fine=frozenset({500, 502, 504}))
+    finally:
+        serving.set(services__env={}, services__version="1.0.0")
+    assert course.ended.code == code, course.ended.said
+    assert words in course.ended.document()["error"]["message"]
+    assert course.after == course.before
+    assert serving.run("plan", "--json").ok().document()["steps"] == []
+    assert list((serving.state / "counts").glob("*.log")) == []
+
+
+def test_a_release_whose_share_is_small_is_judged_by_nginx_too(serving: Project) -> None:
+    serving.set(
+        rollout={"steps": [50, 100], "interval": 4, "min_requests": 10},
+        services__env={"FAULT": "one in three hangs"},
+        services__version="2.0.0",
+    )
+    try:
+        course = under_load(serving, "deploy", fine=frozenset({504}))
+    finally:
+        serving.set(rollout=ALL_AT_ONCE, services__env={}, services__version="1.0.0")
+    assert course.ended.code == 3, course.ended.said
+    routes = [r["weights"] for r in serving.history() if r.get("action") == "route" and "weights" in r]
+    assert sorted(routes[-2].values()) == [50, 50]
+    assert course.after == course.before
+
+
+def test_a_release_without_metrics_is_judged_by_what_nginx_counted(serving: Project) -> None:
+    serving.set(services__env={"FAULT": "errors uncounted"}, services__version="2.0.0")
+    serving.manifest["services"]["metrics"] = None
+    serving.write()
+    try:
+        course = under_load(serving, "deploy", fine=frozenset({500}))
+    finally:
+        serving.set(services__metrics=None, services__env={}, services__version="1.0.0")
+    assert course.ended.code == 3, course.ended.said
+    assert "as nginx counted" in course.ended.err
+
+
+def test_a_well_release_is_watched_for_the_interval_and_loses_no_request(serving: Project) -> None:
+    serving.set(services__version="2.0.0")
+    course = under_load(serving, "deploy").went()
+    assert course.document["spent"]["gate"] >= ALL_AT_ONCE["interval"]
+    steps = [
+        r for r in serving.history() if r["event"] == "step" and r["run"] == serving.history()[-1]["run"]
+    ]
+    going = [r["action"] for r in steps[::2]]
+    assert going.index("hold") < going.index("drain") < going.index("remove")
+
+
+def test_nothing_is_watched_where_no_client_asks(serving: Project) -> None:
+    serving.set(services__version="3.0.0")
+    course = alone(serving, "deploy")
+    course.ended.ok()
+    assert course.document["spent"]["gate"] < ALL_AT_ONCE["interval"]
+    assert "no requests come in" in course.ended.err
+
+
+@pytest.mark.parametrize("fault", ["errors", "dies later"])
+def test_a_first_deploy_that_is_sick_is_taken_away(
+    new_project: Callable[..., Project], engine: str, fault: str
+) -> None:
+    project = new_project(engine, policy__canary=CANARY, rollout=ALL_AT_ONCE)
+    project.use_app(actor.PROGRAM)
+    project.set(services__env={"FAULT": fault})
+    with Load(project.port, fine=frozenset({500, 502, 503})):
+        ended = project.run("deploy")
+    assert ended.code == (6 if fault == "dies later" else 3), ended.said
+    assert project.running() == {}
+
+
+def test_while_a_share_is_watched_the_files_on_disk_are_the_way_back(serving: Project) -> None:
+    """An nginx that starts again meanwhile gives all traffic to what served before."""
+    serving.set(rollout={"steps": [50, 100], "interval": 60, "min_requests": 5}, services__version="4.0.0")
+    before = see(serving)
+    started = serving.start("deploy")
+    try:
+        until(lambda: "blue=50,green=50" in serving.generation(), "the split")
+        until(lambda: "weight=100" in upstream(serving), "the way back on disk")
+        assert "weight=50" not in upstream(serving)
+        if serving.engine == "docker":
+            serving.kill("nginx")
+        else:
+            started.process.send_signal(signal.SIGINT)
+        ended = started.end()
+    finally:
+        serving.set(rollout=ALL_AT_ONCE, services__version="3.0.0")
+    assert ended.code == (5 if serving.engine == "docker" else 130), ended.said
+    after = see(serving)
+    assert after.answers == before.answers
+    assert serving.run("plan", "--json").ok().document()["steps"] == []
+
+
+def upstream(project: Project) -> str:
+    return (project.state / "nginx" / "upstream.conf").read_text()
