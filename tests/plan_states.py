@@ -51,8 +51,14 @@ def standing(
     return State(proxy, slots, Traffic(weights, backup))
 
 
-def wanted(what: Release = NEW, *, shares: tuple[int, ...] = (100,), confirmed: str = OLD.id) -> Goal:
-    return Goal(NGINX, Placement(what, SPEC), shares, confirmed)
+def wanted(
+    what: Release = NEW,
+    *,
+    shares: tuple[int, ...] = (100,),
+    confirmed: str = OLD.id,
+    watched: bool = False,
+) -> Goal:
+    return Goal(NGINX, Placement(what, SPEC), shares, confirmed, watched)
 
 
 def told(steps: Iterable[Step], *, waiting: bool = False) -> list[str]:

@@ -180,6 +180,32 @@ def test_every_share_below_all_is_watched_before_the_next() -> None:
     ]
 
 
+def test_a_watched_slot_is_watched_at_100_with_the_old_one_behind_it_and_not_drained() -> None:
+    steps = plan(OLD_SERVES, wanted(NEW, watched=True))
+    assert told(steps, waiting=True) == [
+        "start app-green",
+        "health app-green",
+        "route: green 100, blue behind",
+        "confirm public port",
+        "hold app-green",
+        "drain app-blue",
+        "route: green 100",
+        "remove app-blue",
+    ]
+    assert [step.then.traffic.counted for step in steps] == [True] * 6 + [False] * 2
+
+
+def test_a_first_deploy_is_watched_and_then_counted_no_more() -> None:
+    steps = plan(State(), wanted(NEW, confirmed="", watched=True))
+    assert told(steps, waiting=True)[-4:] == [
+        "route: blue 100",
+        "confirm public port",
+        "hold app-blue",
+        "route: blue 100",
+    ]
+    assert [step.then.traffic.counted for step in steps[-4:]] == [True, True, True, False]
+
+
 @pytest.mark.parametrize(
     "observed",
     [

@@ -72,13 +72,16 @@ class World:
         elif step.action == "start":
             assert slot and slot not in self.slots, "the slot is taken"
             self.slots[slot] = replace(then.slots[slot], live=True, healthy=False)
+            assert replace(then.traffic, counted=False) == replace(self.traffic, counted=False)
+            self.traffic = then.traffic
         elif step.action == "health":
             assert slot
             self.slots[slot] = replace(self.slots[slot], healthy=True)
         elif step.action == "confirm":
             assert slot and self.traffic.of(slot) == 100
         elif step.action == "hold":
-            assert slot and 0 < self.traffic.of(slot) < 100
+            assert slot and 0 < self.traffic.of(slot) <= 100
+            assert self.traffic.of(slot) < 100 or self.traffic.counted
         elif step.action == "drain":
             assert slot and not self.traffic.of(slot), "it would never run dry"
         else:
@@ -166,20 +169,26 @@ def assert_reached(world: World, goal: Goal) -> None:
     assert plan(world.seen(), replace(goal, confirmed=there.release.id)) == ()
 
 
+@pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize("kind", DAMAGES)
-@pytest.mark.parametrize("done", range(10))
-def test_a_rollover_cut_off_after_any_step_is_finished_by_planning_again(done: int, kind: str) -> None:
+@pytest.mark.parametrize("done", range(12))
+def test_a_rollover_cut_off_after_any_step_is_finished_by_planning_again(
+    done: int, kind: str, watched: bool
+) -> None:
     world = World(NGINX, {"blue": occupied(OLD)}, Traffic({"blue": 100}))
-    goal = wanted(NEW, shares=(10, 50, 100))
+    goal = wanted(NEW, shares=(10, 50, 100), watched=watched)
     follow(world, goal, at_most=done)
     damage(world, kind)
     converge(world, goal)
 
 
+@pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize("kind", DAMAGES)
-@pytest.mark.parametrize("done", range(6))
-def test_a_first_deploy_cut_off_after_any_step_is_finished_by_planning_again(done: int, kind: str) -> None:
-    world, goal = World(None), wanted(NEW, confirmed="")
+@pytest.mark.parametrize("done", range(8))
+def test_a_first_deploy_cut_off_after_any_step_is_finished_by_planning_again(
+    done: int, kind: str, watched: bool
+) -> None:
+    world, goal = World(None), wanted(NEW, confirmed="", watched=watched)
     follow(world, goal, at_most=done)
     damage(world, kind)
     converge(world, goal)
@@ -215,7 +224,8 @@ def worlds(draw: st.DrawFn) -> World:
     backup = rest if slots[rest].live and slots[rest].healthy else None
     split = draw(st.integers(1, 99))
     options = [Traffic(), Traffic({leader: 100}, backup), Traffic({leader: split, rest: 100 - split})]
-    return World(proxy, slots, draw(st.sampled_from(options)), is_reached=is_reached)
+    traffic = replace(draw(st.sampled_from(options)), counted=draw(st.booleans()))
+    return World(proxy, slots, traffic, is_reached=is_reached)
 
 
 @settings(deadline=None, max_examples=500)
@@ -224,12 +234,18 @@ def worlds(draw: st.DrawFn) -> World:
     st.sampled_from([OLD, NEW]),
     shares,
     st.sampled_from(["", OLD.id, NEW.id, THIRD.id]),
-    st.lists(st.tuples(st.integers(0, 12), st.sampled_from(DAMAGES)), max_size=3),
+    st.lists(st.tuples(st.integers(0, 14), st.sampled_from(DAMAGES)), max_size=3),
+    st.booleans(),
 )
 def test_from_any_state_however_often_cut_off_the_plan_reaches_its_goal(
-    world: World, what: Release, steps: tuple[int, ...], confirmed: str, cuts: list[tuple[int, str]]
+    world: World,
+    what: Release,
+    steps: tuple[int, ...],
+    confirmed: str,
+    cuts: list[tuple[int, str]],
+    watched: bool,
 ) -> None:
-    goal = wanted(what, shares=steps, confirmed=confirmed)
+    goal = wanted(what, shares=steps, confirmed=confirmed, watched=watched)
     for done, kind in cuts:
         follow(world, goal, at_most=done)
         damage(world, kind)
