@@ -175,7 +175,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
 
     figures = watch.before(
         asked,
-        engine.operator_port(),
+        engine,
         serving,
         seconds=seconds,
         recorded=scrapes_of(run, serving, change.current, seconds=seconds),
@@ -197,7 +197,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
             seconds = float(rules.limits("canary")[admission.WINDOW])
             figures = watch.before(
                 asked,
-                engine.operator_port(),
+                engine,
                 serving,
                 seconds=seconds,
                 recorded=scrapes_of(run, serving, change.current, seconds=seconds),

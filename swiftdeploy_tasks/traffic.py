@@ -23,7 +23,7 @@ from swiftdeploy_tasks.job import FormerProxy, Job, render, write_compose
 from swiftdeploy_tasks.release import State
 from swiftdeploy_tasks.settings import Settings
 
-IN_FORCE_SECONDS = 15.0
+IN_FORCE_SECONDS = 30.0
 ANSWER_TRIES = 3
 COMING_BACK_SECONDS = 1.5  # the Docker Engine starts an nginx that has died again
 DRAIN_POLL = 0.1
@@ -141,7 +141,9 @@ def go_back(job: Job, whole: State) -> None:
     folder = job.settings.nginx_folder
     put(folder / "back", folder)
     try:
-        _load(job, job.back_id)
+        # An nginx that started again has read the way back already.
+        if _loaded(job.engine.operator_port()) != job.back_id:
+            _load(job, job.back_id)
     except ProxyError as error:
         job.say(f"{error.message}; writing the configuration again")
         return route(job, whole)

@@ -66,26 +66,38 @@ def scrape(manifest: Manifest, port: int, slot: Slot) -> Scrape | None:
 
 def before(
     manifest: Manifest,
-    port: int,
+    engine: Engine,
     slot: Slot,
     *,
     seconds: float,
     recorded: Iterable[Scrape],
     wait: Callable[[float], None],
 ) -> Figures:
-    """Return how the slot fared over the last `seconds`: from a recorded scrape, or by waiting for one."""
+    """Return how the slot fared over the last `seconds`: from a recorded scrape, or by waiting for one.
+
+    Beside the app's page it is what nginx's access log says of that time.
+    """
+    port = engine.operator_port()
     try:
         now = scrape(manifest, port, slot)
         if now is None:
-            return Figures(None)
-        start = metrics.choose(recorded, now, seconds=seconds)
-        if start is None:
-            wait(seconds)
-            start, now = now, scrape(manifest, port, slot)
-            assert now is not None
-        return Figures(metrics.window(start, now))
+            figures = Figures(None)
+        else:
+            start = metrics.choose(recorded, now, seconds=seconds)
+            if start is None:
+                wait(seconds)
+                start, now = now, scrape(manifest, port, slot)
+                assert now is not None
+            figures = Figures(metrics.window(start, now))
     except UnreadableMetrics as error:
-        return Figures(None, error.message, 1)
+        figures = Figures(None, error.message, 1)
+    host, own = engine.reach(slot)
+    if not host:
+        return figures
+    until = _now()
+    lines = engine.access_log(seconds)
+    clients = metrics.from_access_log(lines, address=f"{host}:{own}", since=until - seconds, until=until)
+    return replace(figures, clients=clients)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets as tokens
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from swiftdeploy_tasks.engines import (
 )
 from swiftdeploy_tasks.engines.docker_client import client, translated
 from swiftdeploy_tasks.engines.docker_containers import form, ours, published, runs, since, trouble
-from swiftdeploy_tasks.engines.protocol import Facts, Say
+from swiftdeploy_tasks.engines.protocol import ACCESS_LINES, Facts, Say
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
@@ -253,6 +254,16 @@ class DockerEngine:
             return ()
         with translated(f"the log of {component} cannot be read"):
             return tuple(docker_client.last_lines(one, lines).splitlines())
+
+    def access_log(self, seconds: float) -> tuple[str, ...]:
+        """See `Engine.access_log`: nginx writes it to its standard output."""
+        nginx = self._part("nginx")
+        if nginx is None:
+            return ()
+        since = int(time.time() - seconds)
+        with translated("the access log of nginx cannot be read"):
+            text = nginx.logs(stdout=True, stderr=False, since=since, tail=ACCESS_LINES)
+        return tuple(text.decode("utf-8", "replace").splitlines())
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.prepare_opa`."""

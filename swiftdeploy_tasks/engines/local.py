@@ -19,7 +19,7 @@ import psutil
 
 from swiftdeploy_tasks import artifacts, files
 from swiftdeploy_tasks.engines import local_checks, local_nginx, local_opa, local_processes, local_source
-from swiftdeploy_tasks.engines.protocol import Facts, Say
+from swiftdeploy_tasks.engines.protocol import ACCESS_LINES, Facts, Say
 from swiftdeploy_tasks.errors import AppUnhealthy, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
@@ -271,6 +271,16 @@ class LocalEngine:
         except OSError:
             return ()
         return tuple(text.splitlines()[-lines:])
+
+    def access_log(self, seconds: float) -> tuple[str, ...]:
+        """See `Engine.access_log`: what is older is among the lines, each of which has its time."""
+        try:
+            with (self._logs / "access.log").open("rb") as log:
+                log.seek(max(0, log.seek(0, 2) - ACCESS_LINES * 150))
+                text = log.read().decode("utf-8", "replace")
+        except OSError:
+            return ()
+        return tuple(text.splitlines()[-ACCESS_LINES:])
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.prepare_opa`."""

@@ -16,6 +16,8 @@ from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import Difference, Release, Site, Slot, State
 
 Say = Callable[[str], None]
+# How many lines of the access log are read at most: some seconds of a busy service.
+ACCESS_LINES = 20_000
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,10 @@ class Engine(Protocol):
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """Return the last lines that `nginx`, `opa`, `app-blue` or `app-green` printed."""
+        ...
+
+    def access_log(self, seconds: float) -> tuple[str, ...]:
+        """Return nginx's access log of about the last `seconds`, at most ACCESS_LINES lines."""
         ...
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:

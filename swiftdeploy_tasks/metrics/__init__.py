@@ -7,7 +7,7 @@ cannot be known is absent, never zero.
 
 from __future__ import annotations
 
-from swiftdeploy_tasks.metrics.count import WAITING, Counted, Counter, Tally, counted
+from swiftdeploy_tasks.metrics.count import WAITING, Counted, Counter, Tally, counted, from_access_log
 from swiftdeploy_tasks.metrics.page import parse
 from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.window import (
@@ -30,6 +30,7 @@ __all__ = [
     "at_start",
     "choose",
     "counted",
+    "from_access_log",
     "is_unmoved",
     "parse",
     "restarted",

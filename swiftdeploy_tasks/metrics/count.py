@@ -7,7 +7,9 @@ nginx retried counts for both: as an error for the slot that failed.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -191,6 +193,33 @@ def attempts(status: str, addresses: str, statuses: str, headers: str, responses
             code = _NO_ANSWER
         found.append(Attempt(address, code, _seconds(header), _seconds(response) or 0.0, index == last))
     return found
+
+
+def from_access_log(lines: Iterable[str], *, address: str, since: float, until: float) -> Counted | None:
+    """Return what nginx logged of the slot at `address` between two moments; None where it logged nothing.
+
+    The access log has neither the time of the first byte nor who asked, so no latency is known from it.
+    """
+    tally = Tally()
+    for line in lines:
+        words = line.split(" | ", 4)
+        if len(words) != 5 or not since <= _moment(words[0]) <= until:
+            continue
+        *failed, last = _list(words[3])
+        tally.errors += failed.count(address)
+        if last == address and words[1].isdigit() and int(words[1]) != _NO_ANSWER:
+            status = int(words[1])
+            tally.errors += status >= 500
+            tally.ok += status < 500
+            tally.client_errors += 400 <= status < 500
+    return counted((since, Tally()), (until, tally)) if tally.ok + tally.errors else None
+
+
+def _moment(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _list(text: str) -> list[str]:

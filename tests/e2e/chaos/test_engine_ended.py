@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,3 +70,49 @@ def test_an_engine_that_is_killed_under_a_deploy_and_comes_back(engine: Dockerd,
     serves(project, engine, "2.0.0")
     run(project, engine, "teardown").ok()
     assert parts(project, engine) == set()
+
+
+HELD = {"steps": [50, 100], "interval": 60, "min_requests": 0}
+
+
+def split(project: Project, engine: Dockerd) -> Started:
+    """Start a promote, and wait until both slots have traffic."""
+    project.set(rollout=HELD, policy__canary={"window": 1})
+    run(project, engine, "deploy").ok()
+    started = start(project, engine, "promote")
+    until(lambda: "blue=50,green=50" in loaded(project, engine), "the split", seconds=60)
+    return started
+
+
+def loaded(project: Project, engine: Dockerd) -> str:
+    words = ["curl", "-s", "-m", "2", f"http://127.0.0.1:{project.operator_port}/generation"]
+    return subprocess.run([*engine.within, *words], capture_output=True, text=True).stdout
+
+
+def test_an_engine_that_restarts_under_a_promote_is_waited_for_and_the_promote_goes_back(
+    engine: Dockerd, tmp_path: Path
+) -> None:
+    project = make(tmp_path, "docker")
+    started = split(project, engine)
+    engine.end(signal.SIGKILL)
+    engine.start()
+    ended = started.end(seconds=150)
+    assert ended.code == 5, ended.said
+    assert [r["outcome"] for r in project.history() if r["event"] == "undone"] == ["done"]
+    assert "blue=100,green=0" in loaded(project, engine)
+    until(lambda: run(project, engine, "plan", "--check").code == 0, "all is well again", seconds=60)
+    serves(project, engine, "1.0.0")
+    run(project, engine, "teardown").ok()
+
+
+def test_after_a_power_cut_in_a_promote_what_served_before_serves_alone_without_any_verb(
+    engine: Dockerd, tmp_path: Path
+) -> None:
+    project = make(tmp_path, "docker")
+    started = split(project, engine)
+    started.process.kill()
+    started.end()
+    engine.end(signal.SIGKILL)
+    engine.start()
+    until(lambda: "blue=100,green=0" in loaded(project, engine), "what served before is back", seconds=60)
+    run(project, engine, "teardown").ok()

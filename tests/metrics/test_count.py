@@ -1,0 +1,134 @@
+"""What nginx logs of a watched change, added up by slot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swiftdeploy_tasks.metrics import Counter, counted, from_access_log
+from swiftdeploy_tasks.metrics.count import BOUNDS, Tally
+
+OLD, NEW = "10.0.0.2:3000", "10.0.0.3:3000"
+
+
+def begun(request: str, at: float = 1.0, by: str = "client") -> str:
+    return f"begun\t{request}\t{by}\t{at}\n"
+
+
+def answered(
+    request: str,
+    addresses: str = NEW,
+    statuses: str = "200",
+    headers: str = "0.010",
+    responses: str = "0.012",
+    *,
+    status: str = "200",
+    by: str = "client",
+) -> str:
+    return "\t".join(("answered", request, by, "1.5", status, addresses, statuses, headers, responses)) + "\n"
+
+
+def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD) -> Counter:
+    log = tmp_path / "generation.log"
+    log.write_text("".join(lines))
+    counter = Counter(old)
+    counter.follow(log, share)
+    counter.read()
+    return counter
+
+
+def figures(tally: Tally) -> tuple[int, int, int]:
+    return tally.ok, tally.errors, tally.client_errors
+
+
+@pytest.mark.parametrize(
+    ("line", "new"),
+    [
+        (answered("a"), (1, 0, 0)),
+        (answered("a", statuses="404", status="404"), (1, 0, 1)),
+        (answered("a", statuses="500", status="500"), (0, 1, 0)),
+        (answered("a", statuses="502", headers="-", status="502"), (0, 1, 0)),
+        (answered("a", statuses="504", headers="-", responses="30.000", status="504"), (0, 1, 0)),
+        (answered("a", statuses="-", headers="-", responses="4.000", status="499"), (0, 1, 0)),
+        (answered("a", statuses="-", headers="-", responses="0.400", status="499"), (0, 0, 0)),
+        (answered("a", "-", "-", "-", "-", status="403"), (0, 0, 0)),
+        (answered("a", by="probe"), (0, 0, 0)),
+    ],
+)
+def test_an_answer_counts_by_its_status_and_by_whether_it_began(
+    tmp_path: Path, line: str, new: tuple[int, int, int]
+) -> None:
+    assert figures(read(tmp_path, line).new) == new
+
+
+def test_a_request_that_was_retried_is_an_error_of_the_slot_that_failed(tmp_path: Path) -> None:
+    line = answered("a", f"{NEW}, {OLD}", "502, 200", "-, 0.004", "0.001, 0.004")
+    counter = read(tmp_path, line)
+    assert (figures(counter.new), figures(counter.old)) == ((0, 1, 0), (1, 0, 0))
+
+
+def test_an_address_that_is_not_the_old_slot_is_the_new_one(tmp_path: Path) -> None:
+    """nginx names the upstream where no server of it can be resolved."""
+    assert figures(read(tmp_path, answered("a", "app", "502", "-", "0.000", status="502")).new) == (0, 1, 0)
+
+
+def test_the_latency_is_the_time_to_the_first_byte(tmp_path: Path) -> None:
+    counter = read(tmp_path, *(answered(f"{n}", headers="0.200", responses="9.000") for n in range(100)))
+    window = counted((0.0, Tally()), (1.0, counter.new)).window
+    assert window.p99_ms is not None and 100 < window.p99_ms <= 250
+    assert sum(counter.new.buckets[: BOUNDS.index(0.25) + 1]) == 100
+
+
+def test_a_request_is_waiting_until_it_is_answered(tmp_path: Path) -> None:
+    counter = read(tmp_path, begun("a", 1.0), begun("b", 1.0), begun("c", 9.0), answered("a"))
+    assert counter.waiting_at_new(before=5.0) == (1, 3)
+    assert counter.requests == 3
+
+
+def test_waiting_requests_belong_to_the_slot_that_answered_too_few_of_its_share(tmp_path: Path) -> None:
+    lines = [begun(f"{n}") for n in range(20)]
+    old = [answered(f"{n}", OLD) for n in range(10)]
+    new = [answered(f"{n}", NEW) for n in range(10, 14)]
+    assert read(tmp_path, *lines, *old, *new, share=50).waiting_at_new(before=5.0) == (6, 10)
+    slow_old = [answered(f"{n}", OLD) for n in range(4)] + [answered(f"{n}", NEW) for n in range(10, 20)]
+    assert read(tmp_path, *lines, *slow_old, share=50).waiting_at_new(before=5.0) == (0, 10)
+
+
+def test_a_line_that_is_not_written_to_its_end_is_read_later(tmp_path: Path) -> None:
+    line = answered("a")
+    counter = read(tmp_path, line[:30])
+    assert figures(counter.new) == (0, 0, 0)
+    with (tmp_path / "generation.log").open("a") as log:
+        log.write(line[30:])
+    counter.read()
+    assert figures(counter.new) == (1, 0, 0)
+
+
+def test_the_tallies_go_on_over_the_generations_of_a_change(tmp_path: Path) -> None:
+    counter = read(tmp_path, answered("a", OLD), begun("b"), share=0)
+    (tmp_path / "next.log").write_text(answered("c") + answered("d", OLD))
+    counter.follow(tmp_path / "next.log", 50)
+    counter.read()
+    assert (figures(counter.old), figures(counter.new)) == ((2, 0, 0), (1, 0, 0))
+    assert counter.waiting_at_new(before=5.0) == (0, 0)
+
+
+def test_the_access_log_tells_the_errors_of_one_slot_in_a_window() -> None:
+    lines = [
+        f"2026-11-29T10:00:00+00:00 | 500 | 0.001s | {NEW} | GET / HTTP/1.1",
+        f"2026-11-29T10:00:31+00:00 | 500 | 0.001s | {NEW} | GET /?a | b HTTP/1.1",
+        f"2026-11-29T10:00:32+00:00 | 200 | 0.001s | {OLD}, {NEW} | GET / HTTP/1.1",
+        f"2026-11-29T10:00:33+00:00 | 404 | 0.001s | {NEW} | GET / HTTP/1.1",
+        f"2026-11-29T10:00:34+00:00 | 200 | 0.001s | {OLD} | GET / HTTP/1.1",
+        "2026-11-29T10:00:35+00:00 | 403 | 0.000s | - | GET /metrics HTTP/1.1",
+        "what nginx printed when it started",
+    ]
+    end = 1795946440.0  # 2026-11-29T10:00:40Z
+    new = from_access_log(lines, address=NEW, since=end - 30, until=end)
+    assert new is not None
+    assert (new.window.requests, new.window.error_rate, new.client_errors) == (3, 1 / 3, 1)
+    old = from_access_log(lines, address=OLD, since=end - 30, until=end)
+    assert old is not None
+    assert (old.window.requests, old.window.error_rate) == (2, 0.5)
+    assert from_access_log([], address=NEW, since=end - 30, until=end) is None
