@@ -182,20 +182,17 @@ is_figure(value) if {
 
 # ---- without a page of the app, what goes for every rule alike: [passed, why]
 
-by_page := [input.healthy, concat("", ["judged by health alone (services.metrics is null), ", who, " ", health])] if {
-	input.metrics == "none"
-	not has_counted
-}
-
 by_page := [input.healthy, concat("", [
-	"judged by health (services.metrics is null), ",
+	"judged by health alone (services.metrics is null), ",
 	concat(" ", [who, health]),
-	", and by ",
-	counted_volume,
+	nothing_counted_badly,
 ])] if {
 	input.metrics == "none"
-	has_counted
 }
+
+default nothing_counted_badly := ""
+
+nothing_counted_badly := concat("", ["; no limit was passed in ", counted_volume]) if has_counted
 
 by_page := [pardoned, concat("", ["not known, the metrics of ", who, " could not be read, ", in_a_row, why])] if {
 	input.metrics == "declared"
