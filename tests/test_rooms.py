@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 # A room imports only rooms above it.
 ORDER = """
     errors settings files signals memory called
-    manifest_text manifest_edit manifest_check manifest preflight release plan artifacts probe
+    manifest_text manifest_edit manifest_check manifest preflight release plan
+    sandbox artifacts probe
     metrics.scrape metrics.page metrics.window metrics
     gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
@@ -52,7 +53,7 @@ DOORS = {
     "requests": {"probe", "gate.opa", "engines.docker_client"},
     "regopy": {"gate.embedded"},
     "jsonschema": {"manifest_check"},
-    "jinja2": {"artifacts", "report.paper"},
+    "jinja2": {"sandbox"},
     "matplotlib": {"report.figures"},
     "yaml": {"manifest_text", "artifacts"},
     "prometheus_client": {"metrics.page"},
