@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from swiftdeploy_tasks import files, sandbox
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.private_paths import HIDDEN_PARENT, spellings
 from swiftdeploy_tasks.release import SLOTS, Release, Site, Slot, Traffic, from_manifest
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def render_nginx(
         "traffic": traffic,
         "generation": generation,
         "answers": ANSWERS,
+        "hidden_parent": HIDDEN_PARENT,
         "body": functools.partial(_error_body, service=service, contact=manifest.contact),
     }
     names = ("nginx.conf",) if site.inline else ("nginx.conf", "upstream.conf")
@@ -265,7 +267,7 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
     # nginx and YAML, not HTML; every value is bounded by the schema.
     environment = sandbox.environment(folders, keep_trailing_newline=True, autoescape=False)
     environment.filters["yaml"] = _yaml
-    environment.filters["regex"] = re.escape
+    environment.filters["spellings"] = spellings
     return environment
 
 

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 ORDER = """
     errors settings files signals memory called
     manifest_text manifest_edit manifest_check manifest preflight release plan
-    sandbox artifacts probe
+    private_paths sandbox artifacts probe
     metrics.scrape metrics.page metrics.window metrics
     gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
