@@ -12,7 +12,7 @@ import socket
 from contextlib import suppress
 from importlib.metadata import version
 
-from swiftdeploy_tasks import admission, artifacts
+from swiftdeploy_tasks import admission, artifacts, masking
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.gate.bundle import Bundle
@@ -141,6 +141,19 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
             False,
             f"services.env takes a secret from {', '.join(unset)}, which is not set",
             f"export {unset[0]}=…",
+        )
+    if short := [
+        (variable.name, source)
+        for variable in manifest.services.env
+        if (source := variable.from_env) and not variable.short and masking.is_short(os.environ[source])
+    ]:
+        name, source = short[0]
+        return Finding(
+            "env",
+            False,
+            f"services.env takes a secret from {', '.join(source for _, source in short)}, which has fewer "
+            f"than {masking.SHORTEST} characters and cannot be masked",
+            f"give {source} a longer value, or set services.env.{name}: {{from_env: {source}, short: true}}",
         )
     try:
         rendered = artifacts.render_root(

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 
 # A room imports only rooms above it.
 ORDER = """
-    errors settings files signals memory called
+    errors settings files signals memory called masking cores
     manifest_text manifest_edit manifest_check manifest preflight release plan
     private_paths sandbox artifacts probe
     metrics.scrape metrics.page metrics.window metrics
@@ -31,7 +31,7 @@ ORDER = """
     report.cells report.tables report.markdown report.inline report.density report.figures report.seen
     report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
-    lock screen masking recording project noting asking verbs settling change planning
+    lock screen recording project noting asking verbs settling change planning
     compliance recent picture dashboard live_page status deploying promoting going_back
     auditing lifecycle program dev __init__
 """
