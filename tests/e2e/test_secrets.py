@@ -104,4 +104,6 @@ def test_a_short_secret_is_refused_before_anything_moves_unless_it_is_said_to_be
     told.set(services__env={"TOKEN": {"from_env": "E2E_TOKEN"}})
     told.run("promote").ok()
     assert _environment(told)["TOKEN"] == "12345"
+    told.run("promote", E2E_TOKEN="12345").ok()
+    assert _environment(told)["TOKEN"] == "12345"
     told.run("rollback").ok()
