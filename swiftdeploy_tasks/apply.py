@@ -18,6 +18,7 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError
 from swiftdeploy_tasks.job import Job, Watch, compose, render, write_compose
 from swiftdeploy_tasks.plan import Goal, Step
+from swiftdeploy_tasks.private_paths import is_private
 from swiftdeploy_tasks.release import Difference, Placement, Proxy, Release, Slot, State, Traffic
 from swiftdeploy_tasks.settings import Settings
 
@@ -258,7 +259,7 @@ def _wait_healthy(job: Job, step: Step) -> None:
 def confirm(job: Job, slot: Slot, release: Release) -> None:
     """Look again, as a user would: the public port shall answer as the release, several times in a row."""
     path = release.health.path
-    hidden = any(path == p or path.startswith((f"{p}/", f"{p};")) for p in job.manifest.nginx.private)
+    hidden = is_private(path, job.manifest.nginx.private)
     loaded = probe.generation(job.manifest.nginx.operator_port)
     mark = loaded.id if loaded else "1"
     for _ in range(CONFIRMATIONS):

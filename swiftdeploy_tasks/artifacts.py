@@ -11,21 +11,18 @@ import functools
 import hashlib
 import json
 import re
-import traceback
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swiftdeploy_tasks import files
-from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks import files, sandbox
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.private_paths import HIDDEN_PARENT, spellings
 from swiftdeploy_tasks.release import SLOTS, Release, Site, Slot, Traffic, from_manifest
 
 if TYPE_CHECKING:
-    from jinja2 import BytecodeCache, Environment
-    from jinja2.bccache import Bucket
+    from jinja2 import Environment
 
 NGINX_MOUNT = "/etc/swiftdeploy/nginx"
 COUNTS_MOUNT = "/var/lib/swiftdeploy/counts"
@@ -113,10 +110,11 @@ def render_nginx(
         "generation_id": generation_id,
         "count": count,
         "answers": ANSWERS,
+        "hidden_parent": HIDDEN_PARENT,
         "body": functools.partial(_error_body, service=service, contact=manifest.contact),
     }
     names = ("nginx.conf",) if site.inline else ("nginx.conf", "upstream.conf")
-    return {name: _headed(_filled(environment, f"{name}.j2", values)) for name in names}
+    return {name: _headed(sandbox.fill(environment, f"{name}.j2", values)) for name in names}
 
 
 def render_compose(
@@ -153,12 +151,12 @@ def render_compose(
         "counts_mount": COUNTS_MOUNT,
         "opa_health": json.dumps(["CMD", "/opa", "eval", "--fail", OPA_HEALTH]),
     }
-    first = _filled(environment, "docker-compose.yml.j2", values | {"specs": {}})
+    first = sandbox.fill(environment, "docker-compose.yml.j2", values | {"specs": {}})
     if not home:
         return _headed(first)
     document = parse_compose(first)
     specs = {service: _spec(document, service) for service in document["services"]}
-    return _headed(_filled(environment, "docker-compose.yml.j2", values | {"specs": specs}))
+    return _headed(sandbox.fill(environment, "docker-compose.yml.j2", values | {"specs": specs}))
 
 
 def render_root(
@@ -243,24 +241,6 @@ def _diff(path: Path, old: str, new: str) -> str:
     return "\n".join(lines)
 
 
-def _filled(environment: Environment, name: str, values: Mapping[str, Any]) -> str:
-    """Fill in a template; raises PreflightError that names it, and the line, where it cannot be."""
-    from jinja2 import TemplateError
-
-    try:
-        return environment.get_template(name).render(values)
-    except (TemplateError, TypeError, ValueError, OSError) as error:
-        line = getattr(error, "lineno", None) or _line_in(name, error)
-        where = f", line {line}" if line else ""
-        raise PreflightError(f"the template {name}{where}: {error}", f"correct templates/{name}") from None
-
-
-def _line_in(name: str, error: Exception) -> int | None:
-    """Return the line of the template in which an error was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((frame.lineno for frame in reversed(frames) if frame.filename.endswith(name)), None)
-
-
 def _headed(body: str) -> str:
     return f"# Made by SwiftDeploy from manifest.yaml; edit that instead. sha256:{_digest(body)}\n{body}"
 
@@ -293,19 +273,10 @@ def _yaml(value: str) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _environment(folders: tuple[Path, ...]) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        bytecode_cache=_compiled(),
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (nginx and YAML, not HTML; every value is bounded by the schema)
-    )
+    # nginx and YAML, not HTML; every value is bounded by the schema.
+    environment = sandbox.environment(folders, keep_trailing_newline=True, autoescape=False)
     environment.filters["yaml"] = _yaml
-    environment.filters["regex"] = re.escape
+    environment.filters["spellings"] = spellings
     return environment
 
 
@@ -313,22 +284,6 @@ def spec_of(compose: str, service: str) -> str:
     """Return the digest that an applied compose file carries for a service, "" where it has none."""
     found = parse_compose(compose)["services"].get(service) or {}
     return str(found.get("labels", {}).get("swiftdeploy.spec", ""))
-
-
-def _compiled() -> BytecodeCache | None:
-    """Return where compiled templates are kept: Jinja2's own private folder, where there can be one."""
-    from jinja2 import FileSystemBytecodeCache
-
-    class Cache(FileSystemBytecodeCache):
-        def dump_bytecode(self, bucket: Bucket) -> None:
-            """Keep the template; one that cannot be kept is compiled again next time."""
-            with suppress(OSError):
-                super().dump_bytecode(bucket)
-
-    try:
-        return Cache()
-    except (RuntimeError, OSError):
-        return None
 
 
 def parse_compose(text: str) -> Any:

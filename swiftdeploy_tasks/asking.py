@@ -6,6 +6,7 @@ Stands apart so that no verb can act on an answer that was not recorded first. W
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -181,6 +182,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
         recorded=scrapes_of(run, serving, change.current, seconds=seconds),
         wait=wait,
     )
+    figures = _masked(run, figures)
     question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
     verdict = _ask(run, question, asked, engine, rules)
     if verdict.failed:
@@ -203,10 +205,16 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
                 recorded=scrapes_of(run, serving, change.current, seconds=seconds),
                 wait=lambda _: time.sleep(ROLLBACK_WINDOW),
             )
+        figures = _masked(run, figures)
         question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
         _ask(run, question, asked, engine, rules)
     except GateUnavailable as error:
         run.screen.line(f"  nobody could be asked ({error.message}); a rollback goes on without", "warn")
+
+
+def _masked(run: Run, figures: Figures) -> Figures:
+    """Return the figures with what the app's page says masked: it is asked about, recorded and shown."""
+    return dataclasses.replace(figures, problem=run.masked(figures.problem))
 
 
 def _is_well(seen: State, slot: Slot | None) -> bool:
@@ -223,6 +231,7 @@ def slot_watch(
     tolerated = rules.limits("canary").get("max_error_rate")
 
     def put(phase: str, release: Release, figures: Figures, healthy: bool) -> Verdict:
+        figures = _masked(run, figures)
         question = admission.about_canary(change, asked, phase, figures, healthy=healthy)
         return _ask(run, question, asked, engine, rules, quiet=phase == "watch")
 
@@ -258,6 +267,10 @@ def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
 
 def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any) -> None:
     """Record what was seen of the slots, with `more`."""
+    samples = {
+        slot: sample and dataclasses.replace(sample, problem=run.masked(sample.problem))
+        for slot, sample in samples.items()
+    }
     unread = any(sample and sample.problem for sample in samples.values())
     run.note("scrape", "failed" if unread else "done", **sampling.records(samples), **more)
 

@@ -17,7 +17,7 @@ from swiftdeploy_tasks.errors import PreflightError, ProxyError, SwiftDeployErro
 from swiftdeploy_tasks.job import Job, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import plan, serving_slot
-from swiftdeploy_tasks.recording import Run
+from swiftdeploy_tasks.recording import INVOCATION, Run
 from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic
 
 
@@ -36,7 +36,8 @@ def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
 def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     """Return the release's secrets by the caller's variable names, from `known`, else from our environment.
 
-    `known` are the values that a running slot has, by the app's names. Raises PreflightError for one unset.
+    `known` are the values that a running slot has, by the app's names. From now on they are masked. Raises
+    PreflightError for one unset.
     """
     found = {}
     for name, source in release.secrets:
@@ -46,6 +47,7 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
                 f"services.env takes {name} from {source}, which is not set", f"export {source}=…"
             )
         found[source] = value
+    INVOCATION.secrets.update(found.values())
     return found
 
 
@@ -55,7 +57,6 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
     `text` is the manifest that it will run under.
     """
     began = time.monotonic()
-    run.invocation.secrets.update(job.secrets.values())
     drifted = noting.drift(run, before)
     settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     choice.record(run.settings, job.engine.name)

@@ -12,7 +12,7 @@ import socket
 from contextlib import suppress
 from importlib.metadata import version
 
-from swiftdeploy_tasks import admission, artifacts
+from swiftdeploy_tasks import admission, artifacts, masking
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.gate.bundle import Bundle
@@ -34,14 +34,19 @@ def with_the_rest(found: tuple[Finding, ...], why: str) -> tuple[Finding, ...]:
     return (*before, *found, *rest)
 
 
-def all_of(settings: Settings, manifest: Manifest, engine: Engine) -> tuple[Finding, ...]:
-    """Make every check; the findings are in the order of NAMES."""
+def all_of(
+    settings: Settings, manifest: Manifest, engine: Engine, *, needs_secrets: bool = True
+) -> tuple[Finding, ...]:
+    """Make every check; the findings are in the order of NAMES.
+
+    Without `needs_secrets`, the running slot has them, and our environment need not.
+    """
     _begin_policies(settings, manifest)
     own = engine.check(manifest)
     made = [
         *(Finding(name, True, words) for name, words in _PASSED.items()),
         *own,
-        _environment(settings, manifest, engine),
+        _secrets(manifest, needed=needs_secrets) or _environment(settings, manifest, engine),
         _policies(settings, manifest),
     ]
     if any(finding.name == "engine" and finding.passed is False for finding in own):
@@ -132,8 +137,10 @@ def nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
     return Finding("nginx", True, f"{said} accepts the configuration")
 
 
-def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
-    """Check that what the app is to be told is in the rendered container, and that secrets are set."""
+def _secrets(manifest: Manifest, *, needed: bool) -> Finding | None:
+    """Check that secrets are set and can be masked; None where they are."""
+    if not needed:
+        return None
     secrets = {variable.name: variable.from_env for variable in manifest.services.env if variable.from_env}
     if unset := [source for source in secrets.values() if source not in os.environ]:
         return Finding(
@@ -142,6 +149,24 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
             f"services.env takes a secret from {', '.join(unset)}, which is not set",
             f"export {unset[0]}=…",
         )
+    if short := [
+        (variable.name, source)
+        for variable in manifest.services.env
+        if (source := variable.from_env) and not variable.short and masking.is_short(os.environ[source])
+    ]:
+        name, source = short[0]
+        return Finding(
+            "env",
+            False,
+            f"services.env takes a secret from {', '.join(source for _, source in short)}, which has fewer "
+            f"than {masking.SHORTEST} characters and cannot be masked",
+            f"give {source} a longer value, or set services.env.{name}: {{from_env: {source}, short: true}}",
+        )
+    return None
+
+
+def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
+    """Check that what the app gets is in the rendered container."""
     try:
         rendered = artifacts.render_root(
             manifest,

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import getpass
 import json
 import os
+import pwd
 import socket
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from swiftdeploy_tasks import files, probe
 from swiftdeploy_tasks.errors import LockHeld, PreflightError
@@ -32,19 +34,38 @@ CI_RUNS = {
     "Jenkins": "BUILD_TAG",
 }
 
+# What names a person and can be set by anyone: whom sudo ran for, and whom a CI system ran for.
+CLAIMS = (
+    "SUDO_USER",
+    "DOAS_USER",
+    "GITHUB_ACTOR",
+    "GITLAB_USER_LOGIN",
+    "BUILDKITE_BUILD_CREATOR",
+    "CIRCLE_USERNAME",
+    "BUILD_REQUESTEDFOR",
+    "BITBUCKET_STEP_TRIGGERER_UUID",
+    "BUILD_USER_ID",
+)
+LONGEST_CLAIM = 100
+
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds the lock: a user on a host, in a process, for a verb, since (RFC 3339)."""
+    """Who holds the lock: a user on a host, in a process, for a verb, since (RFC 3339).
+
+    `claimed` is what the holder's environment says beside it; a version that did not know it wrote none.
+    """
 
     verb: str
     user: str
     host: str
     pid: int
     since: str
+    claimed: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.verb} (user {self.user} on {self.host}, pid {self.pid}, since {self.since})"
+        claims = "".join(f", claims {name}={value}" for name, value in self.claimed.items())
+        return f"{self.verb} (user {self.user} on {self.host}{claims}, pid {self.pid}, since {self.since})"
 
 
 @dataclass(frozen=True)
@@ -115,19 +136,35 @@ def _is_held(state: Path) -> bool:
     return any("FLOCK" in words and words[5].endswith(f":{inode}") for words in held if "->" not in words)
 
 
-def who() -> dict[str, str]:
-    """Return who acts: the user, the host, and the CI run when there is one."""
+def who() -> dict[str, Any]:
+    """Return who acts: login name and uid as the system has them, the host, and the CI run if there is one.
+
+    `claimed` is what the environment says of the person; nothing proves it.
+    """
+    uid = os.getuid()
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
     runs = [f"{system} {os.environ[name]}" for system, name in CI_RUNS.items() if os.environ.get(name)]
-    return {"user": user, "host": socket.gethostname(), **({"ci": runs[0]} if runs else {})}
+    claimed = {name: _printable(os.environ[name]) for name in CLAIMS if os.environ.get(name)}
+    return {
+        "user": user,
+        "uid": uid,
+        "host": socket.gethostname(),
+        **({"ci": runs[0]} if runs else {}),
+        **({"claimed": claimed} if claimed else {}),
+    }
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:LONGEST_CLAIM])
 
 
 def _me(verb: str) -> Holder:
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Holder(verb, who()["user"], who()["host"], os.getpid(), since)
+    me = who()
+    return Holder(verb, me["user"], me["host"], os.getpid(), since, me.get("claimed", {}))
 
 
 def _try(descriptor: int) -> bool:
@@ -141,6 +178,7 @@ def _try(descriptor: int) -> bool:
 def _holder(descriptor: int) -> Holder | None:
     try:
         found, _ = json.JSONDecoder().raw_decode(os.pread(descriptor, 4096, 0).decode())
-        return Holder(**found)
+        holder = Holder(**found)
+        return holder if isinstance(holder.claimed, dict) else None
     except (ValueError, TypeError):
         return None

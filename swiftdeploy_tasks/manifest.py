@@ -38,11 +38,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class EnvVar:
-    """One variable of the app: a plain `value`, or the name of the caller's variable that holds a secret."""
+    """One variable of the app: a plain `value`, or the name of the caller's variable that holds a secret.
+
+    A `short` secret is allowed to have too few characters to be masked.
+    """
 
     name: str
     value: str | None
     from_env: str | None
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -301,10 +305,10 @@ def _history(data: Mapping[str, Any]) -> HistoryLimits:
     )
 
 
-def _env(name: str, value: str | Mapping[str, str]) -> EnvVar:
+def _env(name: str, value: str | Mapping[str, Any]) -> EnvVar:
     if isinstance(value, str):
         return EnvVar(name, value, None)
-    return EnvVar(name, None, value["from_env"])
+    return EnvVar(name, None, value["from_env"], value.get("short", False))
 
 
 def _build(data: str | Mapping[str, Any] | None) -> Build | None:

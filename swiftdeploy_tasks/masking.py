@@ -1,34 +1,73 @@
-"""What of a text may be kept, when an app may have printed its secrets into it?
+"""A text from outside without secrets: an app, or a tool, may print what it was given.
 
-Stands apart because only what comes from outside, the lines of an app or of a tool, can hold a secret: what
-SwiftDeploy writes itself never does. It knows no secret but those it is given.
+A whole text is masked before it is split into lines or cut. A value of fewer than SHORTEST characters is not
+looked for: each word or letter that is masked for it would tell it.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MASK = "[secret]"
-# A line of a key or certificate that is shorter is a part of ordinary text.
-SHORTEST_LINE = 8
+SHORTEST = 6
+
+
+def is_short(secret: str) -> bool:
+    """Return whether a secret is too short to be masked."""
+    return len(secret.strip()) < SHORTEST
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return the text without any of the secrets, also as JSON, Python or a URL would write them.
+    """Return the text without any of the secrets, also as JSON, Python, a URL or base64 has them.
 
-    Of a secret of several lines, each is one of its own.
+    Of a secret of several lines, each that is not short is one of its own.
     """
-    forms = {form for secret in secrets if secret for form in _forms(secret)}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, MASK)
+    spans: list[list[int]] = []
+    forms = {form for secret in secrets for part in _parts(secret) for form in _forms(part)}
+    for start, end in sorted(span for form in forms for span in _found(form, text)):
+        if spans and start < spans[-1][1]:
+            spans[-1][1] = max(end, spans[-1][1])
+        else:
+            spans.append([start, end])
+    for start, end in reversed(spans):
+        text = text[:start] + MASK + text[end:]
     return text
 
 
-def _forms(secret: str) -> Iterator[str]:
+def _found(form: str, text: str) -> Iterator[tuple[int, int]]:
+    at = text.find(form)
+    while at >= 0:
+        yield at, at + len(form)
+        at = text.find(form, at + 1)
+
+
+def _parts(secret: str) -> set[str]:
+    """The secret, its lines joined as a log has them, and each of its lines."""
     lines = secret.splitlines()
-    parts = [secret, *(line for line in lines if len(line) >= SHORTEST_LINE and len(lines) > 1)]
-    for part in parts:
-        yield from (part, json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
-        yield from (repr(part)[1:-1], quote(part), quote(part, safe=""))
+    parts = (secret, "\n".join(lines), *lines)
+    return {form for part in parts if not is_short(part) for form in (part, part.strip())}
+
+
+def _forms(part: str) -> Iterator[str]:
+    escaped = {json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]}
+    # Some writers of JSON escape more than they must.
+    escaped |= {form.replace("/", "\\/") for form in escaped}
+    for sign in "&<>":
+        escaped |= {form.replace(sign, f"\\u{ord(sign):04x}") for form in escaped}
+    yield from escaped
+    yield from (json.dumps(form)[1:-1] for form in escaped)
+    yield from (part, repr(part)[1:-1], quote(part), quote(part, safe=""), quote_plus(part))
+    yield from _encoded(part.encode("utf-8", "surrogatepass"))
+
+
+def _encoded(content: bytes) -> Iterator[str]:
+    """The signs of base64 that tell nothing but the content, wherever in an encoded text it begins."""
+    for before in range(3):
+        whole = bytes(before) + content
+        first, end = -(-8 * before // 6), 8 * len(whole) // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(whole).decode()[first:end]
+    yield base64.b64encode(content).decode()

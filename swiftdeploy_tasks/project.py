@@ -6,6 +6,7 @@ Read once a process and carried from task to task, so that what was validated is
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from importlib.metadata import version
 
@@ -23,7 +24,9 @@ def read_manifest(run: Run) -> Manifest:
     """Return the manifest as this invocation read it first; raises ManifestError."""
     carried = run.invocation.carried
     if "manifest" not in carried:
-        carried["manifest"] = _read(run.settings, keep=not run.has_no_effect)
+        carried["manifest"] = read = _read(run.settings, keep=not run.has_no_effect)
+        sources = {variable.from_env for variable in read.services.env if variable.from_env}
+        run.invocation.secrets.update(os.environ[source] for source in sources & os.environ.keys())
     found: Manifest = carried["manifest"]
     return found
 

@@ -343,7 +343,7 @@ def _of_the_host(error: Exception) -> SwiftDeployError | None:
 def _told(run: Run, problem: SwiftDeployError) -> dict[str, Any]:
     """Return what a `finished` record says of what went wrong; what a slot printed is kept, short."""
     problem.message = run.masked(problem.message)
-    problem.log = tuple(map(run.masked, problem.log))
+    problem.log = tuple(run.masked("\n".join(problem.log)).split("\n")) if problem.log else ()
     error = {"error": {"kind": problem.kind, "message": problem.message}}
     kept = [line[:LONGEST_LINE] for line in problem.log[-KEPT_LINES:]]
     return {**error, **({"log": kept} if kept else {})}

@@ -26,6 +26,7 @@ from swiftdeploy_tasks import (
     live_page,
     lock,
     manifest,
+    masking,
     planning,
     releases,
     sampling,
@@ -113,7 +114,9 @@ class Observer:
     def _deployed(self, asked: Manifest, engine: Engine, seen: State) -> Picture:
         in_force = self._applied() or asked
         look = sampling.Look(in_force, engine.operator_port(), seen, seconds=self._window(asked))
-        samples = sampling.take(look, self.memory)
+        samples = {
+            slot: _masked(engine, slot, sample) for slot, sample in sampling.take(look, self.memory).items()
+        }
         prospect, unknown = self._prospect(seen)
         self.problems += prospect.notes if prospect else ()
         picture = Picture(
@@ -246,6 +249,15 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
         _write_page(run, picture, page)
     if problem := (concern(picture) if exit_code else None) or observer.unusable:
         raise problem
+
+
+def _masked(engine: Engine, slot: Slot, sample: Sample | None) -> Sample | None:
+    """Return the sample without the slot's secrets: what is wrong with a page may quote the page."""
+    if sample is None or sample.release is None or not sample.problem:
+        return sample
+    has = engine.environment(slot)
+    secrets = [has[name] for name, _ in sample.release.secrets if name in has]
+    return replace(sample, problem=masking.masked(sample.problem, secrets))
 
 
 def _is_page(path: Path) -> bool:

@@ -45,7 +45,8 @@ def _findings(run: Run) -> tuple[Finding, ...]:
         return checks.with_the_rest(
             (Finding("engine", False, error.message, error.next),), "there is no engine"
         )
-    return checks.all_of(run.settings, asked, engine)
+    verb = run.invocation.named[0][0] if run.invocation.named else run.task
+    return checks.all_of(run.settings, asked, engine, needs_secrets=verb != "promote")
 
 
 def render(run: Run) -> None:

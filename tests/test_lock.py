@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-import getpass
+import json
 import os
+import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -66,7 +68,7 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path, holde
     assert said(first) == "held"
     with pytest.raises(LockHeld) as refused:
         acquire(tmp_path)
-    for words in (f"user {getpass.getuser()}", f"pid {first.pid}", "deploy"):
+    for words in (f"user {pwd.getpwuid(os.getuid()).pw_name}", f"pid {first.pid}", "deploy"):
         assert words in refused.value.message
     assert refused.value.next == "invoke teardown --wait 60"
 
@@ -177,9 +179,51 @@ def test_a_state_folder_that_cannot_be_made_is_refused_with_the_way_out(tmp_path
 def test_who_acts_names_the_ci_run_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in lock.CI_RUNS.values():
         monkeypatch.delenv(name, raising=False)
-    assert lock.who().keys() == {"user", "host"}
+    for name in lock.CLAIMS:
+        monkeypatch.delenv(name, raising=False)
+    assert lock.who().keys() == {"user", "uid", "host"}
     monkeypatch.setenv("CI_JOB_ID", "4711")
     assert lock.who()["ci"] == "GitLab 4711"
+
+
+@pytest.mark.parametrize("name", ["LOGNAME", "USER", "LNAME", "USERNAME"])
+def test_no_variable_makes_another_user(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "anything")
+    assert lock.who()["user"] == pwd.getpwuid(os.getuid()).pw_name
+    assert lock.who()["uid"] == os.getuid()
+    assert "anything" not in json.dumps(lock.who())
+
+
+def test_a_user_that_the_system_does_not_know_goes_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_123)
+    assert (lock.who()["user"], lock.who()["uid"]) == ("4000000123", 4_000_000_123)
+
+
+def test_whom_sudo_and_ci_name_is_claimed_and_never_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "ana")
+    monkeypatch.setenv("GITHUB_ACTOR", "octo\x1b[2J" + "x" * 500)
+    found = lock.who()
+    assert found["user"] == pwd.getpwuid(os.getuid()).pw_name
+    assert found["claimed"]["SUDO_USER"] == "ana"
+    assert found["claimed"]["GITHUB_ACTOR"] == "octo?[2J" + "x" * 92
+
+
+def test_the_holder_is_told_with_what_it_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "ana")
+    held = acquire(tmp_path)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert re.search(
+        rf"teardown \(user {user} on \S+, claims SUDO_USER=ana, pid ", lock.at_work(tmp_path / "state")
+    )
+    os.close(held)
+
+
+def test_a_holder_that_an_older_version_wrote_is_read(tmp_path: Path) -> None:
+    held = acquire(tmp_path)
+    old = {"verb": "deploy", "user": "ana", "host": "web1", "pid": 7, "since": "2026-01-01T00:00:00Z"}
+    (tmp_path / "state" / "lock").write_text(json.dumps(old))
+    assert lock.at_work(tmp_path / "state") == "deploy (user ana on web1, pid 7, since 2026-01-01T00:00:00Z)"
+    os.close(held)
 
 
 def test_whether_it_is_held_is_seen_without_taking_it(tmp_path: Path, holder: Hold) -> None:

@@ -99,6 +99,10 @@ def test_a_secret_is_in_the_release_by_name_only(monkeypatch: pytest.MonkeyPatch
     assert "seen" in held.label
 
 
+def test_that_a_secret_may_be_short_is_no_part_of_the_release() -> None:
+    assert with_env(TOKEN={"from_env": "PIN", "short": True}).id == with_env(TOKEN={"from_env": "PIN"}).id
+
+
 def test_the_order_of_the_environment_in_the_manifest_does_not_matter() -> None:
     assert with_env(A="1", B="2").id == with_env(B="2", A="1").id
 

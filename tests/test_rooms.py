@@ -14,8 +14,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 
 # A room imports only rooms above it.
 ORDER = """
-    errors settings files signals memory called
-    manifest_text manifest_edit manifest_check manifest preflight release plan artifacts probe
+    errors settings files signals memory called masking cores
+    manifest_text manifest_edit manifest_check manifest preflight release plan
+    private_paths sandbox artifacts probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
     gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
@@ -30,7 +31,7 @@ ORDER = """
     report.cells report.tables report.markdown report.inline report.density report.figures report.seen
     report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
-    lock screen masking recording project noting asking verbs settling change planning
+    lock screen recording project noting asking verbs settling change planning
     compliance recent picture dashboard live_page status deploying promoting going_back
     auditing lifecycle program dev __init__
 """
@@ -52,7 +53,7 @@ DOORS = {
     "requests": {"probe", "gate.opa", "engines.docker_client"},
     "regopy": {"gate.embedded"},
     "jsonschema": {"manifest_check"},
-    "jinja2": {"artifacts", "report.paper"},
+    "jinja2": {"sandbox"},
     "matplotlib": {"report.figures"},
     "yaml": {"manifest_text", "artifacts"},
     "prometheus_client": {"metrics.page"},

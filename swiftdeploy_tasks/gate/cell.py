@@ -15,6 +15,7 @@ from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING
 
+from swiftdeploy_tasks import cores
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.belief import NEXT
 from swiftdeploy_tasks.gate.bundle import Bundle
@@ -72,8 +73,10 @@ def _serve(load: Load, bundle: Bundle, pipe: Connection) -> None:
     """Answer until the parent is gone; a request to end is the parent's to hear.
 
     What the parent had open is closed, its lock above all, and an evaluation that never ends is ended by the
-    kernel: the parent may have been killed, and the child is then alone.
+    kernel: the parent may have been killed, and the child is then alone. Its memory holds the parent's
+    secrets, and a crash leaves no core of it.
     """
+    cores.forbid()
     os.closerange(3, pipe.fileno())
     os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
     for number in (signal.SIGINT, signal.SIGHUP):

@@ -1,15 +1,17 @@
 """What does an app's metrics page say?
 
 Stands apart as the one door of prometheus_client, and the one place that knows how apps name things. The
-first of COUNTERS and of HISTOGRAMS that the page has is read; answers are told apart by the first of
-STATUS_LABELS (an error is 5xx), paths by the first of PATH_LABELS. It refuses half a page rather than to
+first of COUNTERS and of HISTOGRAMS that the page has is read; answers are told apart by the STATUS_LABELS
+(an error is 5xx), which must agree, paths by the first of PATH_LABELS. It refuses half a page rather than to
 count half. It cannot leave out the health checks of an app that labels no path: those are counted too.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +28,18 @@ HISTOGRAMS = (
 COUNTERS = ("http_requests_total", *(f"{name}_count" for name in HISTOGRAMS))
 STATUS_LABELS = ("status_code", "status", "code", "http_response_status_code", "http_status_code")
 PATH_LABELS = ("path", "handler", "route", "endpoint", "uri", "http_route")
+# The classes of HTTP status that a word may mean.
+STATUS_WORDS = {
+    "informational": "1",
+    "ok": "123",
+    "success": "123",
+    "redirection": "3",
+    "client_error": "4",
+    "server_error": "5",
+    "error": "45",
+    "failed": "45",
+    "failure": "45",
+}
 UPTIMES = ("app_uptime_seconds", "process_uptime_seconds")
 STARTED = "process_start_time_seconds"
 MODES = {0.0: "stable", 1.0: "canary"}
@@ -34,6 +48,10 @@ CHAOS = {0.0: "none", 1.0: "slow", 2.0: "error"}
 # The parser needs about 0.3 s for a million characters, and far longer for one line of that length.
 MAX_TEXT = 2_000_000
 MAX_LINE = 16_000
+# A longer label value is not quoted: it tells a person no more, and cut short a secret could not be masked.
+LONGEST_QUOTE = 40
+
+_CODE_OR_CLASS = re.compile(r"([1-5])(?:[0-9]{2}|xx)", re.IGNORECASE)
 
 _KEPT = {*COUNTERS, *(f"{name}_bucket" for name in HISTOGRAMS), *UPTIMES, STARTED, "app_mode", "chaos_active"}
 
@@ -146,21 +164,62 @@ def _answers(page: _Page, leave_out: Collection[str]) -> tuple[int, int, int]:
     present = [name for name in COUNTERS if name in page.samples]
     if not present and page.empty.isdisjoint((*COUNTERS, *HISTOGRAMS)):
         raise UnreadableMetrics(f"the metrics have no request counter: {COUNTERS[0]}, or one of {HISTOGRAMS}")
-    told = [name for name in present if page.samples[name][0].label(STATUS_LABELS) is not None]
+    told = [name for name in present if any(map(_statuses, page.samples[name]))]
     if present and not told and any(sample.count() for sample in page.samples[present[0]]):
         raise UnreadableMetrics(f"{present[0]} has no status label: none of {', '.join(STATUS_LABELS)}")
+    samples = page.samples[told[0]] if told else ()
+    labels = _status_labels(samples)
     ok = errors = left_out = 0
-    for sample in page.samples[told[0]] if told else ():
-        status, count = sample.label(STATUS_LABELS), sample.count()
-        if status is None:
-            raise UnreadableMetrics(f"{sample.name} has a status label on some of its samples only")
+    for sample in samples:
+        count = sample.count()
         if sample.label(PATH_LABELS) in leave_out:
             left_out += count
-        elif status.startswith("5"):
+        elif count and _is_error(sample, labels):
             errors += count
         else:
             ok += count
     return ok, errors, left_out
+
+
+def _statuses(sample: _Sample) -> dict[str, str]:
+    """The values of the labels that may tell the status; an empty label is none."""
+    return {name: sample.labels[name] for name in STATUS_LABELS if sample.labels.get(name)}
+
+
+def _status_labels(samples: Sequence[_Sample]) -> Collection[str]:
+    """The labels that tell the status: those that do so on a sample, else every one that may."""
+    given = [item for sample in samples for item in _statuses(sample).items()]
+    return {name for name, value in given if _classes(value)} or {name for name, _ in given}
+
+
+def _classes(value: str) -> frozenset[str]:
+    """The classes of status, as first digits, that a label's value may mean; none for no status."""
+    found = _CODE_OR_CLASS.fullmatch(value)
+    return frozenset(found[1] if found else STATUS_WORDS.get(value.lower(), ""))
+
+
+def _is_error(sample: _Sample, labels: Collection[str]) -> bool:
+    """Whether a sample counts errors; raises UnreadableMetrics where its labels do not tell or disagree."""
+    told = {name: value for name, value in _statuses(sample).items() if name in labels}
+    if not told:
+        raise UnreadableMetrics(f"{sample.name} has a status label on some of its samples only")
+    for name, value in told.items():
+        if not _classes(value):
+            raise UnreadableMetrics(
+                f"{sample.name} has {_quoted(name, value)}, which is no HTTP status: three digits from 100 "
+                f"to 599, a class such as 5xx, or one of {', '.join(STATUS_WORDS)}"
+            )
+    agreed = frozenset.intersection(*map(_classes, told.values()))
+    if not agreed:
+        said = " and ".join(_quoted(name, value) for name, value in told.items())
+        raise UnreadableMetrics(f"{sample.name} contradicts itself: a sample has {said}")
+    return "5" in agreed
+
+
+def _quoted(name: str, value: str) -> str:
+    """A label and its value, printable; of a long value, its length."""
+    shown = json.dumps(value) if len(value) <= LONGEST_QUOTE else f"a value of {len(value)} characters"
+    return f"{name}={shown}"
 
 
 def _durations(page: _Page, leave_out: Collection[str]) -> tuple[tuple[float, ...], tuple[int, ...]]:

@@ -20,6 +20,7 @@ LONGEST = 1000
 MOST_CHECKS = 100
 MOST_LINES = 50
 MOST_OPTIONS = 20
+MOST_CLAIMS = 5
 _FIGURES = ("rate", "error_rate", "p50_ms", "p95_ms", "p99_ms", "beyond_ms")
 
 
@@ -107,7 +108,9 @@ def options(value: object) -> tuple[str, ...]:
 def who(value: object) -> Who:
     """Return who acted."""
     found = mapping(value)
-    return Who(text(found.get("user")), text(found.get("host")), text(found.get("ci")))
+    claims = list(mapping(found.get("claimed")).items())[:MOST_CLAIMS]
+    claimed = tuple((text(name), text(value)) for name, value in claims)
+    return Who(text(found.get("user")), text(found.get("host")), text(found.get("ci")), claimed)
 
 
 def running(value: object) -> Running | None:

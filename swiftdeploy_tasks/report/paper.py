@@ -1,8 +1,8 @@
 """How do values become a page that is safe whatever they hold?
 
-The door of Jinja2 for HTML, apart from the one for nginx and YAML, which escapes nothing. Every value is
-escaped, and signs that no page may hold are shown as replaced. The page may load nothing and run nothing:
-its policy allows one style sheet, by its digest. It knows no report.
+Apart from the filling in of nginx and YAML files, which escapes nothing. Every value is escaped, and signs
+that no page may hold are shown as replaced. The page may load nothing and run nothing: its policy allows one
+style sheet, by its digest. It knows no report.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from swiftdeploy_tasks import sandbox
 from swiftdeploy_tasks.report import words
 
 STYLE = "page.css"
@@ -25,7 +26,6 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
 
     Values of the type `Drawing` are put in as they are.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     def shown(value: object) -> object:
@@ -33,14 +33,7 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
             return Markup(value.svg)  # noqa: S704  (drawn by `inline`, which lets nothing else through)
         return value if isinstance(value, Markup | int | float) else words.printable(str(value))
 
-    environment = Environment(
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-        finalize=shown,
-    )
+    environment = sandbox.environment(folders, autoescape=True, finalize=shown)
 
     def breakable(value: object) -> Markup:
         """Words in which a browser may break the long ones, and names after each underscore."""
@@ -49,10 +42,10 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
         return Markup("<wbr>").join(text[a:b] for a, b in zip([0, *ends], [*ends, None], strict=True))
 
     environment.filters |= {use.__name__: use for use in (breakable, words.moment, words.times)}
-    style = environment.loader.get_source(environment, STYLE)[0]  # type: ignore[union-attr]
+    style = sandbox.source(environment, STYLE)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     sheet = {"style": Markup(style), "style_digest": digest}  # noqa: S704  (ours, from a file)
-    return environment.get_template(name).render(**values, **sheet)
+    return sandbox.fill(environment, name, {**values, **sheet})
 
 
 class Drawing:

@@ -93,16 +93,21 @@ class Period:
 
 @dataclass(frozen=True)
 class Who:
-    """Who acted: the user, the host, and the run of a CI system, each "" where it is not on record."""
+    """Who acted: the user, the host, and the run of a CI system, each "" where it is not on record.
+
+    `claimed` is what the environment said of the person, as names and values, and proves nothing.
+    """
 
     user: str = ""
     host: str = ""
     ci: str = ""
+    claimed: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return " ".join(
             [self.user or "unknown", *([f"on {self.host}"] if self.host else [])]
             + ([f"({self.ci})"] if self.ci else [])
+            + [f"(claims {name}={value})" for name, value in self.claimed]
         )
 
 

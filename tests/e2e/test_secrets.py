@@ -76,3 +76,34 @@ def test_a_secret_that_the_app_prints_when_it_dies_is_kept_and_shown_masked(told
     assert end["log"] == ["cannot log in with [secret]", '{"token": "[secret]"}']
     assert "cannot log in with [secret]" in ended.err
     assert "word-of-many-signs" not in ended.said + (told.root / "history.jsonl").read_text()
+
+
+KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nabc\n-----END KEY-----\n"
+
+
+def test_a_secret_of_several_lines_is_masked_in_the_log_of_an_app_that_dies(told: Project) -> None:
+    told.use_app(apps.TELLS_ITS_SECRET)
+    told.set(services__restart_policy="no")
+    ended = told.run("deploy", "--json", E2E_TOKEN=KEY)
+    assert ended.code == 6, ended.said
+    written = ended.said + (told.root / "history.jsonl").read_text()
+    assert told.history()[-1]["log"] == ["cannot log in with [secret]", '{"token": "[secret]"}']
+    assert not [line for line in KEY.split() if line in written]
+
+
+def test_a_short_secret_is_refused_before_anything_moves_unless_it_is_said_to_be_short(told: Project) -> None:
+    ended = told.run("deploy", E2E_TOKEN="12345")
+    assert ended.code == 2, ended.said
+    assert "E2E_TOKEN, which has fewer than 6 characters and cannot be masked" in ended.err
+    assert "services.env.TOKEN: {from_env: E2E_TOKEN, short: true}" in ended.err
+    assert "12345" not in ended.said
+    assert told.left() == []
+    told.set(services__env={"TOKEN": {"from_env": "E2E_TOKEN", "short": True}})
+    told.deploy(E2E_TOKEN="12345")
+    assert _environment(told)["TOKEN"] == "12345"
+    told.set(services__env={"TOKEN": {"from_env": "E2E_TOKEN"}})
+    told.run("promote").ok()
+    assert _environment(told)["TOKEN"] == "12345"
+    told.run("promote", E2E_TOKEN="12345").ok()
+    assert _environment(told)["TOKEN"] == "12345"
+    told.run("rollback").ok()

@@ -57,7 +57,19 @@ def test_a_malformed_request_is_400_and_says_who_deployed(deployed: Project, req
 
 
 @pytest.mark.parametrize(
-    "path", ["/metrics", "/metrics/", "/metrics/a", "/metrics;x", "/%6detrics", "//metrics", "/x/../metrics"]
+    "path",
+    [
+        "/metrics",
+        "/METRICS",
+        "/metrics/a",
+        "/metrics;x",
+        "/%6detrics",
+        "/%256Detrics",
+        "//metrics",
+        "/x/../metrics",
+        "/metrics/../x",
+        "/\\metrics",
+    ],
 )
 def test_a_private_path_is_refused_however_it_is_written(deployed: Project, path: str) -> None:
     answer = deployed.get(path)
@@ -90,6 +102,16 @@ def test_the_operator_port_tells_the_generation_and_reaches_the_slot(deployed: P
     health = deployed.operator("/slots/blue/healthz", headers=headers)
     assert (health.status, health.json()["status"]) == (200, "ok")
     assert b"http_requests_total" in deployed.operator("/slots/blue/metrics", headers=headers).body
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_the_operator_port_takes_no_change_from_a_page_of_another_site(
+    deployed: Project, headers: dict[str, str]
+) -> None:
+    asked = {"method": "POST", "body": b'{"mode": "recover"}'}
+    foreign = deployed.operator("/slots/blue/chaos", headers=headers, **asked)
+    assert (foreign.status, foreign.all("Content-Type")) == (403, ["text/html"])
+    assert deployed.operator("/slots/blue/chaos", **asked).all("Content-Type") == ["application/json"]
 
 
 @pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org", "10.0.0.1", "[::1]"])

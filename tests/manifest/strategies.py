@@ -91,7 +91,9 @@ services = some(
             lambda first, rest: [first, *rest], texts(20).filter(bool), st.lists(texts(20), max_size=4)
         ),
         "env": st.dictionaries(
-            app_variables, values | st.fixed_dictionaries({"from_env": variables}), max_size=5
+            app_variables,
+            values | st.fixed_dictionaries({"from_env": variables}, optional={"short": st.booleans()}),
+            max_size=5,
         ),
         "health": some(
             {},

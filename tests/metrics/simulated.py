@@ -48,7 +48,7 @@ class App:
         )
         self.uptime = Gauge(names.uptime, "age", registry=self.registry) if names.uptime else None
 
-    def answer(self, status: int = 200, seconds: float = 0.002, path: str = "/") -> None:
+    def answer(self, status: int | str = 200, seconds: float = 0.002, path: str = "/") -> None:
         labels = {"method": "GET", self.names.path: path}
         with_status = labels | {self.names.status: str(status)}
         if self.counter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -94,6 +95,66 @@ def test_status_classes_are_understood() -> None:
     assert (read(text).ok, read(text).errors) == (90, 10)
 
 
+def counted(*samples: str) -> tuple[int, int]:
+    """The good answers and the errors of a page with these samples of the counter."""
+    scrape = read(
+        "".join(f"http_requests_total{{{labels}}} {count}\n" for labels, count in map(pair, samples))
+    )
+    return scrape.ok, scrape.errors
+
+
+def pair(sample: str) -> tuple[str, int]:
+    labels, count = sample.split(" ")
+    return labels, int(count)
+
+
+def test_answers_that_an_app_counts_by_words_are_told_apart() -> None:
+    assert counted('status="success" 6', 'status="error" 54') == (6, 54)
+    assert counted('status="OK" 5', 'status="Failure" 3', 'status="client_error" 2') == (7, 3)
+    assert counted('status="server_error" 1', 'status="redirection" 4') == (4, 1)
+
+
+def test_status_labels_that_agree_are_read_together_whatever_their_order() -> None:
+    assert counted('status="success",code="200" 6', 'status="error",code="500" 54') == (6, 54)
+    assert counted('status="error",code="404" 3', 'code="404",status="error" 2') == (5, 0)
+    assert counted('status="5xx",status_code="503" 3') == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ('status="success",code="500"', 'status="success" and code="500"'),
+        ('status="error",code="200"', 'status="error" and code="200"'),
+        ('status_code="200",http_status_code="5xx"', 'status_code="200" and http_status_code="5xx"'),
+    ],
+)
+def test_status_labels_that_disagree_are_no_scrape(labels: str, said: str) -> None:
+    assert f"contradicts itself: a sample has {said}" in problem(f"http_requests_total{{{labels}}} 3\n")
+
+
+@pytest.mark.parametrize(
+    "value", ["degraded", "5", "50", "5000", "600", "000", "0x1F4", "5x", "٥٠٠", "200 OK"]
+)
+def test_a_status_that_cannot_be_read_is_no_scrape_and_is_named(value: str) -> None:
+    page = f'http_requests_total{{status="200"}} 90\nhttp_requests_total{{status="{value}"}} 1\n'
+    assert f"http_requests_total has status={json.dumps(value)}, which is no HTTP status" in problem(page)
+    assert "no HTTP status" in problem(page.splitlines(keepends=True)[1])
+
+
+def test_a_label_value_is_quoted_whole_or_not_at_all_and_printable() -> None:
+    assert "status=a value of 41 characters" in problem(f'http_requests_total{{status="{"x" * 41}"}} 3\n')
+    assert r'status="\u001b[2J"' in problem('http_requests_total{status="\x1b[2J"} 3\n')
+
+
+def test_a_label_that_never_reads_as_a_status_is_none() -> None:
+    assert counted('code="EUR",status="200" 6', 'code="USD",status="500" 2') == (6, 2)
+    assert counted('status="active",status_code="500" 2') == (0, 2)
+
+
+def test_a_status_that_counts_nothing_or_is_left_out_need_not_be_read() -> None:
+    assert counted('status="200" 6', 'status="unknown" 0', 'path="/healthz",status="up" 3') == (6, 0)
+
+
 def test_order_of_labels_series_and_buckets_does_not_matter() -> None:
     lines = WHOLE.splitlines(keepends=True)
     families = [[lines[0]]]
@@ -149,6 +210,11 @@ def test_figures_of_no_interest_may_be_odd() -> None:
         ("temperature 3\n", "no request counter"),
         ('http_requests_total{path="/"} 3\n', "no status label"),
         ('http_requests_total{code="200"} 3\nhttp_requests_total{} 3\n', "on some of its samples only"),
+        ('http_requests_total{} 3\nhttp_requests_total{code="200"} 3\n', "on some of its samples only"),
+        (
+            'http_requests_total{code="200"} 3\nhttp_requests_total{code=""} 3\n',
+            "on some of its samples only",
+        ),
         (WHOLE.replace("} 10\n", "} NaN\n"), "no count"),
         (WHOLE.replace("} 10\n", "} -1\n"), "no count"),
         (WHOLE.replace("} 10\n", "} 1.5\n"), "no count"),

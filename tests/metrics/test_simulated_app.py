@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.metrics import Scrape, choose, is_unmoved, parse, window
+from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, choose, is_unmoved, parse, window
+from swiftdeploy_tasks.metrics.page import STATUS_WORDS
 from tests.metrics.simulated import BOUNDS, LEFT_OUT, App, Names
 
 STATUSES = (200, 204, 301, 404, 499, 500, 502, 503)
@@ -132,3 +133,31 @@ def test_chosen_window_is_true_and_about_as_long_as_wanted(
     is_whole_life = abs(found.seconds - app.now) < 0.002
     about = 0.8 * wanted - 0.001 <= found.seconds <= 1.5 * wanted + 0.001
     assert about or found.requests == 0 or (is_whole_life and found.seconds < wanted)
+
+
+WORDS = {"success": False, "error": True, "failure": True, "client_error": False, "server_error": True}
+
+
+@given(st.lists(st.tuples(st.sampled_from([*WORDS, "2xx", "404", "500"]), st.integers(1, 99)), min_size=1))
+def test_every_answer_is_counted_once_whatever_word_stands_for_its_status(
+    seen: list[tuple[str, int]],
+) -> None:
+    app = App(Names(status="status"))
+    for status, times in seen:
+        for _ in range(times):
+            app.answer(status=status)
+    errors = sum(times for status, times in seen if WORDS.get(status, status.startswith("5")))
+    assert (scrape(app).ok, scrape(app).errors) == (sum(times for _, times in seen) - errors, errors)
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_a_status_label_is_an_error_a_good_answer_or_unreadable_and_never_silently_good(value: str) -> None:
+    app = App(Names(status="status"))
+    app.answer(status=value)
+    try:
+        found = scrape(app)
+    except UnreadableMetrics:
+        return
+    good = value.lower() in {"informational", "ok", "success", "redirection", "client_error"}
+    assert found.errors == (0 if good or value[0] in "1234" else 1)
+    assert value.lower() in STATUS_WORDS or (len(value) == 3 and value[0] in "12345")

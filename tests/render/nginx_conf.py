@@ -36,6 +36,9 @@ class Directive:
     def shape(self) -> tuple[object, ...]:
         """Return the directive without what its arguments say: name, their number, the shapes within."""
         within = None if self.block is None else tuple(inner.shape for inner in self.block)
+        if self.name == "map" and self.block:
+            # What stands first in an entry of a table is a value.
+            within = tuple(("", len(entry.arguments), entry.block) for entry in self.block)
         return (self.name, len(self.arguments), within)
 
 

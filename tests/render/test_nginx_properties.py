@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from swiftdeploy_tasks import artifacts
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.private_paths import LONGEST
 from swiftdeploy_tasks.release import Site, Slot, Traffic
 from tests.lab import require
 from tests.manifest.strategies import manifests
@@ -90,32 +91,55 @@ def test_every_error_body_is_json_that_names_service_and_contact(
     asked = accepted(data)
     public, _, _ = servers(read(render(asked, *place, traffic)["nginx.conf"]))
     bodies = [found.arguments for found in public.all("return") if len(found.arguments) > 1]
-    assert len(bodies) == len(artifacts.ANSWERS) + len(asked.nginx.private)
+    assert len(bodies) == len(artifacts.ANSWERS) + 1
     for code, body in bodies:
         said = json.loads(body)
         assert said.keys() == {"error", "code", "service", "contact"}
         assert (said["code"], said["service"], said["contact"]) == (int(code), asked.name, asked.contact)
 
 
+def private_patterns(conf: Directive) -> list[list[re.Pattern[str]]]:
+    """The expressions of the private paths, for the request line and for what nginx makes of it."""
+    tables = [found for found in conf.all("map") if found.arguments[1] in {"$sd_written", "$sd_private"}]
+    assert [found.arguments[0] for found in tables] == ["$request_uri", "$uri"]
+    return [
+        [re.compile(entry.name.removeprefix("~*"), re.IGNORECASE) for entry in table.block[1:]]
+        for table in tables
+        if table.block
+    ]
+
+
 @EXAMPLES
 @given(manifests())
 def test_a_private_path_is_refused_as_a_whole_segment_and_nothing_else_is(data: dict[str, Any]) -> None:
     asked = accepted(data)
-    public, _, _ = servers(read(render(asked, ON_HOST, {}, Traffic())["nginx.conf"]))
-    locations = [inner.arguments for inner in public.block or () if inner.name == "location"]
-    patterns = [arguments[1] for arguments in locations if arguments[0] == "~"]
-    assert len(patterns) == len(asked.nginx.private)
-    for path, pattern in zip(asked.nginx.private, patterns, strict=True):
-        assert all(re.search(pattern, path + tail) for tail in ("", "/", ";x", "/deeper"))
-        others = (path + "x", "/x" + path, path[:-1], "/")
-        assert not any(re.search(pattern, other) for other in others)
+    written, resolved = private_patterns(read(render(asked, ON_HOST, {}, Traffic())["nginx.conf"]))
+    assert [found.pattern for found in written] == [found.pattern for found in resolved]
+    assert len(written) == len(asked.nginx.private)
+    for path, pattern in zip(asked.nginx.private, written, strict=True):
+        for form in (path, path.upper(), path.swapcase(), path.replace("/", "//"), f"/x/..{path}"):
+            assert all(pattern.search(form + tail) for tail in ("", "/", ";x", "/deeper", "%20", "."))
+        twice = "".join(f"%25{ord(sign):02X}" for sign in path)
+        assert pattern.search(twice) and pattern.search(twice.replace("%25", "%"))
+        assert not any(pattern.search(other) for other in ("/x" + path, path[:-1], "/"))
+        assert not pattern.search(path + "x") or len(pattern.pattern) > LONGEST - 300
 
 
 def test_a_dot_in_a_private_path_is_a_dot_only() -> None:
     data = minimal(nginx={"image": "nginx", "port": 8080, "private": ["/a.b"]})
-    public, _, _ = servers(read(root_files(accepted(data))["nginx.conf"]))
-    (pattern,) = [inner.arguments[1] for inner in public.block or () if inner.arguments[:1] == ("~",)]
-    assert re.search(pattern, "/a.b") and not re.search(pattern, "/axb")
+    ((pattern,), _) = private_patterns(read(root_files(accepted(data))["nginx.conf"]))
+    assert pattern.search("/a.b") and not pattern.search("/axb")
+
+
+@pytest.mark.parametrize("path", ["/" + "ikS" * 66, "/a" * 100])
+def test_a_path_too_long_for_an_expression_of_nginx_is_private_with_all_that_begins_like_it(
+    path: str,
+) -> None:
+    data = minimal(nginx={"image": "nginx", "port": 8080, "private": [path]})
+    ((pattern,), _) = private_patterns(read(root_files(accepted(data))["nginx.conf"]))
+    assert len(pattern.pattern) <= LONGEST
+    assert pattern.search(path) and pattern.search(path.upper() + "x")
+    assert not pattern.search(path[:20])
 
 
 @EXAMPLES

@@ -120,6 +120,13 @@ def test_an_automatic_rollback_gives_the_time_to_recovery() -> None:
     )
 
 
+def test_whom_a_run_claims_is_told_as_a_claim() -> None:
+    claims = {"SUDO_USER": "ana", "GITHUB_ACTOR": "octo"}
+    rows = [started("deploy", "r1", who={**WHO, "user": "root", "uid": 0, "claimed": claims})]
+    (change,) = tell(chained([*rows, finished("deploy", "r1")]), WHOLE).changes
+    assert str(change.who) == "root on web1 (claims SUDO_USER=ana) (claims GITHUB_ACTOR=octo)"
+
+
 def test_who_holds_the_lock_is_told() -> None:
     holder = {"verb": "deploy", "user": "bo", "host": "web1", "since": "2026-11-24T15:00:00Z", "pid": 7}
     lock = {"event": "lock", "task": "render", "run": "r9", "argv": "promote", "who": WHO, "holder": holder}

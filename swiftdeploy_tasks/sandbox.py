@@ -1,0 +1,104 @@
+"""Templates, which a project may replace with its own: they are filled in by Jinja2's sandbox.
+
+A template comes with a project that may be somebody else's, and `validate` and `plan` fill it in before
+anything is asked. It runs no program, reads no file outside its folder and changes no value.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from swiftdeploy_tasks.errors import PreflightError
+
+if TYPE_CHECKING:
+    from jinja2 import BytecodeCache, Environment
+    from jinja2.bccache import Bucket
+
+
+def environment(folders: tuple[Path, ...], **options: Any) -> Environment:
+    """Return an environment whose templates lie in the first of these folders that has them."""
+    from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Loader(FileSystemLoader):
+        def get_source(self, environment: Environment, template: str) -> Any:
+            source, found, is_current = super().get_source(environment, template)
+            if not any(Path(found).resolve().is_relative_to(folder.resolve()) for folder in folders):
+                raise TemplateError(f"{found} is a link to {Path(found).resolve()}, outside the templates")
+            return source, found, is_current
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            # A path opens files, and a function names the module that it comes from.
+            if isinstance(obj, PurePath | ModuleType | functools.partial):
+                return False
+            return super().is_safe_attribute(obj, attr, value)
+
+    return Sandbox(
+        loader=Loader(folders),
+        bytecode_cache=_compiled(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
+
+
+def fill(environment: Environment, name: str, values: Mapping[str, Any]) -> str:
+    """Fill in a template; raises PreflightError that names the template and its line where it cannot be."""
+    with _refusing(environment, name):
+        return environment.get_template(name).render(values)
+
+
+def source(environment: Environment, name: str) -> str:
+    """Return the text of a template, not filled in; raises PreflightError where it cannot be read."""
+    assert environment.loader is not None
+    with _refusing(environment, name):
+        return environment.loader.get_source(environment, name)[0]
+
+
+@contextmanager
+def _refusing(environment: Environment, name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        inner, line = _place(error, environment.list_templates())
+        inner, line = getattr(error, "name", None) or inner or name, getattr(error, "lineno", None) or line
+        where = f", line {line}" if line else ""
+        words = str(error) or type(error).__name__
+        raise PreflightError(f"the template {inner}{where}: {words}", f"correct templates/{inner}") from None
+
+
+def _place(error: Exception, names: list[str]) -> tuple[str, int | None]:
+    """Return the innermost template in which an error was raised, and the line there."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        name = Path(frame.filename).name
+        if name in names:
+            return name, frame.lineno
+    return "", None
+
+
+def _compiled() -> BytecodeCache | None:
+    """Return where compiled templates are kept: Jinja2's own private folder, where there can be one.
+
+    What is kept there is run as it is, so it never lies in a project: a project may come with one.
+    """
+    from jinja2 import FileSystemBytecodeCache
+
+    class Cache(FileSystemBytecodeCache):
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            """Keep the template; one that cannot be kept is compiled again next time."""
+            with suppress(OSError):
+                super().dump_bytecode(bucket)
+
+    try:
+        # Under a name of its own: what was compiled without a sandbox does not ask the sandbox.
+        return Cache(pattern="__jinja2_sandboxed_%s.cache")
+    except (RuntimeError, OSError):
+        return None
