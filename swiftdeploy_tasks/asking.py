@@ -253,12 +253,12 @@ def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any)
 def scrapes_of(run: Run, slot: Slot, release: Release, *, seconds: float) -> list[Scrape]:
     """Return the recorded scrapes of this release in this slot that a window of `seconds` may start from.
 
-    Oldest first. One that is damaged is passed over, and a history that cannot be read has none: a window is
-    then waited for.
+    Oldest first, and only those that the history's head proves and our own append wrote: a line that another
+    program added to the file starts no window. Where there is none, a window is waited for.
     """
     found: list[Scrape] = []
     long_ago = time.time() - LONGEST * seconds
-    with suppress(HistoryError), closing(run.history.newest_first()) as newest:
+    with suppress(HistoryError), closing(run.history.proven()) as newest:
         for record in islice(newest, RECORDS_BACK):
             if scrape := sampling.recorded(record, slot, release.id):
                 found.append(scrape)
