@@ -205,8 +205,8 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
             )
         question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
         _ask(run, question, asked, engine, rules)
-    except GateUnavailable as error:
-        run.screen.line(f"  nobody could be asked ({error.message}); a rollback goes on without", "warn")
+    except (GateUnavailable, OSError) as error:
+        run.screen.line(f"  nobody could be asked ({error}); a rollback goes on without", "warn")
 
 
 def _is_well(seen: State, slot: Slot | None) -> bool:

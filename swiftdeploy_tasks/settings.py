@@ -30,6 +30,7 @@ GENERATED = (
     "nginx",
     "policies",
     "releases",
+    "reserve",
     "run",
     "target.json",
 )
