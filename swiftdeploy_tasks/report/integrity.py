@@ -93,7 +93,7 @@ class Integrity:
         what = "1 line is no record" if lines == 1 else f"{lines} lines are no records"
         return (
             f"Between the records, {what} ({size} bytes): half-written at a crash, or appended by another"
-            " program. They count neither as records nor for history.max_bytes."
+            " program. Such lines count neither as records nor for history.max_bytes."
         )
 
     @property
