@@ -208,8 +208,8 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         figures = _masked(run, figures)
         question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
         _ask(run, question, asked, engine, rules)
-    except GateUnavailable as error:
-        run.screen.line(f"  nobody could be asked ({error.message}); a rollback goes on without", "warn")
+    except (GateUnavailable, OSError) as error:
+        run.screen.line(f"  nobody could be asked ({error}); a rollback goes on without", "warn")
 
 
 def _masked(run: Run, figures: Figures) -> Figures:
@@ -278,12 +278,12 @@ def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any)
 def scrapes_of(run: Run, slot: Slot, release: Release, *, seconds: float) -> list[Scrape]:
     """Return the recorded scrapes of this release in this slot that a window of `seconds` may start from.
 
-    Oldest first. One that is damaged is passed over, and a history that cannot be read has none: a window is
-    then waited for.
+    Oldest first, and only those that the history's head proves and our own append wrote: a line that another
+    program added to the file starts no window. Where there is none, a window is waited for.
     """
     found: list[Scrape] = []
     long_ago = time.time() - LONGEST * seconds
-    with suppress(HistoryError), closing(run.history.newest_first()) as newest:
+    with suppress(HistoryError), closing(run.history.proven()) as newest:
         for record in islice(newest, RECORDS_BACK):
             if scrape := sampling.recorded(record, slot, release.id):
                 found.append(scrape)

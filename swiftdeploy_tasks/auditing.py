@@ -141,6 +141,9 @@ def _tell(run: Run, story: Story) -> None:
     run.screen.line(f"  {integrity.verdict}", "pass" if integrity.verification.ok else "fail")
     if integrity.head:
         run.say(f"head: record {integrity.head.seq}, {integrity.head.hash}")
+    if integrity.torn:
+        copies = run.settings.state / "torn"
+        run.screen.line(f"  {integrity.torn} Copies: {copies}", "warn")
     if integrity.witness:
         run.say(integrity.witness)
     counts = ", ".join(f"{tally.verb} {tally.runs}" for tally in summary.tallies)

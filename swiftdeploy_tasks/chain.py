@@ -22,6 +22,8 @@ MAX_LINE = 1 << 20
 # No record is shorter, and none has room to close off more torn lines than this, at 88 bytes each.
 MIN_RECORD = 160
 MOST_TORN = MAX_LINE // 88
+# How many torn lines one record closes off now: each crash while a line is closed off leaves one more.
+CLOSED_OFF = 10
 TOO_LONG = f"is not a record: longer than {MAX_LINE} bytes"
 _REWRITTEN = "was edited: not a plain writing of its record"
 TORN, HEAD_LOST = "torn", "head_lost"
@@ -154,7 +156,8 @@ class Verification:
     dropped by age, None where none were. `denied` is what the witness has otherwise, `attested` the seq of
     the newest record of which it has the same hash.
     `times_back` counts the records that are older by the clock than the one before, which is no fault;
-    `first_back` is the seq of the first of them.
+    `first_back` is the seq of the first of them. `torn_lines`, of `torn_bytes` together, stand between the
+    records and are closed off by one: half lines of a crash, or what another program appended.
     """
 
     ok: bool
@@ -174,6 +177,8 @@ class Verification:
     proven_from: tuple[Path, int] | None = None
     denied: str = ""
     attested: int = 0
+    torn_lines: int = 0
+    torn_bytes: int = 0
 
     @property
     def is_proven(self) -> bool:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from swiftdeploy_tasks import admission, apply, files, noting, releases, settling, signals, traffic
+from swiftdeploy_tasks import admission, apply, files, noting, releases, reserve, settling, signals, traffic
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, ProxyError, SwiftDeployError
@@ -111,6 +111,7 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
     noticed, told = time.monotonic(), dict[str, str]()
     try:
         with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
+            reserve.open_for_use(run.settings.state)
             serving = serving_slot(before, releases.present(run.settings.releases))
             back = apply.undo(job, before, serving)
             if back is not None and isinstance(problem, SwiftDeployError):

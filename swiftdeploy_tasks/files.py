@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from swiftdeploy_tasks import reserve
+
 _BESIDE = ".swiftdeploy-new"
 
 
@@ -40,7 +42,19 @@ def rehearse(path: Path, content: bytes, *, mode: int, owner: tuple[int, int]) -
 def replace_all(
     contents: Mapping[Path, str | bytes], *, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> None:
-    """Replace several files as `replace` does one: none is renamed before all are written and synced."""
+    """Replace several files as `replace` does one: none is renamed before all are written and synced.
+
+    On a full disk a process that may spend the reserve does, and tries again.
+    """
+    while True:
+        try:
+            return _replace_all(contents, mode, owner)
+        except OSError as error:
+            if error.errno not in reserve.FULL or not reserve.spend():
+                raise
+
+
+def _replace_all(contents: Mapping[Path, str | bytes], mode: int, owner: tuple[int, int] | None) -> None:
     with ExitStack() as held:
         beside: dict[Path, Path] = {}
         for path, content in contents.items():

@@ -45,6 +45,8 @@ def explained(
         proven_from=search.places.of(runs.began) if runs.has_repeats and runs.began else None,
         denied=runs.denial(),
         attested=runs.attested,
+        torn_lines=walk.torn_lines,
+        torn_bytes=walk.torn_bytes,
     )
     if fault and search.is_vouched:
         reason, back = search.reason()

@@ -20,9 +20,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks import chain, files, lines, proof, rotation, turn, witness
+from swiftdeploy_tasks import chain, files, foreign, lines, proof, rotation, turn, witness
 from swiftdeploy_tasks.chain import GENESIS, MAX_LINE, Head, Line, Record, Verification, Witnessed
 from swiftdeploy_tasks.errors import HistoryError
+from swiftdeploy_tasks.foreign import Foreign
 from swiftdeploy_tasks.manifest import HistoryLimits, history_limits
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.snapshot import Snapshot
@@ -64,7 +65,7 @@ class History:
             self._end_rotation()
             with lines.opened(self.path, _WRITE) as fd:
                 head = self._caught_up(fd, by)
-                is_full = os.fstat(fd).st_size >= self.limits.max_bytes
+                is_full = self._is_full(fd)
                 record = None if is_full else self._put(fd, head, content)
             if record is None:
                 self._rotate()
@@ -119,6 +120,19 @@ class History:
         with self._seen() as seen:
             yield from seen.newest_first()
 
+    def proven(self) -> Generator[Record, None, None]:
+        """Each record that the head proves and that our own append wrote, newest first.
+
+        It ends at the first break, and at a record that was taken over from past the head, as any program can
+        have put it there. Close it when stopping early, as with `newest_first`. Raises HistoryError.
+        """
+        with _translated(self.path), self._snapshot() as seen:
+            adopted = foreign.read(self._foreign_path).adopted
+            for record in seen.linked():
+                if record["seq"] <= adopted:
+                    return
+                yield record
+
     @contextmanager
     def _seen(self) -> Iterator[Snapshot]:
         with _translated(self.path), self._snapshot() as seen:
@@ -139,6 +153,10 @@ class History:
         return self.state / "head.json"
 
     @property
+    def _foreign_path(self) -> Path:
+        return self.state / "foreign.json"
+
+    @property
     def _folder(self) -> Path:
         return self.state / "history"
 
@@ -157,6 +175,9 @@ class History:
             self._save(GENESIS)
             return GENESIS
         torn, last = self._tail(fd, head)
+        if head and not torn and (last is None or (last.record and Head.of(last.record) == head)):
+            return head
+        self._count_foreign(fd, head)
         base = self._adopted(fd, head, last) if head else self._last_believed()
         if head and not torn:
             return base
@@ -166,7 +187,20 @@ class History:
             "outcome": None,
             "torn": [{"bytes": line.size, "sha256": line.digest} for line in torn],
         }
-        return Head.of(self._put(fd, base, content))
+        record = self._put(fd, base, content)
+        # The record that closes off torn lines is as long as others make it.
+        self._count_foreign(fd, head)
+        return Head.of(record)
+
+    def _is_full(self, fd: int) -> bool:
+        """Whether our own bytes fill the file."""
+        size, most = os.fstat(fd).st_size, self.limits.max_bytes
+        return size >= most and foreign.read(self._foreign_path).own(size) >= most
+
+    def _count_foreign(self, fd: int, head: Head | None) -> None:
+        """Count what stands behind the head's line, which no append of ours has confirmed."""
+        if head:
+            foreign.keep(self._foreign_path, foreign.read(self._foreign_path).recounted(fd, head))
 
     def _tail(self, fd: int, head: Head | None) -> tuple[list[Line], Line | None]:
         """The torn lines at the file's end, oldest first, and the last line before them."""
@@ -175,7 +209,8 @@ class History:
         while end > 0:
             start, line = lines.before(fd, end)
             whole = line.terminated or head is None or bool(line.record and head.precedes(line.record))
-            if (line.record and whole) or (line.terminated and not self._kept(line).exists()):
+            is_torn = not line.terminated or self._kept(line).exists()
+            if (line.record and whole) or not is_torn or len(torn) == chain.CLOSED_OFF:
                 return torn, line
             if not line.terminated:
                 self._keep(fd, start, line)
@@ -205,6 +240,8 @@ class History:
         if not last.terminated:
             lines.append(fd, b"\n")
         os.fsync(fd)
+        count = foreign.read(self._foreign_path)
+        foreign.keep(self._foreign_path, replace(count, adopted=last.record["seq"]))
         self._save(Head.of(last.record))
         return Head.of(last.record)
 
@@ -237,6 +274,9 @@ class History:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
             line = b"\n" + line
+        if not size:
+            adopted = foreign.read(self._foreign_path).adopted
+            foreign.keep(self._foreign_path, Foreign(adopted=adopted))
         lines.append(fd, line)
         os.fsync(fd)
         if not size:

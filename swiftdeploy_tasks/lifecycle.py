@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke import Collection, Context, task
 
-from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, verbs
+from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, reserve, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
@@ -76,6 +76,7 @@ def plan(c: Context, check: bool = False, json: bool = False) -> None:
 )
 def deploy(c: Context, again: bool = False, json: bool = False, wait: int = 0) -> None:
     """Make what runs be what manifest.yaml says."""
+    reserve.keep(current().settings.state)
     deploying.deploy(current(), again=again)
 
 
@@ -89,12 +90,14 @@ def deploy(c: Context, again: bool = False, json: bool = False, wait: int = 0) -
 )
 def promote(c: Context, mode: str = "", json: bool = False, wait: int = 0) -> None:
     """Run the present release in the other mode, if what serves now is well."""
+    reserve.keep(current().settings.state)
     promoting.promote(current(), mode)
 
 
 @task(
     klass=RecordedTask,
     writes=True,
+    spends_reserve=True,
     help={
         "list": "Print the releases that were confirmed, and stop.",
         "to": "Go back to this release, by its id or the beginning of it.",
@@ -106,8 +109,10 @@ def promote(c: Context, mode: str = "", json: bool = False, wait: int = 0) -> No
 def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, wait: int = 0) -> None:
     """Go back to the release that ran before."""
     if list:
-        return going_back.show(current())
-    return going_back.rollback(current(), to)
+        going_back.show(current())
+        return
+    going_back.rollback(current(), to)
+    reserve.keep(current().settings.state)
 
 
 @task(
@@ -188,6 +193,7 @@ def audit(
 @task(
     klass=RecordedTask,
     writes=True,
+    spends_reserve=True,
     help={"clean": "Also remove what was generated; the history stays."} | JSON | WAIT,
     document={"removed": []},
 )

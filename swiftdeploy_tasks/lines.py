@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import IO
 
 from swiftdeploy_tasks import chain
-from swiftdeploy_tasks.chain import MAX_LINE, MIN_RECORD, MOST_TORN, Line
+from swiftdeploy_tasks.chain import MAX_LINE, MIN_RECORD, MOST_TORN, Head, Line
 
 CHUNK = 1 << 16
+# How many places that name a hash are looked at for the line of its record.
+MOST_NAMED = 100
 
 
 @contextmanager
@@ -82,6 +84,45 @@ def append(fd: int, data: bytes) -> None:
     with suppress(OSError):
         os.ftruncate(fd, size)
     raise OSError(errno.ENOSPC, "no room for a whole record")
+
+
+def end_of(fd: int, head: Head) -> int | None:
+    """Return where the line of the head's record ends, sought from the file's end, or None.
+
+    Only lines that name the hash are read as records, and MOST_NAMED of them at most.
+    """
+    needle = head.hash.encode()
+    stop, size = os.fstat(fd).st_size, os.fstat(fd).st_size
+    for _ in range(MOST_NAMED):
+        found = _last(fd, needle, stop)
+        if found is None:
+            return None
+        end = _end_of_line(fd, found, size)
+        record = before(fd, end)[1].record
+        if record and Head.of(record) == head:
+            return end
+        stop = found
+    return None
+
+
+def _last(fd: int, needle: bytes, stop: int) -> int | None:
+    """Return the last place before `stop` where `needle` begins."""
+    while stop > 0:
+        start = max(0, stop - CHUNK)
+        found = os.pread(fd, stop - start + len(needle) - 1, start).rfind(needle)
+        if found >= 0:
+            return start + found
+        stop = start
+    return None
+
+
+def _end_of_line(fd: int, at: int, size: int) -> int:
+    """Return the byte after the newline that follows `at`, or `size` where none does."""
+    for start in range(at, size, CHUNK):
+        found = os.pread(fd, min(CHUNK, size - start), start).find(b"\n")
+        if found >= 0:
+            return start + found + 1
+    return size
 
 
 def _start_of_line(fd: int, end: int) -> int:

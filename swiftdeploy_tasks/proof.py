@@ -47,6 +47,8 @@ def check(
         dropped_by=walk.voucher.seq if walk.voucher else None,
         denied=fault.denial if fault else "",
         attested=walk.attested,
+        torn_lines=walk.torn_lines,
+        torn_bytes=walk.torn_bytes,
     )
     return walk.places.named(found, fault.number, present) if fault else found
 

@@ -47,9 +47,9 @@ class Recent:
         return tell(self.kept, _UNJUDGED).events.shown[-SHOWN:]
 
     def catch_up(self) -> None:
-        """Read what was recorded since the last time."""
+        """Read what was recorded since the last time, and is proven by the history's head."""
         new: list[Record] = []
-        with suppress(HistoryError), closing(self.run.history.newest_first()) as newest:
+        with suppress(HistoryError), closing(self.run.history.proven()) as newest:
             for record in islice(newest, RECORDS_BACK):
                 if record["hash"] == self.newest:
                     break

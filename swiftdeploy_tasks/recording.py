@@ -23,7 +23,7 @@ from typing import Any
 import invoke
 from invoke import Context, Exit, ParseError, Task
 
-from swiftdeploy_tasks import files, history, lock, masking, screen, settings, signals
+from swiftdeploy_tasks import files, history, lock, masking, reserve, screen, settings, signals
 from swiftdeploy_tasks.errors import (
     HistoryError,
     Interrupted,
@@ -183,8 +183,9 @@ class RecordedTask(Task[Any]):
 
     `writes` takes the project's lock; `needs_history` stops before anything moves where the history cannot
     be written; `looks_first` leaves it to the task to `begin`, when it has seen what it must see without a
-    record of its own; `has_no_effect` leaves nothing but records behind; `titled` prints its name first;
-    `document` gives the fields of `--json` that are there even when the task fails.
+    record of its own; `spends_reserve` may use the reserve on a full disk; `has_no_effect` leaves nothing but
+    records behind; `titled` prints its name first; `document` gives the fields of `--json` that are there
+    even when the task fails.
     """
 
     def __init__(
@@ -194,6 +195,7 @@ class RecordedTask(Task[Any]):
         writes: bool = False,
         needs_history: bool = False,
         looks_first: bool = False,
+        spends_reserve: bool = False,
         has_no_effect: bool = False,
         titled: bool = True,
         document: dict[str, Any] | None = None,
@@ -204,6 +206,7 @@ class RecordedTask(Task[Any]):
         self.writes = writes
         self.needs_history = needs_history
         self.looks_first = looks_first
+        self.spends_reserve = spends_reserve
         self.has_no_effect = has_no_effect
         self.titled = titled
         self.document = document or {}
@@ -270,6 +273,8 @@ class RecordedTask(Task[Any]):
                 run.note("lock", "held", who=lock.who(), argv=asked, holder=error.holder)
                 raise
             INVOCATION.cut_off = INVOCATION.held.cut_off
+        if self.spends_reserve:
+            reserve.open_for_use(run.settings.state)
         if not self.looks_first:
             run.begin(needs_history=self.needs_history)
         if self.titled:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from swiftdeploy_tasks import files, lines
-from swiftdeploy_tasks.chain import MOST_TORN, Line
+from swiftdeploy_tasks.chain import CLOSED_OFF, MOST_TORN, Line
 
 _NAME = re.compile(r"(\d{6,})\.jsonl\.xz")
 _EVERYTHING = 1 << 62
@@ -126,8 +126,9 @@ class _Archive(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self._fd, self._at = fd, 0
         self._unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY)
-        # Each record has a hash of its own, 32 bytes that nothing packs; only torn lines have none.
-        self._lines_left = MOST_TORN + os.fstat(fd).st_size // 32
+        # Each record has a hash of its own, 32 bytes that nothing packs; only the torn lines that it closes
+        # off have none.
+        self._lines_left = MOST_TORN + os.fstat(fd).st_size // 32 * (1 + CLOSED_OFF)
 
     def readable(self) -> bool:
         return True

@@ -31,6 +31,7 @@ GENERATED = (
     "nginx",
     "policies",
     "releases",
+    "reserve",
     "run",
     "target.json",
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from swiftdeploy_tasks import chain, lines, rotation
-from swiftdeploy_tasks.chain import MAX_LINE, ROTATED, Head, Line, Record
+from swiftdeploy_tasks.chain import HEAD_LOST, MAX_LINE, ROTATED, Head, Line, Record, announced
 
 
 class Snapshot:
@@ -87,11 +87,33 @@ class Snapshot:
 
     def newest_first(self) -> Iterator[Record]:
         """Each record that proves itself, newest first."""
+        return (line.record for line in self._backwards() if line.record)
+
+    def linked(self) -> Iterator[Record]:
+        """Each record that leads up to the head, newest first, down to the first break.
+
+        A line past the head is passed over where a crash may have left it. A break is a record that is not
+        the one due, a line that is no record and that the record after it does not close off, or a lost head.
+        """
+        due, excused, is_begun = self.head, 2, False
+        for line in self._backwards() if due else ():
+            record = line.record
+            if record is None or Head.of(record) != due:
+                excused -= 1
+                if excused < 0 or (record and is_begun):
+                    return
+                continue
+            yield record
+            if record["event"] == HEAD_LOST:
+                return
+            due, excused, is_begun = Head(record["seq"] - 1, record["prev"]), len(announced(record)), True
+
+    def _backwards(self) -> Iterator[Line]:
         for _, fd, size in reversed(self._parts):
-            yield from _backwards(fd, size)
+            yield from _turned(fd, size)
         for number in reversed(self.numbers):
             with suppress(FileNotFoundError):
-                yield from _turned(self.folder / rotation.name_of(number))
+                yield from _unpacked_and_turned(self.folder / rotation.name_of(number))
 
     def _gone_last(self) -> Iterator[Line]:
         """The newest rotated file is gone where history.jsonl begins by naming one that is not there."""
@@ -116,20 +138,18 @@ def _lines(path: Path, fd: int, size: int) -> Iterator[Line]:
         yield from lines.of(file, path, size)
 
 
-def _backwards(fd: int, end: int) -> Iterator[Record]:
+def _turned(fd: int, end: int) -> Iterator[Line]:
+    """The lines of a file from its end."""
     while end > 0:
         end, line = lines.before(fd, end)
-        if line.record:
-            yield line.record
+        yield line
 
 
-def _turned(path: Path) -> Iterator[Record]:
-    """The records of a rotated file from its end: unpacked whole, and each read when it is due."""
+def _unpacked_and_turned(path: Path) -> Iterator[Line]:
+    """The lines of a rotated file from its end: unpacked whole, and each read when it is due."""
     held: list[bytes] = []
     with suppress(rotation.Damaged), rotation.unpacked(path) as file:
         while raw := file.readline(MAX_LINE + 2):
             held.append(raw)
     while held:
-        record = chain.parse(held.pop()).record
-        if record:
-            yield record
+        yield chain.parse(held.pop())

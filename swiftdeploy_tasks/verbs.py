@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 
-from swiftdeploy_tasks import admission, artifacts, checks, manifest_edit
+from swiftdeploy_tasks import admission, artifacts, checks, manifest_edit, reserve
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
@@ -125,6 +125,7 @@ def teardown(run: Run, *, clean: bool) -> None:
         raise problems[0]
     choice.forget(run.settings)
     run.settings.target.unlink(missing_ok=True)
+    reserve.forget(run.settings.state)
     if clean:
         removed += _clean(run)
     run.document["removed"] = removed

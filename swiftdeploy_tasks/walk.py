@@ -132,16 +132,18 @@ def placed(found: Verification, file: Path | None, line: int) -> Verification:
 
 @dataclass
 class _Unexcused:
-    """The bad lines since the last record: the first, which of all it is, and size and digest of each."""
+    """The bad lines since the last record: the first and its number, size and digest of each, the sum."""
 
     number: int = 0
     first: Line | None = None
     torn: list[tuple[object, object]] = field(default_factory=list)
+    bytes: int = 0
 
     def add(self, number: int, line: Line) -> None:
         if self.first is None:
             self.number, self.first = number, line
         self.torn.append((line.size, line.digest))
+        self.bytes += line.size
 
 
 class Walk:
@@ -162,6 +164,7 @@ class Walk:
         self.time = ""
         self.times_back = 0
         self.first_back: int | None = None
+        self.torn_lines = self.torn_bytes = 0
 
     @property
     def is_vouched(self) -> bool:
@@ -189,6 +192,8 @@ class Walk:
     def _take(self, number: int, record: Record) -> None:
         self.trusted, self.records = Head.of(record), self.records + 1
         if self.unexcused.torn:
+            self.torn_lines += len(self.unexcused.torn)
+            self.torn_bytes += self.unexcused.bytes
             self.unexcused = _Unexcused()
         if self.voucher and self.voucher.seq is None:
             self.voucher.hear(record)

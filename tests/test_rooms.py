@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 
 # A room imports only rooms above it.
 ORDER = """
-    errors settings files signals memory called masking cores
+    errors settings reserve files signals memory called masking cores
     manifest_text manifest_edit manifest_check manifest preflight release plan
     private_paths sandbox artifacts probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
@@ -25,7 +25,7 @@ ORDER = """
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
     engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
     engines.choice
-    host chain walk flaws proof lines rotation witness snapshot turn history
+    host chain walk flaws proof lines foreign rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields
     report.gathering report.runs report.sentences report.news report.scrapes report.telling
     report.cells report.tables report.markdown report.inline report.density report.figures report.seen

@@ -85,6 +85,18 @@ class Integrity:
         return f"{says}. It proves none of the others, even where they follow each other."
 
     @property
+    def torn(self) -> str:
+        """How much between the records is no record, in a sentence; "" where nothing is."""
+        lines, size = self.verification.torn_lines, self.verification.torn_bytes
+        if not lines:
+            return ""
+        what = "1 line is no record" if lines == 1 else f"{lines} lines are no records"
+        return (
+            f"Between the records, {what} ({size} bytes): half-written at a crash, or appended by another"
+            " program. Such lines count neither as records nor for history.max_bytes."
+        )
+
+    @property
     def witness(self) -> str:
         """What the second witness says, in a sentence; "" where none is kept."""
         witness = self.verification.witness

@@ -75,6 +75,8 @@ def _integrity(integrity: Integrity) -> list[str]:
         says.append(f"Head: record {head.seq}, `{head.hash}`.")
     if found.times_back:
         says.append(f"The clock went back {words.times(found.times_back)}, which is no fault of the history.")
+    if integrity.torn:
+        says.append(shown(integrity.torn))
     if integrity.witness:
         says.append(shown(integrity.witness))
     return ["## Integrity", *says, THREAT]

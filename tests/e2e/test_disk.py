@@ -4,47 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from swiftdeploy_tasks.history import History
-from tests.e2e.project import Ended, Project
+from tests.disks import disk_of_its_own, fill, read_only
+from tests.e2e.project import Ended, Project, until
 from tests.e2e.rollover.course import CANARY
-
-SIZE = "6m"
-
-
-def mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True, capture_output=True, timeout=20)
-
-
-@contextmanager
-def disk_of_its_own(folder: Path) -> Iterator[None]:
-    """A small disk in the place of this folder; skip the test where nobody may mount one."""
-    folder.mkdir()
-    try:
-        mount("-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", str(folder))
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a disk of its own cannot be mounted: {error}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True, timeout=20)
-
-
-@contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """Let nobody write below the folder, root included; files that are open already stay so."""
-    mount("--bind", str(folder), str(folder))
-    try:
-        mount("-o", "remount,bind,ro", str(folder))
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True, timeout=20)
 
 
 @pytest.fixture
@@ -60,17 +28,25 @@ def on_its_own_disk(new_project: Callable[..., Project]) -> Iterator[Project]:
             project.run("teardown")
 
 
-def fill(folder: Path) -> Path:
-    """Take all the room that is left, to the last byte."""
-    path = folder / "ballast"
-    with path.open("wb", buffering=0) as file:
-        for size in (65536, 4096, 1):
-            try:
-                while file.write(b"x" * size) == size:
-                    pass
-            except OSError:
-                continue
-    return path
+@pytest.fixture
+def with_a_way_back(engine: str, new_project: Callable[..., Project]) -> Iterator[Project]:
+    """Two confirmed releases, and a rollout of two steps; the state and the history lie on a small disk."""
+    project = new_project(
+        engine,
+        policy__infrastructure__min_disk_free_gb=0,
+        policy__canary=CANARY,
+        rollout={"steps": [50, 100], "interval": 4, "min_requests": 0},
+    )
+    project.environment["INVOKE_SWIFTDEPLOY_STATE"] = ".swiftdeploy"
+    with disk_of_its_own(project.state):
+        try:
+            project.deploy()
+            project.set(services__version="2.0.0", rollout__steps=[100])
+            project.deploy()
+            project.set(rollout__steps=[50, 100])
+            yield project
+        finally:
+            project.run("teardown")
 
 
 def refused(ended: Ended, *codes: int) -> None:
@@ -87,6 +63,11 @@ def whole(project: Project) -> None:
 
 def serves(project: Project, version: str) -> None:
     assert project.get("/healthz").json()["version"] == version
+
+
+def shares(project: Project) -> str:
+    """What nginx says of the shares that it has in force."""
+    return project.operator("/generation").body.decode()
 
 
 def test_on_a_full_disk_deploy_stops_before_anything_moves_and_goes_through_when_there_is_room(
@@ -117,6 +98,24 @@ def test_a_disk_that_fills_up_meanwhile_leaves_what_serves_alone(on_its_own_disk
     project.deploy()
     serves(project, "2.0.0")
     whole(project)
+
+
+def test_a_disk_that_fills_up_in_a_rollout_bars_no_way_back(with_a_way_back: Project) -> None:
+    project = with_a_way_back
+    promote = project.start("promote")
+    until(lambda: "blue=50,green=50" in shares(project), "half of the traffic moved", seconds=60)
+    fill(project.state)
+    ended = promote.end()
+    refused(ended, 2, 5, 7)
+    assert "going back failed" not in ended.said
+    assert "green=100" in shares(project)
+    serves(project, "2.0.0")
+    fill(project.state)
+    project.run("rollback").ok()
+    serves(project, "1.0.0")
+    fill(project.state)
+    project.run("teardown").ok()
+    assert project.left() == []
 
 
 def test_on_a_full_disk_teardown_goes_on(on_its_own_disk: Project) -> None:

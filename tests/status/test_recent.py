@@ -17,10 +17,10 @@ from tests.status.values import check, verdict
 def recent(records: list[Record]) -> Recent:
     """One that reads these records, oldest first, as its history has them at each time."""
 
-    def newest_first() -> Generator[Record, None, None]:
+    def proven() -> Generator[Record, None, None]:
         yield from reversed(records)
 
-    return Recent(cast(Run, SimpleNamespace(history=SimpleNamespace(newest_first=newest_first))))
+    return Recent(cast(Run, SimpleNamespace(history=SimpleNamespace(proven=proven))))
 
 
 def record(seq: int, event: str = "scrape", **more: Any) -> Record:

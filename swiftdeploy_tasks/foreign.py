@@ -1,0 +1,56 @@
+"""How much of the present history file was written by no append of ours.
+
+Another program can append half lines, other text, and one record past the head that our next append takes
+over. Such bytes stay where they are and are counted in a file of the state folder: they do not fill the
+history file, so they push no record out of the history. Where there are none, there is no count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from swiftdeploy_tasks import files, lines
+from swiftdeploy_tasks.chain import Head
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """The foreign bytes among the first `upto` bytes of the present file.
+
+    `adopted` is the seq of the newest record that was taken over from past the head, 0 where none was.
+    """
+
+    bytes: int = 0
+    upto: int = 0
+    adopted: int = 0
+
+    def own(self, size: int) -> int:
+        """Return how many bytes of a file of this size are ours."""
+        return size - self.bytes if size >= self.upto else size
+
+    def recounted(self, fd: int, head: Head) -> Foreign:
+        """Return the count with all that stands behind the head's line; without that line all is foreign."""
+        size = os.fstat(fd).st_size
+        end = lines.end_of(fd, head)
+        if end is None:
+            return Foreign(size, size, self.adopted)
+        known = self if size >= self.upto else Foreign()
+        return Foreign(known.bytes + size - max(end, known.upto), size, self.adopted)
+
+
+def read(path: Path) -> Foreign:
+    """Return the count that is kept in this file; nothing is counted where there is none."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        found = json.loads(path.read_bytes())
+        return Foreign(int(found["bytes"]), int(found["upto"]), int(found["adopted"]))
+    return Foreign()
+
+
+def keep(path: Path, count: Foreign) -> None:
+    """Write the count, unless it is there already; raises OSError."""
+    if count != read(path):
+        files.replace(path, json.dumps(asdict(count)), mode=0o600)
