@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks import apply, asking, manifest_edit, noting, releases, settling, signals, verbs
+from swiftdeploy_tasks import (
+    apply,
+    asking,
+    manifest_edit,
+    noting,
+    releases,
+    root_files,
+    settling,
+    signals,
+    verbs,
+)
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of
 from swiftdeploy_tasks.errors import PreflightError, UsageError
@@ -38,6 +48,7 @@ def promote(run: Run, mode: str) -> None:
         verbs.write_mode(run, running.mode)
         return
     manifest_edit.can_set_mode(run.settings.manifest)
+    root_files.refuse_foreign(asked.rendered, root=run.settings.root, state=run.settings.state)
     job.secrets = secrets_of(target, engine.environment(serving))
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)

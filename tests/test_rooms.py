@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 # A room imports only rooms above it.
 ORDER = """
     errors settings files signals memory called
-    manifest_text manifest_edit manifest_check manifest preflight release plan artifacts probe
+    manifest_text manifest_edit manifest_check manifest preflight release plan artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics
     gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
