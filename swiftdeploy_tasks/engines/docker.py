@@ -99,7 +99,7 @@ class DockerEngine:
     def to_obtain(self, manifest: Manifest) -> Mapping[str, str]:
         """See `Engine.to_obtain`."""
         image = manifest.services.image
-        built = docker_images.is_stale(manifest, self.root)
+        built = docker_images.is_stale(manifest, self.root, self.folder)
         due = {image: "its context changed, or it is not here"} if built else {}
         pulled = (name for name in (image, manifest.nginx.image) if not docker_images.identity(name))
         return dict.fromkeys(pulled, "it is not here") | due
@@ -107,14 +107,14 @@ class DockerEngine:
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.obtain`."""
         if manifest.services.build:
-            docker_images.build(manifest, self.root, say)
+            docker_images.build(manifest, self.root, self.folder, say)
         else:
             docker_images.pull(manifest.services.image, say)
         docker_images.pull(manifest.nginx.image, say)
 
     def release(self, manifest: Manifest) -> Release:
         """See `Engine.release`: an image that has yet to be built or pulled has the empty id."""
-        stale = docker_images.is_stale(manifest, self.root)
+        stale = docker_images.is_stale(manifest, self.root, self.folder)
         artifact = "" if stale else docker_images.identity(manifest.services.image)
         return from_manifest(manifest, artifact=artifact, process=())
 

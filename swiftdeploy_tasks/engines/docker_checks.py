@@ -27,7 +27,7 @@ def all_of(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str])
     except EngineError as error:
         return (Finding("engine", False, error.message, error.next, unreachable=True),)
     found = Finding("engine", True, f"docker: Engine {engine}, Compose {compose}")
-    return (found, _image(manifest, root), _compose(manifest, root, home, review, compose))
+    return (found, _image(manifest, root, home), _compose(manifest, root, home, review, compose))
 
 
 def _refuse_strangers(manifest: Manifest, home: str) -> None:
@@ -45,10 +45,10 @@ def _refuse_strangers(manifest: Manifest, home: str) -> None:
         )
 
 
-def _image(manifest: Manifest, root: Path) -> Finding:
+def _image(manifest: Manifest, root: Path, home: Path) -> Finding:
     image = manifest.services.image
     try:
-        if docker_images.is_stale(manifest, root):
+        if docker_images.is_stale(manifest, root, home):
             return Finding("image", True, f"{image} will be built: its context changed or it is not here")
     except PreflightError as error:
         return Finding("image", False, error.message, error.next)
