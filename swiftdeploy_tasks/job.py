@@ -48,7 +48,8 @@ class Job:
     """One change of what runs: what is asked for, where, and how its course is told and recorded.
 
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
-    going to change; without it they are asked for each time.
+    going to change; without it they are asked for each time. `discard_volumes` says that what a slot holds
+    in volumes of its own goes with it.
     """
 
     settings: Settings
@@ -64,6 +65,7 @@ class Job:
     watch: Watch | None = None
     at_once: bool = False
     known: Facts | None = None
+    discard_volumes: bool = False
 
 
 def render(job: Job, state: State, generation: str = "", *, foreseen: bool = False) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from swiftdeploy_tasks import admission, apply, artifacts, noting, releases, root_files, settling
+from swiftdeploy_tasks import admission, apply, artifacts, noting, releases, root_files, settling, slot_data
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.change import job_of
 from swiftdeploy_tasks.engines.protocol import Engine
@@ -68,7 +68,7 @@ def show(run: Run, *, check: bool) -> None:
     for deed in found.deeds:
         run.say(str(deed))
     run.screen.diffs(changed(found.applied))
-    for note in found.notes:
+    for note in filter(None, (*found.notes, engine_of(run).volume_notice(read_manifest(run)))):
         run.screen.line(f"  {note}", "warn")
     run.document |= {
         "in_sync": found.changes == 0,
@@ -114,6 +114,8 @@ def prospect(run: Run, seen: State) -> Prospect:
         root_files.refuse_foreign(asked.rendered, root=run.settings.root, state=run.settings.state)
     except PreflightError as error:
         notes.append(f"deploy would be refused: {error.message}")
+    if loss := slot_data.lost(job, before, steps):
+        notes.append(f"deploy would be refused without --discard-volumes: {loss}")
     places = tuple(_places(job))
     mends = (*policies, *_settling(settled), *_images(engine, asked), *places)
     root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)

@@ -13,6 +13,7 @@ from swiftdeploy_tasks import (
     root_files,
     settling,
     signals,
+    slot_data,
     verbs,
 )
 from swiftdeploy_tasks.admission import Change
@@ -25,7 +26,7 @@ from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, Slot, State
 
 
-def promote(run: Run, mode: str) -> None:
+def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     """Take the running release to `mode`, or to the other one; rewrite services.mode when it is there."""
     asked, engine = read_manifest(run), engine_of(run)
     if mode and mode not in MODES:
@@ -49,6 +50,8 @@ def promote(run: Run, mode: str) -> None:
         return
     manifest_edit.can_set_mode(run.settings.manifest)
     root_files.refuse_foreign(asked.rendered, root=run.settings.root, state=run.settings.state)
+    job.discard_volumes = discard_volumes
+    slot_data.refuse_loss(job, "promote", before, target)
     job.secrets = secrets_of(target, engine.environment(serving))
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 
-from swiftdeploy_tasks import admission, artifacts, checks, files, manifest_edit, root_files
+from swiftdeploy_tasks import admission, artifacts, checks, files, manifest_edit, releases, root_files
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
@@ -145,7 +145,7 @@ def teardown(run: Run, *, clean: bool) -> None:
 
 
 def _clean(run: Run) -> list[str]:
-    """Remove what was generated; the history, its head, its lock and what was edited by hand stay."""
+    """Remove what was generated; the history, its head, its lock and what a person or an app wrote stay."""
     places = run.settings
     folders = root_files.places(
         tuple(map(rendered_folder, (places.manifest, places.applied))), root=places.root, state=places.state
@@ -163,6 +163,9 @@ def _clean(run: Run) -> list[str]:
             run.say(f"{path.name} had been edited by hand and was kept in {places.edited}")
         path.unlink()
         removed.append(str(path.relative_to(places.root)))
+    for release in sorted(places.releases.glob("*/")):
+        if data := releases.remove(release):
+            run.say(f"files that the app of release {release.name} wrote were moved to {data}")
     for path in (places.state / name for name in GENERATED):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -23,7 +23,7 @@ ORDER = """
     engines.local_checks engines.local
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
     engines.docker_context engines.docker_images engines.docker_form engines.docker_nginx
-    engines.docker_checks engines.docker
+    engines.docker_volumes engines.docker_checks engines.docker
     engines.choice
     host chain walk flaws proof lines rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields
@@ -31,7 +31,7 @@ ORDER = """
     report.cells report.tables report.markdown report.inline report.density report.figures report.seen
     report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
-    lock screen masking recording project noting asking verbs settling change planning
+    lock screen masking recording project noting asking verbs settling change slot_data planning
     compliance recent picture dashboard live_page status deploying promoting going_back
     auditing lifecycle program dev __init__
 """
@@ -49,6 +49,7 @@ DOORS = {
         "engines.docker_context",
         "engines.docker_images",
         "engines.docker_form",
+        "engines.docker_volumes",
         "engines.docker",
     },
     "requests": {"probe", "gate.opa", "engines.docker_client"},
