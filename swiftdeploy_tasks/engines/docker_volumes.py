@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from swiftdeploy_tasks import memory
 from swiftdeploy_tasks.engines import docker_containers
 from swiftdeploy_tasks.engines.docker_client import client, translated
+from swiftdeploy_tasks.errors import EngineError
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -31,14 +32,14 @@ _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Held:
-    """A volume of a container with data in it: where it is mounted, its name, and one of its files."""
+    """A volume of a container with data in it: where it is mounted, its name, and how that is known."""
 
     path: str
     volume: str
-    example: str
+    sign: str
 
     def __str__(self) -> str:
-        return f"{self.path} (for example {self.example})"
+        return f"{self.path} ({self.sign})"
 
 
 def declared(image: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -72,7 +73,8 @@ def anonymous(one: Container) -> dict[str, str]:
 def held(one: Container, home: Path) -> tuple[Held, ...]:
     """Return those of its volumes that hold a file which the image does not have, or has otherwise.
 
-    Where nothing is known of the image's own content, every file counts.
+    Where nothing is known of the image's own content every file counts, and a volume that cannot be read
+    counts as one with data.
     """
     found = []
     for path, volume in sorted(anonymous(one).items()):
@@ -80,9 +82,12 @@ def held(one: Container, home: Path) -> tuple[Held, ...]:
         known: dict[str, str] = json.loads(
             memory.remembered(home / "checked", made_of, lambda: "{}", keep=False)
         )
-        with translated(f"the volume {volume} of {one.name} cannot be read"):
-            if example := next(_files(one, path, known), None):
-                found.append(Held(path, volume, example[0]))
+        try:
+            with translated(f"the volume {volume} of {one.name} cannot be read"):
+                if example := next(_files(one, path, known), None):
+                    found.append(Held(path, volume, f"for example {example[0]}"))
+        except (EngineError, tarfile.TarError):
+            found.append(Held(path, volume, "it cannot be read"))
     return tuple(found)
 
 
@@ -91,7 +96,8 @@ def remember_image(image: str, paths: tuple[str, ...], project: str, home: Path)
     new = [path for path in paths if not memory.knows(home / "checked", _made_of(image, path))]
     if not new:
         return
-    with translated(f"the content of {image} cannot be read"):
+    # Without it every file counts as data, which bars nothing that has to be done now.
+    with suppress(EngineError, tarfile.TarError), translated(f"the content of {image} cannot be read"):
         one = client().containers.create(
             image,
             entrypoint=["none"],
@@ -109,10 +115,13 @@ def remember_image(image: str, paths: tuple[str, ...], project: str, home: Path)
 
 def remove(one: Container, kept: tuple[Held, ...]) -> None:
     """Remove the container with its anonymous volumes but for those that are kept."""
+    from docker.errors import APIError
+
     others = set(anonymous(one).values()) - {each.volume for each in kept} if kept else set()
     one.remove(force=True, v=not kept)
     for name in sorted(others):
-        client().volumes.get(name).remove()
+        with suppress(APIError):
+            client().volumes.get(name).remove()
 
 
 def _made_of(image: str, path: str) -> list[str]:

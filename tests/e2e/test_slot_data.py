@@ -6,9 +6,12 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from swiftdeploy_tasks.engines import docker_volumes
 from tests.e2e.apps import WRITES
 from tests.e2e.project import Ended, Project, docker, until
 
@@ -170,3 +173,13 @@ def test_on_local_a_copy_that_the_app_changed_keeps_what_it_held(new_project: Ca
     kept = project.state / "data" / release / "app" / "rows"
     assert str(kept.parents[1]) in ended.said
     assert kept.read_text() == "shipped\nrow-1\n"
+
+
+def test_a_volume_that_cannot_be_read_counts_as_one_with_data(tmp_path: Path) -> None:
+    one = SimpleNamespace(
+        name="shop-app-blue",
+        attrs={"Image": "sha256:1", "Mounts": [{"Type": "volume", "Name": "f" * 64, "Destination": "/data"}]},
+        get_archive=lambda path: (iter([b"no tar"]), {}),
+    )
+    (held,) = docker_volumes.held(cast(Any, one), tmp_path)
+    assert str(held) == "/data (it cannot be read)"
