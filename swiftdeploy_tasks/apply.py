@@ -169,7 +169,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     _wait_for_engine(job)
     if before.proxy is None and not before.slots:
         job.say("nothing ran before: removing what was started")
-        job.engine.remove_all(job.say)
+        job.engine.remove_all(job.say, discard_volumes=not job.given)
         return None
     traffic.restore_proxy(job)
     now = job.engine.observe()
@@ -192,7 +192,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
             traffic.drain(job, _nothing)
         job.say(f"removing app-{slot}")
         with _recorded(job, "remove", f"app-{slot}", reason, whole.traffic):
-            job.engine.stop_slot(slot)
+            _say_all(job, job.engine.stop_slot(slot, discard_volumes=slot not in job.given))
     write_compose(job, whole)
     return back if serving else None
 
@@ -227,7 +227,7 @@ def _start_proxy(job: Job, step: Step) -> None:
 
 def _start_slot(job: Job, step: Step) -> None:
     slot, release = _target(step)
-    job.engine.keep(job.manifest, release)
+    _say_all(job, job.engine.keep(job.manifest, release))
     write_compose(job, step.then)
     job.engine.start_slot(job.manifest, slot, release, job.secrets)
     traffic.route(job, step.then)
@@ -350,8 +350,13 @@ def refuse_sick(job: Job, slot: Slot, release: Release) -> None:
 
 def _remove(job: Job, step: Step) -> None:
     assert step.slot is not None
-    job.engine.stop_slot(step.slot)
+    _say_all(job, job.engine.stop_slot(step.slot, discard_volumes=job.discard_volumes))
     write_compose(job, step.then)
+
+
+def _say_all(job: Job, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        job.say(sentence)
 
 
 def _is_healthy(engine: Engine, port: int, slot: Slot, there: Placement) -> bool | None:

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from swiftdeploy_tasks import files, sandbox
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NGINX_MOUNT = "/etc/swiftdeploy/nginx"
 COUNTS_MOUNT = "/var/lib/swiftdeploy/counts"
 ROOT_FILES = ("nginx.conf", "docker-compose.yml")
+MARK = "# Made by SwiftDeploy "
 ANSWERS = {
     400: "the request is malformed",
     404: "there is nothing here",
@@ -146,7 +147,7 @@ def render_compose(
         "home": home,
         "mount": mount,
         "applied": bool(home),
-        "state": home or "./.swiftdeploy",
+        "state": home or f"{_way_up(manifest.rendered)}/.swiftdeploy",
         "nginx_mount": NGINX_MOUNT,
         "counts_mount": COUNTS_MOUNT,
         "opa_health": json.dumps(["CMD", "/opa", "eval", "--fail", OPA_HEALTH]),
@@ -200,11 +201,15 @@ def write(changes: Iterable[FileChange], *, aside: Path) -> None:
     changed = [change for change in changes if change.state != "unchanged"]
     for change in changed:
         if change.state == "mended":
-            files.make_folder(aside)
-            old = change.path.read_bytes()
-            name = f"{change.path.name}.{hashlib.sha256(old).hexdigest()[:8]}"
-            files.replace(aside / name, old, mode=0o600)
+            keep_aside(change.path, aside)
     files.replace_all({change.path: change.text for change in changed})
+
+
+def keep_aside(path: Path, aside: Path) -> None:
+    """Copy a file into the folder `aside`, named by its content; raises OSError."""
+    files.make_folder(aside)
+    old = path.read_bytes()
+    files.replace(aside / f"{path.name}.{hashlib.sha256(old).hexdigest()[:8]}", old, mode=0o600)
 
 
 def is_intact(path: Path) -> bool:
@@ -242,7 +247,12 @@ def _diff(path: Path, old: str, new: str) -> str:
 
 
 def _headed(body: str) -> str:
-    return f"# Made by SwiftDeploy from manifest.yaml; edit that instead. sha256:{_digest(body)}\n{body}"
+    return f"{MARK}from manifest.yaml; edit that instead. sha256:{_digest(body)}\n{body}"
+
+
+def _way_up(rendered: str) -> str:
+    """Return the way from the folder of the rendered files to the project's."""
+    return "/".join([".."] * len(PurePosixPath(rendered).parts)) or "."
 
 
 def _digest(text: str) -> str:

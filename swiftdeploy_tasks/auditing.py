@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from swiftdeploy_tasks import files
+from swiftdeploy_tasks import files, root_files
 from swiftdeploy_tasks.chain import Line, Verification
 from swiftdeploy_tasks.errors import HistoryError, PreflightError, UsageError
 from swiftdeploy_tasks.manifest import project_name
@@ -118,7 +118,12 @@ def _put(path: Path, text: str) -> None:
             raise PreflightError(
                 f"The report cannot be written: {path} is {what}.", f"ls -ld {shlex.quote(str(path))}"
             )
-        files.replace(path, text)
+        if path.exists() and not root_files.is_report(path):
+            raise PreflightError(
+                f"The report cannot be written: {path} was not made by SwiftDeploy.",
+                f"rename it, for example: mv {shlex.quote(path.name)} {shlex.quote('my_' + path.name)}",
+            )
+        files.replace(path, root_files.marked(path, text))
     except OSError as error:
         raise PreflightError(
             f"The report cannot be written: {path}: {error.strerror}.",

@@ -12,7 +12,7 @@ import socket
 from contextlib import suppress
 from importlib.metadata import version
 
-from swiftdeploy_tasks import admission, artifacts, masking
+from swiftdeploy_tasks import admission, artifacts, masking, root_files
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.gate.bundle import Bundle
@@ -44,7 +44,8 @@ def all_of(
     _begin_policies(settings, manifest)
     own = engine.check(manifest)
     made = [
-        *(Finding(name, True, words) for name, words in _PASSED.items()),
+        Finding("manifest", True, _PASSED["manifest"]),
+        _fields(settings, manifest),
         *own,
         _secrets(manifest, needed=needs_secrets) or _environment(settings, manifest, engine),
         _policies(settings, manifest),
@@ -58,6 +59,15 @@ def all_of(
     else:
         made += [_ports(manifest, engine), nginx(settings, manifest, engine)]
     return tuple(sorted(made, key=lambda finding: NAMES.index(finding.name)))
+
+
+def _fields(settings: Settings, manifest: Manifest) -> Finding:
+    """Check the one value that the schema cannot: whether the rendered files have a place of their own."""
+    try:
+        root_files.refuse_foreign(manifest.rendered, root=settings.root, state=settings.state)
+    except PreflightError as error:
+        return Finding("fields", False, error.message, error.next)
+    return Finding("fields", True, _PASSED["fields"])
 
 
 def _ports(manifest: Manifest, engine: Engine) -> Finding:

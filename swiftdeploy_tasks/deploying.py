@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, asking, checks, noting, releases, settling, signals, verbs
+from swiftdeploy_tasks import apply, asking, checks, noting, releases, settling, signals, slot_data, verbs
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import (
     carry_out,
@@ -16,7 +16,7 @@ from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 
 
-def deploy(run: Run, *, again: bool) -> None:
+def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     """Converge what runs to the manifest; on failure, undo."""
     asked, engine = read_manifest(run), engine_of(run)
     run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
@@ -41,6 +41,10 @@ def deploy(run: Run, *, again: bool) -> None:
             f"release {release.id}, version {release.version}, was last removed by {how}",
             "change manifest.yaml, or: invoke deploy --again",
         )
+    job.discard_volumes = discard_volumes
+    slot_data.refuse_loss(job, "deploy", before, release)
+    if not before.slots and (notice := engine.volume_notice(asked)):
+        run.screen.line(f"  {notice}", "warn")
     job.secrets = secrets_of(release, {})
     running = before.release_of(before.traffic.leader)
     if running and running.mode != release.mode:

@@ -148,6 +148,11 @@ def sweep(folder: Path, names: Iterable[str] = ("*",)) -> None:
             _is_cleared(left)
 
 
+def is_left(name: str) -> bool:
+    """Return whether a file of this name is what a writer has beside the file that it replaces."""
+    return name.startswith(".") and name.endswith(_BESIDE)
+
+
 def _target(path: Path) -> Path:
     """Return what a link points at, there or not yet; raises OSError for one that leads to itself.
 

@@ -62,7 +62,8 @@ class Job:
     `back` is the state that nginx starts from while another one is in force, and that an undo goes to: what
     served before, alone. `back_id` is its generation on disk, "" before it was written.
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
-    going to change; without it they are asked for each time.
+    going to change; without it they are asked for each time. `discard_volumes` says that what a slot holds
+    in volumes of its own goes with it.
     """
 
     settings: Settings
@@ -80,6 +81,7 @@ class Job:
     watch: Watch | None = None
     at_once: bool = False
     known: Facts | None = None
+    discard_volumes: bool = False
 
 
 def render(

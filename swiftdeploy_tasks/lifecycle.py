@@ -11,6 +11,7 @@ from swiftdeploy_tasks.recording import RecordedTask, current
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
 WAIT = {"wait": "Seconds to wait while another invocation holds the project's lock."}
+DISCARD = {"discard-volumes": "Lose the data that a slot holds in volumes which its image declares."}
 _CHANGE: dict[str, Any] = {
     "verdicts": [],
     "release": None,
@@ -71,13 +72,15 @@ def plan(c: Context, check: bool = False, json: bool = False) -> None:
     pre=[render, policy_check],
     writes=True,
     needs_history=True,
-    help={"again": "Deploy a release that was last removed by a rollback."} | JSON | WAIT,
+    help={"again": "Deploy a release that was last removed by a rollback."} | DISCARD | JSON | WAIT,
     document=_CHANGE,
 )
-def deploy(c: Context, again: bool = False, json: bool = False, wait: int = 0) -> None:
+def deploy(
+    c: Context, again: bool = False, discard_volumes: bool = False, json: bool = False, wait: int = 0
+) -> None:
     """Make what runs be what manifest.yaml says."""
     reserve.keep(current().settings.state)
-    deploying.deploy(current(), again=again)
+    deploying.deploy(current(), again=again, discard_volumes=discard_volumes)
 
 
 @task(
@@ -85,13 +88,15 @@ def deploy(c: Context, again: bool = False, json: bool = False, wait: int = 0) -
     pre=[validate],
     writes=True,
     needs_history=True,
-    help={"mode": "stable or canary; without it, the other one."} | JSON | WAIT,
+    help={"mode": "stable or canary; without it, the other one."} | DISCARD | JSON | WAIT,
     document=_CHANGE,
 )
-def promote(c: Context, mode: str = "", json: bool = False, wait: int = 0) -> None:
+def promote(
+    c: Context, mode: str = "", discard_volumes: bool = False, json: bool = False, wait: int = 0
+) -> None:
     """Run the present release in the other mode, if what serves now is well."""
     reserve.keep(current().settings.state)
-    promoting.promote(current(), mode)
+    promoting.promote(current(), mode, discard_volumes=discard_volumes)
 
 
 @task(

@@ -150,7 +150,8 @@ class HistoryLimits:
 class Manifest:
     """The whole manifest with its defaults; `policy` holds only the limits that the operator wrote.
 
-    `digest` is the SHA-256, in hex, of the file's bytes.
+    `rendered` is the folder for the files of review, relative to the project, and `digest` the SHA-256, in
+    hex, of the file's bytes.
     """
 
     name: str
@@ -164,6 +165,7 @@ class Manifest:
     rollout: Rollout
     policy: Mapping[str, Mapping[str, float]]
     history: HistoryLimits
+    rendered: str
     digest: str
 
 
@@ -219,6 +221,12 @@ def project_name(path: Path) -> str:
     return name if isinstance(name, str) else ""
 
 
+def rendered_folder(path: Path) -> str:
+    """The folder that the manifest at `path` names for the rendered files, "." without one; never raises."""
+    folder = _given(path, "rendered")
+    return folder if isinstance(folder, str) and folder else "."
+
+
 def _given(path: Path, key: str) -> object:
     """What stands under a key of the manifest, None where nothing does or nothing can be read."""
     try:
@@ -263,6 +271,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
         rollout=_rollout(data["rollout"]),
         policy=data["policy"],
         history=_history(data["history"]),
+        rendered=data["rendered"],
         digest=source.digest,
     )
 

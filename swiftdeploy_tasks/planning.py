@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from swiftdeploy_tasks import admission, apply, artifacts, noting, releases, settling
+from swiftdeploy_tasks import admission, apply, artifacts, noting, releases, root_files, settling, slot_data
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.change import job_of
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import GateUnavailable, WouldChange
+from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, WouldChange
 from swiftdeploy_tasks.job import Job, compose, render
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.noting import Found
@@ -68,7 +68,7 @@ def show(run: Run, *, check: bool) -> None:
     for deed in found.deeds:
         run.say(str(deed))
     run.screen.diffs(changed(found.applied))
-    for note in found.notes:
+    for note in filter(None, (*found.notes, engine_of(run).volume_notice(read_manifest(run)))):
         run.screen.line(f"  {note}", "warn")
     run.document |= {
         "in_sync": found.changes == 0,
@@ -110,6 +110,12 @@ def prospect(run: Run, seen: State) -> Prospect:
         policies = tuple(_policies(job, before))
     except GateUnavailable as error:
         notes.append(f"deploy would be refused: {error.message}")
+    try:
+        root_files.refuse_foreign(asked.rendered, root=run.settings.root, state=run.settings.state)
+    except PreflightError as error:
+        notes.append(f"deploy would be refused: {error.message}")
+    if loss := slot_data.lost(job, before, steps):
+        notes.append(f"deploy would be refused without --discard-volumes: {loss}")
     places = tuple(_places(job))
     mends = (*policies, *_settling(settled), *_images(engine, asked), *places)
     root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)
@@ -184,7 +190,13 @@ def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
         review=job.engine.review(job.manifest),
         with_opa=job.with_opa,
     )
-    return artifacts.compare(run.settings.root, rendered)
+    places = run.settings
+    try:
+        folder = root_files.folder_of(job.manifest.rendered, root=places.root, state=places.state)
+    except PreflightError:
+        return ()
+    foreign = {path.name for path in root_files.foreign(folder)}
+    return artifacts.compare(folder, {name: text for name, text in rendered.items() if name not in foreign})
 
 
 def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...]) -> tuple[FileChange, ...]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks import apply, asking, manifest_edit, noting, releases, settling, signals, verbs
+from swiftdeploy_tasks import (
+    apply,
+    asking,
+    manifest_edit,
+    noting,
+    releases,
+    root_files,
+    settling,
+    signals,
+    slot_data,
+    verbs,
+)
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of
 from swiftdeploy_tasks.errors import PreflightError, UsageError
@@ -15,7 +26,7 @@ from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, Slot, State
 
 
-def promote(run: Run, mode: str) -> None:
+def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     """Take the running release to `mode`, or to the other one; rewrite services.mode when it is there."""
     asked, engine = read_manifest(run), engine_of(run)
     if mode and mode not in MODES:
@@ -38,6 +49,9 @@ def promote(run: Run, mode: str) -> None:
         verbs.write_mode(run, running.mode)
         return
     manifest_edit.can_set_mode(run.settings.manifest)
+    root_files.refuse_foreign(asked.rendered, root=run.settings.root, state=run.settings.state)
+    job.discard_volumes = discard_volumes
+    slot_data.refuse_loss(job, "promote", before, target)
     job.secrets = secrets_of(target, engine.environment(serving))
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)

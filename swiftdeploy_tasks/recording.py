@@ -23,7 +23,19 @@ from typing import Any
 import invoke
 from invoke import Context, Exit, ParseError, Task
 
-from swiftdeploy_tasks import files, history, lock, masking, reserve, screen, settings, signals
+from swiftdeploy_tasks import (
+    artifacts,
+    files,
+    history,
+    lock,
+    manifest,
+    masking,
+    reserve,
+    root_files,
+    screen,
+    settings,
+    signals,
+)
 from swiftdeploy_tasks.errors import (
     HistoryError,
     Interrupted,
@@ -318,7 +330,11 @@ def _tell_cut_off(run: Run, holder: lock.Holder) -> None:
     """Record that the one who wrote here last was killed, and remove the files that it was writing."""
     run.screen.line(f"  {holder} was killed; what it left behind is put right", "warn")
     run.note("cut_off", "found", verb=holder.verb, pid=holder.pid, user=holder.user, since=holder.since)
-    files.sweep(run.settings.root, ("manifest.yaml", "nginx.conf", "docker-compose.yml", "audit_report.*"))
+    files.sweep(run.settings.root, ("manifest.yaml", "audit_report.*"))
+    places = run.settings
+    named = (manifest.rendered_folder(places.manifest),)
+    for folder in root_files.places(named, root=places.root, state=places.state):
+        files.sweep(folder, artifacts.ROOT_FILES)
     files.sweep(run.settings.state, settings.GENERATED)
     for folder in run.settings.written:
         files.sweep(folder)

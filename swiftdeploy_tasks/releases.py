@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines import local_source
 from swiftdeploy_tasks.release import Release, from_label
 
 KEPT = 5
@@ -108,7 +110,19 @@ def _prune(folder: Path) -> None:
     last = list(dict.fromkeys(row.release for row in reversed(stack(confirmations(folder)))))[:KEPT]
     for path in folder.iterdir():
         if path.is_dir() and not path.name.startswith(".") and path.name not in last:
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                remove(path)
+
+
+def remove(path: Path) -> Path | None:
+    """Remove what is kept of a release; return where files that its app wrote are now, None for none.
+
+    Raises OSError, and then removes nothing that was written.
+    """
+    aside = local_source.data_folder(path.parent.parent, path.name)
+    moved = local_source.move_written(path / "source", aside)
+    shutil.rmtree(path, ignore_errors=True)
+    return aside if moved else None
 
 
 def _write(folder: Path, rows: tuple[Confirmation, ...]) -> None:

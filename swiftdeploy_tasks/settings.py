@@ -25,7 +25,6 @@ GENERATED = (
     "checked",
     "compose.yml",
     "counts",
-    "edited",
     "engine",
     "logs",
     "nginx",
@@ -133,6 +132,11 @@ class Settings:
         return self.state / "logs"
 
     @property
+    def edited(self) -> Path:
+        """What was edited by hand and then replaced; `teardown --clean` leaves it."""
+        return self.state / "edited"
+
+    @property
     def written(self) -> tuple[Path, ...]:
         """The folders of the state in which files are replaced."""
         folders = (
@@ -140,7 +144,7 @@ class Settings:
             self.bundle,
             self.state / "policies",
             self.releases,
-            self.state / "edited",
+            self.edited,
         )
         below = (path for folder in (self.state / "policies", self.releases) for path in folder.glob("*/"))
         return (*folders, *below)

@@ -29,6 +29,7 @@ from swiftdeploy_tasks import (
     masking,
     planning,
     releases,
+    root_files,
     sampling,
 )
 from swiftdeploy_tasks.asking import record_chaos, record_samples, scrapes_of
@@ -267,7 +268,8 @@ def _is_page(path: Path) -> bool:
 
 def _write_page(run: Run, picture: Picture, path: Path) -> None:
     try:
-        files.replace(path, live_page.page(picture, folders=run.settings.template_folders))
+        page = live_page.page(picture, folders=run.settings.template_folders)
+        files.replace(path, root_files.marked(path, page))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", f"ls -ld {path.parent}") from None
     run.say(f"as a page: {path}")

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import shutil
 
-from swiftdeploy_tasks import admission, artifacts, checks, manifest_edit, reserve
+from swiftdeploy_tasks import (
+    admission,
+    artifacts,
+    checks,
+    files,
+    manifest_edit,
+    releases,
+    reserve,
+    root_files,
+)
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
-from swiftdeploy_tasks.manifest import ManifestProblems
+from swiftdeploy_tasks.manifest import ManifestProblems, rendered_folder
 from swiftdeploy_tasks.preflight import Finding, failure
 from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest, refuse_another
 from swiftdeploy_tasks.recording import Run
@@ -55,21 +64,25 @@ def render(run: Run) -> None:
 
 
 def write_root(run: Run) -> tuple[FileChange, ...]:
-    """Write the two files at the root; what was edited by hand is shown, kept aside and replaced."""
-    asked, engine = read_manifest(run), engine_of(run)
+    """Write the two files for review; what was edited by hand is shown, kept aside and replaced.
+
+    Raises PreflightError where a file of another maker is in the way.
+    """
+    asked, engine, places = read_manifest(run), engine_of(run), run.settings
+    folder = root_files.refuse_foreign(asked.rendered, root=places.root, state=places.state)
     rendered = artifacts.render_root(
         asked,
-        folders=run.settings.template_folders,
+        folders=places.template_folders,
         review=engine.review(asked),
         with_opa=admission.is_server(asked, engine.gate),
     )
-    changes = artifacts.compare(run.settings.root, rendered)
-    aside = run.settings.state / "edited"
+    changes = artifacts.compare(folder, rendered)
     try:
-        artifacts.write(changes, aside=aside)
+        files.make_folder(folder, mode=0o755)
+        artifacts.write(changes, aside=places.edited)
     except OSError as error:
         raise PreflightError(
-            f"{error.filename or run.settings.root} cannot be written: {error.strerror}",
+            f"{error.filename or folder} cannot be written: {error.strerror}",
             "make the folder writable",
         ) from None
     run.screen.changes(changes, diff=True)
@@ -77,25 +90,35 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
     for name in mended:
         run.note("drift", "mended", target=name, what="the content", found="edited by hand")
     if mended:
-        run.say(f"what had been edited by hand was kept in {aside}")
+        run.say(f"what had been edited by hand was kept in {places.edited}")
     return changes
 
 
 def write_mode(run: Run, mode: str) -> None:
-    """Rewrite services.mode, and the files at the root that follow from it."""
-    if read_manifest(run).services.mode != mode:
-        manifest_edit.write_mode(run.settings.manifest, mode)
-        forget_manifest(run)
+    """Rewrite services.mode, and the rendered files that follow from it."""
+    _rewrite_mode(run, mode)
     write_root(run)
 
 
 def try_to_write_mode(run: Run, mode: str) -> None:
-    """Rewrite services.mode; where that cannot be done, say so and go on."""
+    """Rewrite services.mode and the rendered files; what cannot be written is said, and stops nothing."""
     try:
-        write_mode(run, mode)
+        _rewrite_mode(run, mode)
     except (SwiftDeployError, OSError) as error:
         run.note("mode", "failed", error=str(error))
         run.screen.line(f"  services.mode could not be rewritten to {mode}: {error}", "warn")
+        return
+    try:
+        write_root(run)
+    except (SwiftDeployError, OSError) as error:
+        names = " and ".join(artifacts.ROOT_FILES)
+        run.screen.line(f"  {names} were not written: {error}; next: invoke render", "warn")
+
+
+def _rewrite_mode(run: Run, mode: str) -> None:
+    if read_manifest(run).services.mode != mode:
+        manifest_edit.write_mode(run.settings.manifest, mode)
+        forget_manifest(run)
 
 
 def build(run: Run) -> None:
@@ -133,9 +156,28 @@ def teardown(run: Run, *, clean: bool) -> None:
 
 
 def _clean(run: Run) -> list[str]:
-    """Remove what was generated; the history, its head and its lock stay."""
+    """Remove what was generated; the history, its head, its lock and what a person or an app wrote stay."""
+    places = run.settings
+    folders = root_files.places(
+        tuple(map(rendered_folder, (places.manifest, places.applied))), root=places.root, state=places.state
+    )
+    ours = [
+        path
+        for folder in folders
+        for name in artifacts.ROOT_FILES
+        if root_files.is_rendered(path := folder / name)
+    ]
     removed = []
-    for path in (run.settings.state / name for name in GENERATED):
+    for path in ours:
+        if not artifacts.is_intact(path):
+            artifacts.keep_aside(path, places.edited)
+            run.say(f"{path.name} had been edited by hand and was kept in {places.edited}")
+        path.unlink()
+        removed.append(str(path.relative_to(places.root)))
+    for release in sorted(places.releases.glob("*/")):
+        if data := releases.remove(release):
+            run.say(f"files that the app of release {release.name} wrote were moved to {data}")
+    for path in (places.state / name for name in GENERATED):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.exists() or path.is_symlink():
@@ -143,11 +185,4 @@ def _clean(run: Run) -> list[str]:
         else:
             continue
         removed.append(f"{path.parent.name}/{path.name}")
-    for name in artifacts.ROOT_FILES:
-        path = run.settings.root / name
-        if path.exists() and artifacts.content_digest(
-            path.read_text(encoding="utf-8", errors="replace")[:200]
-        ):
-            path.unlink()
-            removed.append(name)
     return removed

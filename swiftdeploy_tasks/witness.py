@@ -41,15 +41,23 @@ def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> No
         raise OSError(errno.EINVAL, unfit, str(path))
     with suppress(FileNotFoundError):
         if path.stat().st_size >= MAX_BYTES:
+            for file in (path, _old(path)):
+                _refuse_other_content(file)
             path.replace(_old(path))
     line = b'%s%s","seq":%d,"time":"%s"}\n' % (_BEGIN, head.hash.encode(), head.seq, time.encode())
     with lines.opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as fd:
         size = os.fstat(fd).st_size
-        if size and os.pread(fd, len(_BEGIN), 0) != _BEGIN:
-            raise OSError(errno.EINVAL, "it holds something else than heads", str(path))
+        _refuse_other_content(path)
         if size and os.pread(fd, 1, size - 1) != b"\n":
             line = b"\n" + line
         lines.append(fd, line)
+
+
+def _refuse_other_content(path: Path) -> None:
+    """Raise OSError where the file is there, is not empty and does not begin with a head."""
+    with suppress(FileNotFoundError), lines.opened(path) as fd:
+        if os.pread(fd, len(_BEGIN), 0) not in (b"", _BEGIN):
+            raise OSError(errno.EINVAL, "it holds something else than heads", str(path))
 
 
 def _unfit(path: Path, history: Path, state: Path) -> str:

@@ -16,14 +16,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 ORDER = """
     errors settings reserve files signals memory called masking cores
     manifest_text manifest_edit manifest_check manifest preflight release plan
-    private_paths sandbox artifacts probe
+    private_paths sandbox artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
     gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local_opa
     engines.local_checks engines.local
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
-    engines.docker_images engines.docker_form engines.docker_nginx engines.docker_checks engines.docker
+    engines.docker_context engines.docker_images engines.docker_form engines.docker_nginx
+    engines.docker_volumes engines.docker_checks engines.docker
     engines.choice
     host chain walk flaws proof lines foreign rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields
@@ -31,7 +32,7 @@ ORDER = """
     report.cells report.tables report.markdown report.inline report.density report.figures report.seen
     report.charts report.paper report.page
     releases watch sampling admission checks job traffic apply
-    lock screen recording project noting asking verbs settling change planning
+    lock screen recording project noting asking verbs settling change slot_data planning
     compliance recent picture dashboard live_page status deploying promoting going_back
     auditing lifecycle program dev __init__
 """
@@ -46,8 +47,10 @@ DOORS = {
     "docker": {
         "engines.docker_client",
         "engines.docker_places",
+        "engines.docker_context",
         "engines.docker_images",
         "engines.docker_form",
+        "engines.docker_volumes",
         "engines.docker",
     },
     "requests": {"probe", "gate.opa", "engines.docker_client"},

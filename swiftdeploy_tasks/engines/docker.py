@@ -23,6 +23,7 @@ from swiftdeploy_tasks.engines import (
     docker_images,
     docker_nginx,
     docker_places,
+    docker_volumes,
     local_nginx,
 )
 from swiftdeploy_tasks.engines.docker_client import client, translated
@@ -100,7 +101,7 @@ class DockerEngine:
     def to_obtain(self, manifest: Manifest) -> Mapping[str, str]:
         """See `Engine.to_obtain`."""
         image = manifest.services.image
-        built = docker_images.is_stale(manifest, self.root)
+        built = docker_images.is_stale(manifest, self.root, self.folder)
         due = {image: "its context changed, or it is not here"} if built else {}
         pulled = (name for name in (image, manifest.nginx.image) if not docker_images.identity(name))
         return dict.fromkeys(pulled, "it is not here") | due
@@ -108,20 +109,23 @@ class DockerEngine:
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.obtain`."""
         if manifest.services.build:
-            docker_images.build(manifest, self.root, say)
+            docker_images.build(manifest, self.root, self.folder, say)
         else:
             docker_images.pull(manifest.services.image, say)
         docker_images.pull(manifest.nginx.image, say)
 
     def release(self, manifest: Manifest) -> Release:
         """See `Engine.release`: an image that has yet to be built or pulled has the empty id."""
-        stale = docker_images.is_stale(manifest, self.root)
+        stale = docker_images.is_stale(manifest, self.root, self.folder)
         artifact = "" if stale else docker_images.identity(manifest.services.image)
         return from_manifest(manifest, artifact=artifact, process=())
 
-    def keep(self, manifest: Manifest, release: Release) -> None:
+    def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
         """See `Engine.keep`."""
         docker_images.keep(manifest.name, release.artifact, release.id)
+        paths = docker_volumes.declared(docker_images.description(release.artifact))
+        docker_volumes.remember_image(release.artifact, paths, manifest.name, self.folder)
+        return ()
 
     def prepare(self, manifest: Manifest) -> None:
         """See `Engine.prepare`."""
@@ -228,9 +232,19 @@ class DockerEngine:
         self._remove(f"app-{slot}")
         docker_compose.up(manifest.name, self._compose_file, f"app-{slot}", secrets)
 
-    def stop_slot(self, slot: Slot) -> None:
+    def stop_slot(self, slot: Slot, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.stop_slot`."""
-        self._remove(f"app-{slot}")
+        return self._remove(f"app-{slot}", discard_volumes=discard_volumes)
+
+    def volume_notice(self, manifest: Manifest) -> str:
+        """See `Engine.volume_notice`."""
+        image = docker_images.description(manifest.services.image)
+        return docker_volumes.notice(docker_volumes.declared(image))
+
+    def data(self, slot: Slot) -> tuple[str, ...]:
+        """See `Engine.data`."""
+        one = self._part(f"app-{slot}")
+        return tuple(f"data at {held}" for held in docker_volumes.held(one, self.folder)) if one else ()
 
     def environment(self, slot: Slot) -> Mapping[str, str]:
         """See `Engine.environment`."""
@@ -338,17 +352,18 @@ class DockerEngine:
         found = docker_containers.strangers(self.home)
         for one in found:
             with translated(f"{one.name} cannot be removed"):
-                one.remove(force=True, v=True)
+                docker_volumes.remove(one, docker_volumes.held(one, self.folder))
         return tuple(str(one.name) for one in found)
 
-    def remove_all(self, say: Say) -> tuple[str, ...]:
+    def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed: list[str] = []
         while found := docker_containers.every(self.home):
             for one in sorted(found, key=lambda one: docker_containers.part(one) != "nginx"):
                 say(f"removing {one.name}")
                 removed.append(str(one.name))
-                _end(one)
+                for kept in self._end(one, discard_volumes=discard_volumes):
+                    say(kept)
         shared = {"network": docker_places.networks(self.home), "volume": docker_places.volumes(self.home)}
         problems: list[EngineError] = []
         for kind, name, left in [(kind, left.name, left) for kind, all_ in shared.items() for left in all_]:
@@ -366,9 +381,29 @@ class DockerEngine:
     def _part(self, service: str) -> Container | None:
         return ours(self.home).get(service)
 
-    def _remove(self, part: str) -> None:
-        if one := self._part(part):
-            _end(one)
+    def _remove(self, part: str, *, discard_volumes: bool = False) -> tuple[str, ...]:
+        one = self._part(part)
+        return self._end(one, discard_volumes=discard_volumes) if one else ()
+
+    def _end(self, one: Container, *, discard_volumes: bool = False) -> tuple[str, ...]:
+        """Stop and remove a container; return what to say of the volumes that stay for their data."""
+        from docker.errors import NotFound
+
+        is_app = docker_containers.part(one).startswith("app-")
+        with translated(f"{one.name} cannot be removed"):
+            try:
+                if one.status == "paused":
+                    one.unpause()
+                one.stop(timeout=GRACE if is_app else SHORT_GRACE)
+                kept = () if discard_volumes else docker_volumes.held(one, self.folder)
+                docker_volumes.remove(one, kept)
+            except NotFound:
+                return ()
+        return tuple(
+            f"{held.path} of {one.name} held data and is kept as the volume {held.volume}; "
+            f"docker volume rm {held.volume} removes it"
+            for held in kept
+        )
 
     @property
     def _mark(self) -> Path:
@@ -384,20 +419,6 @@ class DockerEngine:
     @property
     def _compose_file(self) -> Path:
         return self.folder / "compose.yml"
-
-
-def _end(one: Container) -> None:
-    from docker.errors import NotFound
-
-    grace = GRACE if docker_containers.part(one).startswith("app-") else SHORT_GRACE
-    with translated(f"{one.name} cannot be removed"):
-        try:
-            if one.status == "paused":
-                one.unpause()
-            one.stop(timeout=grace)
-            one.remove(force=True, v=True)
-        except NotFound:
-            return
 
 
 def _differences(compose: Any, part: str, one: Container) -> tuple[Difference, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.engines import docker_compose, docker_images, docker_places
+from swiftdeploy_tasks.engines import docker_compose, docker_images, docker_places, docker_volumes
 from swiftdeploy_tasks.engines.docker_client import client
 from swiftdeploy_tasks.engines.docker_containers import PARTS, ours
 from swiftdeploy_tasks.errors import EngineError, PreflightError
@@ -27,7 +27,7 @@ def all_of(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str])
     except EngineError as error:
         return (Finding("engine", False, error.message, error.next, unreachable=True),)
     found = Finding("engine", True, f"docker: Engine {engine}, Compose {compose}")
-    return (found, _image(manifest, root), _compose(manifest, root, home, review, compose))
+    return (found, _image(manifest, root, home), _compose(manifest, root, home, review, compose))
 
 
 def _refuse_strangers(manifest: Manifest, home: str) -> None:
@@ -45,15 +45,18 @@ def _refuse_strangers(manifest: Manifest, home: str) -> None:
         )
 
 
-def _image(manifest: Manifest, root: Path) -> Finding:
+def _image(manifest: Manifest, root: Path, home: Path) -> Finding:
     image = manifest.services.image
     try:
-        if docker_images.is_stale(manifest, root):
+        if docker_images.is_stale(manifest, root, home):
             return Finding("image", True, f"{image} will be built: its context changed or it is not here")
     except PreflightError as error:
         return Finding("image", False, error.message, error.next)
-    found = docker_images.identity(image)
-    return Finding("image", True, f"{image} is here ({found[7:19]})" if found else f"{image} will be pulled")
+    found = docker_images.description(image)
+    if found is None:
+        return Finding("image", True, f"{image} will be pulled")
+    notice = docker_volumes.notice(docker_volumes.declared(found))
+    return Finding("image", True, f"{image} is here ({found['Id'][7:19]})" + (notice and f"; {notice}"))
 
 
 def _compose(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str], version: str) -> Finding:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks.engines import docker_client
+from swiftdeploy_tasks.engines import docker_client, docker_context
 from swiftdeploy_tasks.engines.protocol import Say
-from swiftdeploy_tasks.errors import ImageError, PreflightError
-from swiftdeploy_tasks.manifest import Build, Manifest
+from swiftdeploy_tasks.errors import ImageError
+from swiftdeploy_tasks.manifest import Manifest
 
 CONTEXT = "swiftdeploy.context"
 KEPT = 5
-_GENERATED = (
-    ".swiftdeploy",
-    "history.jsonl",
-    "nginx.conf",
-    "docker-compose.yml",
-    "audit_report.md",
-    "audit_report.html",
-)
+_RELEASE = re.compile(r"[0-9a-f]{12}")
 
 
 def identity(name: str) -> str:
@@ -52,27 +44,34 @@ def pull(name: str, say: Say) -> None:
                 )
 
 
-def is_stale(manifest: Manifest, root: Path) -> bool:
+def is_stale(manifest: Manifest, root: Path, home: Path) -> bool:
     """Return whether services.build has to run: no image, or one of another context."""
-    build = manifest.services.build
-    found = _find(manifest.services.image)
-    return build is not None and (found is None or found.labels.get(CONTEXT) != context_digest(build, root))
+    build, found = manifest.services.build, _find(manifest.services.image)
+    if build is None or found is None:
+        return build is not None
+    context = docker_context.read(manifest, build, root=root, home=home)
+    return str(found.labels.get(CONTEXT)) != context.digest()
 
 
-def build(manifest: Manifest, root: Path, say: Say) -> None:
+def build(manifest: Manifest, root: Path, home: Path, say: Say) -> None:
     """Build services.image from services.build when its context changed; raises ImageError."""
     wanted, name = manifest.services.build, manifest.services.image
-    if wanted is None or not is_stale(manifest, root):
+    if wanted is None or not is_stale(manifest, root, home):
         return
     say(f"building {name} from {wanted.context}")
     log: list[str] = []
-    with docker_client.translated(f"{name} cannot be built", kind=ImageError, next="invoke build"):
+    context = docker_context.read(manifest, wanted, root=root, home=home)
+    with (
+        docker_client.translated(f"{name} cannot be built", kind=ImageError, next="invoke build"),
+        context.archive() as archive,
+    ):
         events = docker_client.client().api.build(
-            path=str(root / wanted.context),
+            fileobj=archive,
+            custom_context=True,
             dockerfile=wanted.dockerfile,
             tag=name,
             buildargs=dict(wanted.args),
-            labels={CONTEXT: context_digest(wanted, root)},
+            labels={CONTEXT: context.digest()},
             rm=True,
             forcerm=True,
             decode=True,
@@ -93,46 +92,21 @@ def _follow(events: Iterable[Mapping[str, Any]], name: str, log: list[str], say:
                 say(line)
 
 
-def context_digest(build: Build, root: Path) -> str:
-    """Return the digest of what the build sees: names, executable bits, bytes, Dockerfile and arguments.
-
-    What SwiftDeploy itself writes is left out, manifest.yaml included: a change of mode is no new image.
-    """
-    from docker.utils.build import exclude_paths
-
-    folder = root / build.context
-    if not (folder / build.dockerfile).is_file():
-        raise PreflightError(
-            f"services.build names {build.dockerfile} in {folder}, and there is none",
-            "correct services.build",
-        )
-    ignore = folder / ".dockerignore"
-    patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
-    rules = [line for line in patterns if line and not line.startswith("#")]
-    total = hashlib.sha256(repr((build.dockerfile, build.args)).encode())
-    for name in sorted(exclude_paths(str(folder), rules, build.dockerfile)):
-        path = folder / name
-        if Path(name).parts[0] in {*_GENERATED, "manifest.yaml"} or name.endswith(".pyc"):
-            continue
-        total.update(f"\0{name}\0".encode("utf-8", "surrogateescape"))
-        if path.is_symlink():
-            total.update(b"link " + os.fsencode(path.readlink()))
-        elif path.is_file():
-            total.update(b"x " if os.access(path, os.X_OK) else b"- ")
-            total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()[:24]
-
-
 def keep(name: str, artifact: str, release: str) -> None:
     """Tag the image for its release, so that pruning spares it, and drop the oldest tags of ours."""
     with docker_client.translated(f"the image {artifact} cannot be tagged"):
         images = docker_client.client().images
         images.get(artifact).tag(f"{name}-release", tag=release)
         tagged = sorted(images.list(name=f"{name}-release"), key=lambda image: str(image.attrs["Created"]))
-        for image in tagged[:-KEPT]:
-            for tag in image.tags:
-                if tag.startswith(f"{name}-release:"):
-                    images.remove(tag)
+        ours = [tags for image in tagged if (tags := _release_tags(name, image.tags))]
+        for tag in (tag for tags in ours[:-KEPT] for tag in tags):
+            images.remove(tag)
+
+
+def _release_tags(name: str, tags: Iterable[str]) -> list[str]:
+    """Return those that `keep` made: a person may have other images under the same name."""
+    pairs = [(tag, *tag.rpartition(":")[::2]) for tag in tags]
+    return [tag for tag, of, held in pairs if of == f"{name}-release" and _RELEASE.fullmatch(held)]
 
 
 def _find(name: str) -> Any:

@@ -48,7 +48,7 @@ def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
             code = container.wait(timeout=30)["StatusCode"]
             said = docker_client.last_lines(container, "all")
         finally:
-            container.remove(force=True)
+            container.remove(force=True, v=True)
     version = _version(said, image)
     if code:
         log = tuple(said.splitlines())

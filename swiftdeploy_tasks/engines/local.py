@@ -36,6 +36,7 @@ from swiftdeploy_tasks.release import (
 )
 
 HOST = "127.0.0.1"
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,17 @@ class LocalEngine:
         artifact = local_source.digest(local_source.source(manifest, self.root))
         return from_manifest(manifest, artifact=artifact, process=words)
 
-    def keep(self, manifest: Manifest, release: Release) -> None:
+    def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
         """See `Engine.keep`."""
-        kept = local_source.source(manifest, self.root)
-        local_source.copy(kept, self._copy(release), expected=release.artifact, name=manifest.services.source)
+        aside = local_source.data_folder(self.home, release.id)
+        moved = local_source.copy(
+            local_source.source(manifest, self.root),
+            self._copy(release),
+            expected=release.artifact,
+            name=manifest.services.source,
+            aside=aside,
+        )
+        return (f"{_files(moved)} changed in the copy of the source: moved to {aside}",) if moved else ()
 
     def prepare(self, manifest: Manifest) -> None:
         """See `Engine.prepare`."""
@@ -247,9 +255,31 @@ class LocalEngine:
             local_processes.RELEASE: release.label,
         }
 
-    def stop_slot(self, slot: Slot) -> None:
-        """See `Engine.stop_slot`."""
-        local_processes.end([o for o in self._ours() if o.environment.get(local_processes.SLOT) == slot])
+    def stop_slot(self, slot: Slot, *, discard_volumes: bool = False) -> tuple[str, ...]:
+        """See `Engine.stop_slot`: what was written stays in the release's copy of the source."""
+        return self._end([o for o in self._ours() if o.environment.get(local_processes.SLOT) == slot])
+
+    def volume_notice(self, manifest: Manifest) -> str:
+        """See `Engine.volume_notice`: there is no image."""
+        return ""
+
+    def data(self, slot: Slot) -> tuple[str, ...]:
+        """See `Engine.data`: what the app writes into its copy stays with the release."""
+        return ()
+
+    def _end(self, found: list[local_processes.Found]) -> tuple[str, ...]:
+        """End these processes; return what to say of the files that they wrote into their copies."""
+        placed, said = local_processes.by_slot(found), []
+        local_processes.end(found)
+        for slot, one in placed.items():
+            release = from_label(one.environment.get(local_processes.RELEASE, ""))
+            copy = self._copy(release) if release else None
+            if copy and (names := local_source.written(copy)):
+                said.append(
+                    f"app-{slot} wrote {_files(names)} into its copy of the source, which no other release "
+                    f"gets: {copy}"
+                )
+        return tuple(said)
 
     def environment(self, slot: Slot) -> Mapping[str, str]:
         """See `Engine.environment`."""
@@ -327,7 +357,7 @@ class LocalEngine:
         local_processes.end(found)
         return names
 
-    def remove_all(self, say: Say) -> tuple[str, ...]:
+    def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed = []
         if local_nginx.end(self._nginx):
@@ -336,7 +366,8 @@ class LocalEngine:
         found = self._ours()
         for part in sorted({_part(one) for one in found}):
             say(f"stopping {part}")
-            local_processes.end([one for one in found if _part(one) == part])
+            for sentence in self._end([one for one in found if _part(one) == part]):
+                say(sentence)
             removed.append(part)
         return tuple(removed)
 
@@ -364,6 +395,13 @@ class LocalEngine:
     @property
     def _logs(self) -> Path:
         return self.home / "logs"
+
+
+def _files(names: tuple[str, ...]) -> str:
+    """Return how many files these are and the first of their names."""
+    shown, more = ", ".join(names[:_SHOWN]), len(names) - _SHOWN
+    rest = f" and {more} more" if more > 0 else ""
+    return f"{len(names)} file{'s' if len(names) > 1 else ''} ({shown}{rest})"
 
 
 def _part(one: local_processes.Found) -> str:

@@ -6,6 +6,7 @@ A local release keeps a copy, so that going back runs what ran before and not wh
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -80,13 +81,14 @@ def _kind(file: Path) -> str:
     return f"{mode} {hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
-def copy(path: Path | None, folder: Path, *, expected: str, name: str) -> None:
+def copy(path: Path | None, folder: Path, *, expected: str, name: str, aside: Path) -> tuple[str, ...]:
     """Have a copy of the source at `folder`/`name`, whole or not at all; `expected` is its digest.
 
-    A copy that was changed since is made anew. Raises PreflightError when the source changes meanwhile.
+    A copy that was changed since is made again, and what it held is moved to `aside`; returns those names.
+    Raises PreflightError when the source changes meanwhile.
     """
     if is_intact(folder):
-        return
+        return ()
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for stale in folder.parent.glob(".copy-*"):
         shutil.rmtree(stale, ignore_errors=True)
@@ -100,24 +102,73 @@ def copy(path: Path | None, folder: Path, *, expected: str, name: str) -> None:
             shutil.copy2(path, target)
         if digest(target if path else None) != expected:
             raise PreflightError("the source changed while it was copied", "invoke deploy")
+        moved = move_written(folder, aside, only_changed=True)
         files.replace(_seal(folder), json.dumps(_digests(beside)), mode=0o600)
         if not folder.is_dir():
             beside.rename(folder)
-            return
+            return moved
         shutil.copytree(beside, folder, symlinks=True, dirs_exist_ok=True)
         shutil.rmtree(beside)
+        return moved
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
 
 
+def data_folder(home: Path, release: str) -> Path:
+    """Return where files that a release's app wrote are kept when its copy of the source goes."""
+    return home / "data" / release
+
+
 def is_intact(folder: Path) -> bool:
     """Return whether every file of a copy is as it was made; what its process wrote beside them may stay."""
-    try:
-        made: dict[str, str] = json.loads(_seal(folder).read_bytes())
-        return folder.is_dir() and made.items() <= _digests(folder).items()
-    except (OSError, ValueError, AttributeError):
+    made = _sealed(folder)
+    if made is None or not folder.is_dir():
         return False
+    try:
+        return all(_kind(folder / name) == kind for name, kind in made.items())
+    except OSError:
+        return False
+
+
+def written(folder: Path) -> tuple[str, ...]:
+    """Return the files of a copy that are new or changed since it was made, by name; () for no copy."""
+    made = _sealed(folder)
+    if made is None or not folder.is_dir():
+        return ()
+    try:
+        found = sorted(_content(folder))
+        return tuple(name for name, file in found if name not in made or _kind(file) != made[name])
+    except OSError:
+        return ()
+
+
+def move_written(folder: Path, aside: Path, *, only_changed: bool = False) -> tuple[str, ...]:
+    """Move what was written into a copy to the folder `aside`; return the names. Raises OSError.
+
+    With `only_changed`, new files stay. One that is there already is not replaced: another name is taken.
+    """
+    made = _sealed(folder) or {}
+    names = tuple(name for name in written(folder) if name in made or not only_changed)
+    for name in names:
+        target = aside / name
+        files.make_folder(target.parent)
+        (folder / name).rename(next(place for place in _places(target) if not place.exists()))
+    return names
+
+
+def _places(target: Path) -> Iterator[Path]:
+    yield target
+    yield from (target.with_name(f"{target.name}.{number}") for number in itertools.count(2))
+
+
+def _sealed(folder: Path) -> dict[str, str] | None:
+    """Return what each file of the copy was when it was made, None where that is not known."""
+    try:
+        made = json.loads(_seal(folder).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return made if isinstance(made, dict) else None
 
 
 def _seal(folder: Path) -> Path:

@@ -90,8 +90,11 @@ class Engine(Protocol):
         """Return the release that the manifest gives now; raises PreflightError where nothing can run."""
         ...
 
-    def keep(self, manifest: Manifest, release: Release) -> None:
-        """Keep what the release needs to run again later; raises PreflightError when it changes meanwhile."""
+    def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
+        """Keep what the release needs to run again later; raises PreflightError when it changes meanwhile.
+
+        Returns what to say of data that was moved aside for it.
+        """
         ...
 
     def prepare(self, manifest: Manifest) -> None:
@@ -162,8 +165,11 @@ class Engine(Protocol):
         """
         ...
 
-    def stop_slot(self, slot: Slot) -> None:
-        """End and remove whatever of ours is in the slot."""
+    def stop_slot(self, slot: Slot, *, discard_volumes: bool = False) -> tuple[str, ...]:
+        """End and remove whatever of ours is in the slot.
+
+        Data that the app wrote is kept unless `discard_volumes`; returns what to say of it, and where it is.
+        """
         ...
 
     def environment(self, slot: Slot) -> Mapping[str, str]:
@@ -229,6 +235,17 @@ class Engine(Protocol):
         """End and remove those; return their names."""
         ...
 
-    def remove_all(self, say: Say) -> tuple[str, ...]:
-        """Remove everything that carries our home, from any state; return the names removed."""
+    def volume_notice(self, manifest: Manifest) -> str:
+        """Return a sentence on the volumes that the image declares, "" for none or while it is not here."""
+        ...
+
+    def data(self, slot: Slot) -> tuple[str, ...]:
+        """Return each place in the slot that holds data which the next release would not have."""
+        ...
+
+    def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
+        """Remove everything that carries our home, from any state; return the names removed.
+
+        Data that an app wrote is kept and said, unless `discard_volumes`.
+        """
         ...

@@ -86,3 +86,25 @@ def answer(path):
     return 404, "text/plain", b"nothing here"
 """
 )
+
+# Appends a line to the file `rows` in its FOLDER for each request to /write/..., and tells the file at /rows.
+WRITES = (
+    _SERVER
+    % """
+import json
+from pathlib import Path
+ROWS = Path(os.environ["FOLDER"], "rows")
+if "AT_ONCE" in os.environ:
+    ROWS.write_text("at once\\n")
+
+def answer(path):
+    if path.startswith("/write/"):
+        with ROWS.open("a") as file:
+            file.write(path.removeprefix("/write/") + "\\n")
+        return 200, "text/plain", b"written"
+    if path == "/rows":
+        return 200, "text/plain", ROWS.read_bytes() if ROWS.exists() else b""
+    said = {"mode": os.environ["MODE"], "version": os.environ["APP_VERSION"]}
+    return 200, "application/json", json.dumps(said).encode()
+"""
+)

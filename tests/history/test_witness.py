@@ -191,6 +191,19 @@ def test_a_witness_is_bounded_and_its_older_half_still_counts(
     assert history.verify().first_bad == 1
 
 
+@pytest.mark.parametrize("name", ["heads", "heads.old"])
+def test_a_large_file_of_a_person_is_neither_renamed_nor_replaced(
+    history: History, share: Path, said: list[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    fill(history, 3)
+    own = share.with_name(name)
+    own.write_text("mine\n" * 200)
+    monkeypatch.setattr(witness, "MAX_BYTES", 100)
+    fill(history, 1)
+    assert own.read_text() == "mine\n" * 200
+    assert any("it holds something else than heads" in sentence for sentence in said)
+
+
 def test_the_witness_that_the_manifest_names_lies_relative_to_the_project(tmp_path: Path) -> None:
     section = "history: {witness: heads, keep: 7, max_bytes: 20000}"
     (tmp_path / "manifest.yaml").write_text(f"{section}\nbroken: [\n")

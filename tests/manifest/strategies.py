@@ -156,6 +156,7 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
     top = {
         "name": names,
         "contact": contacts,
+        "rendered": st.sampled_from([".", "deploy", "./made/for review/"]),
         "engine": st.sampled_from(["auto", "docker", "local"]),
         "gate": st.sampled_from(["auto", "server", "embedded"]),
         "rollout": rollouts,

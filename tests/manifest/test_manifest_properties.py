@@ -73,6 +73,7 @@ def test_a_damaged_manifest_is_read_or_refused_in_sentences(place: int, put: byt
 PLACES = [
     ("name",),
     ("contact",),
+    ("rendered",),
     ("services", "image"),
     ("services", "version"),
     ("services", "log_volume"),

@@ -59,6 +59,7 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
         rollout=Rollout((100,), 10.0, 15, 20),
         policy={"infrastructure": {}, "canary": {}},
         history=HistoryLimits(10_000_000, 100),
+        rendered=".",
         digest=hashlib.sha256(BASE.encode()).hexdigest(),
     )
 

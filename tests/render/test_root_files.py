@@ -36,7 +36,7 @@ def test_they_carry_no_home_gateway_generation_user_or_path_of_this_host(
     for service in parsed(files["docker-compose.yml"])["services"].values():
         assert not service["labels"].keys() & {"swiftdeploy.home", "swiftdeploy.release", "swiftdeploy.spec"}
         binds = [volume["source"] for volume in service["volumes"] if volume["type"] == "bind"]
-        assert all(source.startswith("./.swiftdeploy/") for source in binds)
+        assert all(re.match(r"(\.|\.\.(/\.\.)*)/\.swiftdeploy/", source) for source in binds)
 
 
 @EXAMPLES

@@ -1,0 +1,134 @@
+"""The build context of services.build: what is sent to the engine, and the digest of it.
+
+What SwiftDeploy makes is in neither. It is told by its place together with its mark, so that a file of the
+project's own that only has the same name is sent and counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from swiftdeploy_tasks import artifacts, files, root_files
+from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.manifest import Build, Manifest
+from swiftdeploy_tasks.settings import STATE
+
+if TYPE_CHECKING:
+    from tempfile import _TemporaryFileWrapper
+
+_LINE = 65536
+
+
+@dataclass(frozen=True)
+class Context:
+    """The folder of a build, and the names in it that are sent."""
+
+    folder: Path
+    build: Build
+    names: tuple[str, ...]
+
+    def digest(self) -> str:
+        """Return the digest of what the build sees: names, executable bits, bytes, Dockerfile, arguments.
+
+        The compiled files that Python keeps beside its sources are sent and do not count.
+        """
+        total = hashlib.sha256(repr((self.build.dockerfile, self.build.args)).encode())
+        for name in self.names:
+            path = self.folder / name
+            if name.endswith(".pyc") and path.parent.name == "__pycache__":
+                continue
+            if path.is_symlink():
+                kind = b"link " + os.fsencode(path.readlink())
+            elif path.is_file():
+                mode = b"x " if os.access(path, os.X_OK) else b"- "
+                kind = mode + hashlib.sha256(path.read_bytes()).digest()
+            else:
+                continue
+            total.update(f"\0{name}\0".encode("utf-8", "surrogateescape") + kind)
+        return total.hexdigest()[:24]
+
+    def archive(self) -> _TemporaryFileWrapper[bytes]:
+        """Return the context as a tar file, open for reading; it goes when it is closed."""
+        from docker.utils.build import create_archive
+
+        file = NamedTemporaryFile()  # noqa: SIM115  (the caller closes it)
+        create_archive(str(self.folder), files=list(self.names), fileobj=file)
+        return file
+
+
+def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> Context:
+    """Return the context that `build` names; raises PreflightError where there is no Dockerfile."""
+    from docker.utils.build import exclude_paths
+
+    folder = (root / build.context).resolve()
+    if not (folder / build.dockerfile).is_file():
+        raise PreflightError(
+            f"services.build names {build.dockerfile} in {folder}, and there is none",
+            "correct services.build",
+        )
+    ignore = folder / ".dockerignore"
+    patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
+    rules = [line for line in patterns if line and not line.startswith("#")]
+    ours = _Ours(
+        root=root,
+        home=home,
+        written=frozenset(_written(manifest, root, home)),
+        rendered=frozenset(_rendered(manifest, root, home)),
+    )
+    names = sorted(exclude_paths(str(folder), rules, build.dockerfile))
+    return Context(folder, build, tuple(name for name in names if not ours.has(folder / name)))
+
+
+@dataclass(frozen=True)
+class _Ours:
+    """What SwiftDeploy makes in the project: `written` by place alone, `rendered` where it has our mark."""
+
+    root: Path
+    home: Path
+    written: frozenset[Path]
+    rendered: frozenset[Path]
+
+    def has(self, path: Path) -> bool:
+        """Return whether SwiftDeploy made this, or keeps its state in it."""
+        if path.is_relative_to(self.home) or path.is_relative_to(self.root / STATE):
+            return True
+        if path in self.written or files.is_left(path.name):
+            return True
+        if path in self.rendered:
+            return root_files.is_rendered(path)
+        if path == self.root / "history.jsonl":
+            return _is_history(path)
+        return (path.suffix == ".html" or path == self.root / "audit_report.md") and root_files.is_report(
+            path
+        )
+
+
+def _written(manifest: Manifest, root: Path, home: Path) -> Iterator[Path]:
+    yield root / "manifest.yaml"
+    if home == (root / STATE).resolve():
+        yield root / "history.jsonl"
+    if manifest.history.witness:
+        witness = root / manifest.history.witness
+        yield from (witness, witness.with_name(f"{witness.name}.old"))
+
+
+def _rendered(manifest: Manifest, root: Path, home: Path) -> Iterator[Path]:
+    for folder in root_files.places((manifest.rendered,), root=root, state=home):
+        yield from (folder / name for name in artifacts.ROOT_FILES)
+
+
+def _is_history(path: Path) -> bool:
+    """Return whether the file's first line is a record of ours."""
+    try:
+        with path.open("rb") as file:
+            record = json.loads(file.readline(_LINE))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and {"v", "seq", "prev", "hash"} <= record.keys()

@@ -1,0 +1,173 @@
+"""The volumes that an image declares: each container gets its own, and the engine names it.
+
+What a slot wrote is told from what the image itself has at that path, so that only data counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from swiftdeploy_tasks import memory
+from swiftdeploy_tasks.engines import docker_containers
+from swiftdeploy_tasks.engines.docker_client import client, translated
+from swiftdeploy_tasks.errors import EngineError
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+# Every slot has something of ours mounted there.
+_COVERED = frozenset({"/tmp", "/var/log/swiftdeploy"})  # noqa: S108
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A volume of a container with data in it: where it is mounted, its name, and how that is known."""
+
+    path: str
+    volume: str
+    sign: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.sign})"
+
+
+def declared(image: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the paths at which the image declares a volume that no mount of ours covers."""
+    volumes = (image or {}).get("Config", {}).get("Volumes") or {}
+    return tuple(sorted(path for path in volumes if path.rstrip("/") not in _COVERED))
+
+
+def notice(paths: tuple[str, ...]) -> str:
+    """Return what a person has to know of these volumes, "" where there are none."""
+    if not paths:
+        return ""
+    volumes = f"the volume{'s' if len(paths) > 1 else ''} {' and '.join(paths)}"
+    return (
+        f"the image declares {volumes}: each slot has its own, and the content goes with the slot until "
+        "services.volumes keeps it, a key that this version does not have"
+    )
+
+
+def anonymous(one: Container) -> dict[str, str]:
+    """Return the names of the container's volumes that the engine made for it, by path."""
+    return {
+        str(mount["Destination"]): str(mount["Name"])
+        for mount in one.attrs.get("Mounts") or ()
+        if mount.get("Type") == "volume"
+        and _ANONYMOUS.fullmatch(str(mount.get("Name")))
+        and mount["Destination"] not in _COVERED
+    }
+
+
+def held(one: Container, home: Path) -> tuple[Held, ...]:
+    """Return those of its volumes that hold a file which the image does not have, or has otherwise.
+
+    Where nothing is known of the image's own content every file counts, and a volume that cannot be read
+    counts as one with data.
+    """
+    found = []
+    for path, volume in sorted(anonymous(one).items()):
+        made_of = _made_of(str(one.attrs["Image"]), path)
+        known: dict[str, str] = json.loads(
+            memory.remembered(home / "checked", made_of, lambda: "{}", keep=False)
+        )
+        try:
+            with translated(f"the volume {volume} of {one.name} cannot be read"):
+                if example := next(_files(one, path, known), None):
+                    found.append(Held(path, volume, f"for example {example[0]}"))
+        except (EngineError, tarfile.TarError):
+            found.append(Held(path, volume, "it cannot be read"))
+    return tuple(found)
+
+
+def remember_image(image: str, paths: tuple[str, ...], project: str, home: Path) -> None:
+    """Note what the image itself has at these paths, by a container that is made and never started."""
+    new = [path for path in paths if not memory.knows(home / "checked", _made_of(image, path))]
+    if not new:
+        return
+    # Without it every file counts as data, which bars nothing that has to be done now.
+    with suppress(EngineError, tarfile.TarError), translated(f"the content of {image} cannot be read"):
+        one = client().containers.create(
+            image,
+            entrypoint=["none"],
+            command=[],
+            network_mode="none",
+            labels=docker_containers.labels_of_a_check(project, str(home)),
+        )
+        try:
+            for path in new:
+                found = functools.partial(json.dumps, dict(_files(one, path)))
+                memory.remembered(home / "checked", _made_of(image, path), found)
+        finally:
+            one.remove(force=True, v=True)
+
+
+def remove(one: Container, kept: tuple[Held, ...]) -> None:
+    """Remove the container with its anonymous volumes but for those that are kept."""
+    from docker.errors import APIError
+
+    others = set(anonymous(one).values()) - {each.volume for each in kept} if kept else set()
+    one.remove(force=True, v=not kept)
+    for name in sorted(others):
+        with suppress(APIError):
+            client().volumes.get(name).remove()
+
+
+def _made_of(image: str, path: str) -> list[str]:
+    return ["volume content", image, path]
+
+
+def _files(one: Container, path: str, known: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """Yield each file below the path with what it is, folders apart; only those that differ from `known`."""
+    from docker.errors import NotFound
+
+    with suppress(NotFound):
+        chunks, _ = one.get_archive(path)
+        with tarfile.open(fileobj=cast(Any, io.BufferedReader(_Chunks(chunks))), mode="r|") as archive:
+            for member in archive:
+                name = member.name.partition("/")[2]
+                if member.isdir() or not name:
+                    continue
+                kind = f"{member.type!r} {member.size} {member.linkname}"
+                if member.isreg() and (known is None or known.get(name, "").startswith(kind)):
+                    kind += f" {_digest(archive, member)}"
+                if known is None or known.get(name) != kind:
+                    yield name, kind
+
+
+def _digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    file = archive.extractfile(member)
+    return hashlib.file_digest(file, "sha256").hexdigest() if file else ""  # type: ignore[arg-type]
+
+
+class _Chunks(io.RawIOBase):
+    """The chunks of an answer as a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._left = iter(chunks), b""
+
+    def readable(self) -> bool:
+        """Return True: it is read once, from its begin to its end."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what is there; 0 is the end."""
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = chunk
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size

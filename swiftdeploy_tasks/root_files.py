@@ -1,0 +1,104 @@
+"""Which files in the project's folder are ours: only what carries our mark is written or removed there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from swiftdeploy_tasks import artifacts
+from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.settings import STATE
+
+_HEAD = 4096
+_GENERATOR = '<meta name="generator" content="SwiftDeploy">'
+_COMMENT = "\n<!-- Made by SwiftDeploy -->\n"
+_EXAMPLE = "rendered: deploy/"
+
+
+def folder_of(rendered: str, *, root: Path, state: Path) -> Path:
+    """Return the folder for nginx.conf and docker-compose.yml that the key `rendered` names.
+
+    Raises PreflightError where it leads out of the project, into the state folder or to a file.
+    """
+    folder = (root / rendered).resolve()
+    closed = next((one for one in (state, (root / STATE).resolve()) if folder.is_relative_to(one)), None)
+    if not folder.is_relative_to(root):
+        why = f"leads out of the project, to {folder}"
+    elif closed:
+        why = f"is in the state folder {closed}"
+    elif any(path.exists() and not path.is_dir() for path in (folder, *folder.parents)):
+        why = "is not a folder"
+    else:
+        return folder
+    raise PreflightError(
+        f"rendered is {rendered!r}, which {why}",
+        f"name a folder inside the project in manifest.yaml, for example {_EXAMPLE}",
+    )
+
+
+def foreign(folder: Path) -> tuple[Path, ...]:
+    """Return what has the name of a file that we render and was not made by us."""
+    paths = (folder / name for name in artifacts.ROOT_FILES)
+    return tuple(path for path in paths if _is_there(path) and not is_rendered(path))
+
+
+def refuse_foreign(rendered: str, *, root: Path, state: Path) -> Path:
+    """Return the folder that `rendered` names; raises PreflightError where a file there is not ours."""
+    folder = folder_of(rendered, root=root, state=state)
+    if found := foreign(folder):
+        names = " and ".join(str(path.relative_to(root)) for path in found)
+        were = "were" if len(found) > 1 else "was"
+        raise PreflightError(
+            f"{names} {were} not made by SwiftDeploy and will not be replaced; rendered is {rendered!r}",
+            f"name another folder for the rendered files in manifest.yaml, for example {_EXAMPLE}",
+        )
+    return folder
+
+
+def is_rendered(path: Path) -> bool:
+    """Return whether the path is a regular file whose first line says that SwiftDeploy rendered it."""
+    return _head(path).startswith(artifacts.MARK.encode())
+
+
+def is_report(path: Path) -> bool:
+    """Return whether the path is a regular file that `audit` or `status --html` wrote."""
+    if path.suffix == ".html":
+        return _GENERATOR.encode() in _head(path) or _head(path, end=True).endswith(_COMMENT.encode())
+    head = _head(path)
+    return head.startswith(b"# Audit report of ") and b" Made at " in head
+
+
+def marked(path: Path, text: str) -> str:
+    """Return a report's text with a mark of ours: a page from a template of the project's may have none."""
+    return text if path.suffix != ".html" or _GENERATOR in text[:_HEAD] else text + _COMMENT
+
+
+def places(rendered: tuple[str, ...], *, root: Path, state: Path) -> Iterator[Path]:
+    """Return each folder in which files of ours may lie: the project's, and those of these keys."""
+    seen = {root}
+    yield root
+    for name in rendered:
+        try:
+            folder = folder_of(name, root=root, state=state)
+        except PreflightError:
+            continue
+        if folder not in seen:
+            seen.add(folder)
+            yield folder
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _head(path: Path, *, end: bool = False) -> bytes:
+    """Return how a regular file begins, or ends; b"" for a link and for what cannot be read."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            if end:
+                file.seek(max(0, path.stat().st_size - _HEAD))
+            return file.read(_HEAD)
+    except OSError:
+        return b""
