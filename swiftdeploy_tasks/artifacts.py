@@ -282,6 +282,11 @@ def _yaml(value: str) -> str:
     return dumped.rstrip("\n")
 
 
+def forget_templates() -> None:
+    """Read each template again when it is next used."""
+    _environment.cache_clear()
+
+
 @functools.lru_cache(maxsize=4)
 def _environment(folders: tuple[Path, ...]) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -289,6 +294,8 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
     environment = Environment(
         bytecode_cache=_compiled(),
         loader=FileSystemLoader(folders),
+        # A template is read once, as the manifest is: an edit made meanwhile is not applied unasked.
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

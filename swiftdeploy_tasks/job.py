@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from swiftdeploy_tasks import artifacts, files
+from swiftdeploy_tasks.admission import Part, compose_parts, refuse_unasked
 from swiftdeploy_tasks.engines.protocol import Engine, Facts, Say
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import Release, Slot, State
@@ -48,7 +49,8 @@ class Job:
     """One change of what runs: what is asked for, where, and how its course is told and recorded.
 
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
-    going to change; without it they are asked for each time.
+    going to change; without it they are asked for each time. `admitted` are the parts of the applied files
+    that the isolation policy was asked about: no other one is written. None: nobody has to be asked.
     """
 
     settings: Settings
@@ -64,6 +66,7 @@ class Job:
     watch: Watch | None = None
     at_once: bool = False
     known: Facts | None = None
+    admitted: frozenset[Part] | None = None
 
 
 def render(job: Job, state: State, generation: str = "", *, foreseen: bool = False) -> dict[str, str]:
@@ -102,5 +105,6 @@ def compose(job: Job, state: State) -> str:
 def write_compose(job: Job, state: State) -> str:
     """Write the applied compose file with the slots that are occupied in this state, and return it."""
     text = compose(job, state)
+    refuse_unasked(compose_parts(text), job.admitted)
     files.replace(job.settings.compose_file, text, mode=0o600)
     return text

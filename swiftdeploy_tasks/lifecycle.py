@@ -8,6 +8,7 @@ from invoke import Collection, Context, task
 
 from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
+from swiftdeploy_tasks.settling import settle
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
 WAIT = {"wait": "Seconds to wait while another invocation holds the project's lock."}
@@ -27,7 +28,7 @@ _CHANGE: dict[str, Any] = {
 @task(klass=RecordedTask, help=JSON, document={"checks": []})
 def validate(c: Context, json: bool = False) -> None:
     """Make every pre-flight check; the exit code says if any failed."""
-    verbs.validate(current())
+    verbs.validate(settle(current()))
 
 
 @task(
@@ -40,19 +41,19 @@ def validate(c: Context, json: bool = False) -> None:
 )
 def render(c: Context, json: bool = False, wait: int = 0) -> None:
     """Write nginx.conf and docker-compose.yml from manifest.yaml."""
-    verbs.render(current())
+    verbs.render(settle(current()))
 
 
 @task(klass=RecordedTask, writes=True, needs_history=True, help=JSON | WAIT)
 def build(c: Context, json: bool = False, wait: int = 0) -> None:
     """Build the image that services.build names, or pull it."""
-    verbs.build(current())
+    verbs.build(settle(current()))
 
 
 @task(klass=RecordedTask, pre=[validate], writes=True, help=JSON | WAIT, document={"verdicts": []})
 def policy_check(c: Context, json: bool = False, wait: int = 0) -> None:
     """Ask the policies whether this host and these files may go ahead."""
-    asking.policy_check(current())
+    asking.policy_check(settle(current()))
 
 
 @task(
@@ -76,7 +77,7 @@ def plan(c: Context, check: bool = False, json: bool = False) -> None:
 )
 def deploy(c: Context, again: bool = False, json: bool = False, wait: int = 0) -> None:
     """Make what runs be what manifest.yaml says."""
-    deploying.deploy(current(), again=again)
+    deploying.deploy(settle(current()), again=again)
 
 
 @task(
@@ -89,7 +90,7 @@ def deploy(c: Context, again: bool = False, json: bool = False, wait: int = 0) -
 )
 def promote(c: Context, mode: str = "", json: bool = False, wait: int = 0) -> None:
     """Run the present release in the other mode, if what serves now is well."""
-    promoting.promote(current(), mode)
+    promoting.promote(settle(current()), mode)
 
 
 @task(
@@ -107,7 +108,7 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
     """Go back to the release that ran before."""
     if list:
         return going_back.show(current())
-    return going_back.rollback(current(), to)
+    return going_back.rollback(settle(current()), to)
 
 
 @task(

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from swiftdeploy_tasks import artifacts, files, probe
+from swiftdeploy_tasks import admission, artifacts, files, probe
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.job import FormerProxy, Job, render, write_compose
@@ -137,8 +137,11 @@ def drain(job: Job, meanwhile: Callable[[], None]) -> None:
 
 
 def _write(job: Job, state: State, folder: Path, generation: probe.Generation) -> None:
+    rendered = render(job, state, generation.text)
+    port = job.manifest.nginx.operator_port
+    admission.refuse_unasked(admission.nginx_parts("\n".join(rendered.values()), port), job.admitted)
     files.make_folder(folder, mode=0o755)
-    for name, text in render(job, state, generation.text).items():
+    for name, text in rendered.items():
         files.replace(folder / name, text)
 
 

@@ -276,7 +276,7 @@ def test_a_second_writer_is_refused_in_the_name_of_its_verb(project: Project) ->
     user = project.records("started")[0]["who"]["user"]
     assert f"locked by change-it (user {user}" in found["error"]["message"]
     assert f"pid {first.pid}" in err
-    assert project.ends()[-1] == ("prepare", "locked", 8)
+    assert project.ends()[-1] == ("check", "locked", 8)
 
 
 def test_a_reader_is_not_refused(project: Project) -> None:
