@@ -108,7 +108,8 @@ def test_every_verb_that_writes_asks_isolation_and_a_rollback_is_told_and_goes_o
     project = new_project("local", policy__canary={"window": 1})
     project.deploy()
     project.run("promote").ok()
-    use_template(project, "nginx.conf.j2", LISTEN, EVERYWHERE)
+    hosts = "server_name 127.0.0.1 localhost"
+    use_template(project, "nginx.conf.j2", hosts, f"{hosts} ops.example.org")
     ended = project.run("rollback", "--json").ok()
     assert [(v["domain"], v["allow"]) for v in ended.document()["verdicts"]] == [
         ("canary", True),
