@@ -18,7 +18,7 @@ MEDDLING = Path(__file__).with_name("meddling.py")
 
 def meddled(project: Project, boundary: str, text: str, *words: str) -> Ended:
     """Run a verb, and save `text` as manifest.yaml when it comes to the boundary."""
-    saved = project.root / "saved"
+    saved = project.root.parent / "saved"  # outside the context that the image is built from
     saved.write_text(text)
     ended = project.start_as([sys.executable, str(MEDDLING), boundary, str(saved)], *words).end()
     assert not saved.exists(), f"the verb never came to {boundary}\n{ended.said}"
