@@ -6,6 +6,7 @@ policies do.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle, read_bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.manifest import Manifest
@@ -22,14 +23,16 @@ from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.watch import Figures
 
 DOMAINS = ("infrastructure", "isolation", "canary")
+# One part of what is written, and its text.
+Part = tuple[str, str]
 LOOK_SECONDS = 3.0
 ANSWER_SECONDS = 4.5
 # A limit of the canary policy that is no rule: how long its window is.
 WINDOW = "window"
 
 
-_LISTEN = re.compile(r"^\s*listen (\S+?)[ ;]", re.MULTILINE)
-_NAMES = re.compile(r"^\s*server_name (?!_;)(.+);", re.MULTILINE)
+_LISTEN = re.compile(r"(?:^|[{;])\s*listen\s+([^\s;]+)", re.MULTILINE)
+_NAMES = re.compile(r"(?:^|[{;])\s*server_name\s+(?!_;)([^;]+);", re.MULTILINE)
 _ALLOWED = re.compile(r"geo \$sd_operator \{([^}]*)\}")
 
 
@@ -51,18 +54,50 @@ def about_host(engine: str, host: Mapping[str, Any]) -> Question:
 def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str, home: str = "") -> Question:
     """Ask whether what would be applied keeps its parts apart; read from the rendered text itself.
 
-    `home` is where mounts may come from; with none, no mount is allowed.
+    `nginx` is the text of all its files. `home` is where mounts may come from; with none, no mount is
+    allowed.
     """
-    listens = [_listen(words, manifest.nginx.operator_port) for words in re.findall(_LISTEN, nginx)]
-    names = re.search(_NAMES, nginx)
-    allowed = re.search(_ALLOWED, nginx)
-    facts = {
-        "listen": [{"address": a, "port": p, "role": r} for a, p, r in sorted(set(listens))],
-        "operator_hosts": names[1].split() if names else [],
-        "operator_allow": re.findall(r"(\S+) 1;", allowed[1]) if allowed else ["unknown"],
-    }
     composed = artifacts.parse_compose(compose)
+    facts = _nginx_facts(nginx, manifest.nginx.operator_port)
     return Question("isolation", {"engine": engine, "home": home, "compose": composed, "nginx": facts})
+
+
+def _nginx_facts(nginx: str, operator_port: int) -> dict[str, Any]:
+    listens = [_listen(words, operator_port) for words in re.findall(_LISTEN, nginx)]
+    allowed = re.findall(_ALLOWED, nginx)
+    return {
+        "listen": [{"address": a, "port": p, "role": r} for a, p, r in sorted(set(listens))],
+        "operator_hosts": sorted({name for names in re.findall(_NAMES, nginx) for name in names.split()}),
+        "operator_allow": sorted({one for block in allowed for one in re.findall(r"(\S+) 1;", block)})
+        if allowed
+        else ["unknown"],
+    }
+
+
+def compose_parts(compose: str) -> frozenset[Part]:
+    """Return what a compose file says, part by part: each service, and the rest."""
+    found = artifacts.parse_compose(compose)
+    services = found["services"]
+    rest = {key: value for key, value in found.items() if key != "services"}
+    parts = {f"services.{name}": own for name, own in services.items()} | {"networks and volumes": rest}
+    return frozenset((name, json.dumps(own, sort_keys=True, default=str)) for name, own in parts.items())
+
+
+def nginx_parts(nginx: str, operator_port: int) -> frozenset[Part]:
+    """Return what nginx's files say of who may reach what, as the isolation policy judges it."""
+    facts = _nginx_facts(nginx, operator_port)
+    return frozenset((f"nginx's {name}", json.dumps(own, sort_keys=True)) for name, own in facts.items())
+
+
+def refuse_unasked(parts: frozenset[Part], asked: frozenset[Part] | None) -> None:
+    """Raise PolicyRefused for a part that the isolation policy was not asked about; None asks for nothing."""
+    if asked is None or parts <= asked:
+        return
+    names = ", ".join(sorted({name for name, _ in parts - asked}))
+    raise PolicyRefused(
+        f"templates/ now give {names} in another form than isolation was asked about, and it is not written",
+        "invoke policy-check",
+    )
 
 
 def _listen(words: str, operator_port: int) -> tuple[str, int, str]:

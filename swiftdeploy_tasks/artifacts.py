@@ -281,6 +281,11 @@ def _yaml(value: str) -> str:
     return dumped.rstrip("\n")
 
 
+def forget_templates() -> None:
+    """Read each template again when it is next used."""
+    _environment.cache_clear()
+
+
 @functools.lru_cache(maxsize=4)
 def _environment(folders: tuple[Path, ...]) -> Environment:
     # nginx and YAML, not HTML; every value is bounded by the schema.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -19,10 +20,11 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, HistoryError, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
-from swiftdeploy_tasks.job import Job, write_compose
+from swiftdeploy_tasks.job import Job, compose, render, write_compose
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.metrics import Counter, Scrape
 from swiftdeploy_tasks.metrics.window import LONGEST
+from swiftdeploy_tasks.probe import Generation
 from swiftdeploy_tasks.project import engine_of, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic, from_manifest
@@ -42,23 +44,87 @@ def policy_check(run: Run) -> None:
     rules = ready(run, asked, engine, *BEFORE_DEPLOY)
     verdicts = [_ask(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)]
     run.invocation.carried["verdicts"] = verdicts
+    _refuse(run, engine, *verdicts)
+
+
+def _refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
+    """Raise PolicyRefused where one of the verdicts is no."""
     refused = [check for verdict in verdicts for check in verdict.failed]
-    if refused:
-        first = refused[0]
-        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-        raise PolicyRefused(
-            f"{first.sentence}{more}; nothing that runs was changed",
-            "mend what the rule names, or change its limit in manifest.yaml (policy:) or policies/data.json",
+    if not refused:
+        return
+    is_isolation = any(verdict.failed and verdict.domain == "isolation" for verdict in verdicts)
+    if is_isolation and run.invocation.carried.get("opa_parts"):
+        # It was started from the files that are refused.
+        engine.stop_opa()
+    more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+    raise PolicyRefused(
+        f"{refused[0].sentence}{more}; nothing that runs was changed",
+        "mend what the rule names, or change its limit in manifest.yaml (policy:) or policies/data.json",
+    )
+
+
+def may_write(run: Run, job: Job, states: Iterable[State]) -> None:
+    """Ask about the files that are applied in each of these states, and let the job write no other ones.
+
+    What differs only in its generation, weights and addresses is asked once. Raises PolicyRefused or
+    GateUnavailable.
+    """
+    rules = ready(run, job.manifest, job.engine, "isolation")
+    admitted = frozenset[admission.Part]()
+    is_told = any(verdict["domain"] == "isolation" for verdict in run.document.get("verdicts", ()))
+    for question, parts in _written(run, job, states):
+        if not parts <= admitted:
+            verdict = _ask(run, question, job.manifest, job.engine, rules, quiet=is_told)
+            _refuse(run, job.engine, verdict)
+            admitted |= parts
+    admission.refuse_unasked(run.invocation.carried.get("opa_parts", frozenset()), admitted)
+    job.admitted = admitted
+
+
+def tell_written(run: Run, job: Job, states: Iterable[State]) -> None:
+    """Ask the same of a rollback, for the record: it goes on whatever is answered."""
+    try:
+        rules = ready(run, job.manifest, job.engine, "isolation")
+        told = frozenset[admission.Part]()
+        for question, parts in _written(run, job, states):
+            if not parts <= told:
+                verdict = _ask(run, question, job.manifest, job.engine, rules)
+                told |= parts
+                if verdict.failed:
+                    sentence = verdict.failed[0].sentence
+                    run.screen.line(f"  isolation is refused ({sentence}); a rollback goes on", "warn")
+    except GateUnavailable as error:
+        run.screen.line(f"  isolation is unanswered ({error.message}); a rollback goes on", "warn")
+
+
+def _written(
+    run: Run, job: Job, states: Iterable[State]
+) -> Iterator[tuple[Question, frozenset[admission.Part]]]:
+    """Yield what would be asked about the applied files of each state, with the parts that it covers.
+
+    The fullest state comes first: its files have most parts of the others.
+    """
+    looked = replace(job, known=job.engine.facts(job.manifest))
+    port = job.manifest.nginx.operator_port
+    for state in sorted(states, key=lambda state: len(state.slots), reverse=True):
+        composed = compose(looked, state)
+        generation = Generation(state.traffic, "0" * 16, run.invocation.run).text
+        nginx = "\n".join(render(looked, state, generation, foreseen=True).values())
+        question = admission.about_isolation(
+            job.engine.name, job.manifest, compose=composed, nginx=nginx, home=job.settings.home
         )
+        yield question, admission.compose_parts(composed) | admission.nginx_parts(nginx, port)
 
 
 def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
     """Publish the present policies and have somebody who can be asked about these domains.
 
-    Raises GateUnavailable, when that is on record for each of them.
+    Raises GateUnavailable, when that is on record for each of them; it is found out once an invocation.
     """
     carried = run.invocation.carried
     try:
+        if "unanswered" in carried:
+            raise carried["unanswered"]
         if "rules" not in carried:
             rules = admission.bundle(run.settings, asked)
             admission.publish(run.settings, rules)
@@ -66,6 +132,7 @@ def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
                 _have_opa(run, asked, engine, rules)
             carried["rules"] = rules
     except GateUnavailable as error:
+        carried["unanswered"] = error
         for domain in domains:
             run.note("verdict", "unanswered", domain=domain, error=error.message)
         raise
@@ -78,7 +145,7 @@ def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, 
     home = run.settings.home
     with_opa = admission.is_server(asked, engine.gate)
     images = {"nginx": asked.nginx.image, "opa": asked.opa.image}
-    compose = artifacts.render_compose(
+    composed = artifacts.render_compose(
         asked,
         folders=run.settings.template_folders,
         placed=dict.fromkeys(SLOTS, from_manifest(asked, artifact="", process=())),
@@ -87,17 +154,18 @@ def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, 
         home=home,
         mount="asked",
     )
-    nginx = artifacts.render_nginx(
+    rendered = artifacts.render_nginx(
         asked,
         engine.candidate_site(asked),
         folders=run.settings.template_folders,
         addresses={},
         traffic=Traffic(),
         generation="asked",
-    )["nginx.conf"]
+    )
+    nginx = "\n".join(rendered.values())
     return (
         admission.about_host(engine.name, host.measure(engine.disks())),
-        admission.about_isolation(engine.name, asked, compose=compose, nginx=nginx, home=home),
+        admission.about_isolation(engine.name, asked, compose=composed, nginx=nginx, home=home),
     )
 
 
@@ -116,15 +184,22 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
     run.invocation.at_end.callback(_end_opa, run, engine)
     run.invocation.carried["opa_started"] = not had
     if fault:
-        engine.start_opa(asked, spec, run.say)
+        _start_opa(run, engine, asked, spec, text)
     try:
         wait_ready(url, rules.revision)
     except GateUnavailable as error:
         if fault:
             raise GateUnavailable(error.message, error.next, log=engine.logs("opa")) from None
         run.say("OPA does not answer with the present policies: restarting it once")
-        engine.start_opa(asked, spec, run.say)
+        _start_opa(run, engine, asked, spec, text)
         wait_ready(url, rules.revision)
+
+
+def _start_opa(run: Run, engine: Engine, asked: Manifest, spec: str, text: str) -> None:
+    """Start the one who answers, which nobody can be asked about before; it is asked about next."""
+    own = (part for part in admission.compose_parts(text) if part[0] == "services.opa")
+    run.invocation.carried["opa_parts"] = frozenset(own)
+    engine.start_opa(asked, spec, run.say)
 
 
 def _end_opa(run: Run, engine: Engine) -> None:

@@ -8,29 +8,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from swiftdeploy_tasks import admission, apply, files, noting, releases, reserve, settling, signals, traffic
+from swiftdeploy_tasks import applied, apply, noting, releases, reserve, settling, signals, traffic
 from swiftdeploy_tasks.engines import choice
-from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.job import Job, write_compose
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.plan import plan, serving_slot
+from swiftdeploy_tasks.plan import Step, plan, serving_slot
 from swiftdeploy_tasks.recording import INVOCATION, Run
 from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic
 
-
-def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
-    """Return a job for this manifest on this engine."""
-    return Job(
-        settings=run.settings,
-        manifest=asked,
-        engine=engine,
-        with_opa=admission.is_server(asked, engine.gate),
-        say=run.say,
-        record=run.note,
-    )
+Ask = Callable[[Run, Job, Iterable[State]], None]
 
 
 def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
@@ -51,22 +39,20 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) -> None:
+def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, *, ask: Ask) -> None:
     """Make the release what runs, or go back to what ran before and raise what went wrong.
 
-    `text` is the manifest that it will run under.
+    `text` is the manifest that it will run under; `ask` puts what is going to be written to the gate.
     """
     began = time.monotonic()
     drifted = noting.drift(run, before)
-    settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     choice.record(run.settings, job.engine.name)
+    steps = _admitted(run, job, before, release, ask)
+    settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     try:
         job.former = traffic.former(job)
         job.back = way_back(before, serving_slot(before, releases.present(run.settings.releases)))
-        job.engine.prepare(job.manifest)
         drifted += job.engine.remove_strangers()
-        wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
-        steps = plan(before, wanted)
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
             apply.apply(job, steps)
             stands = apply.look(job.engine, run.settings)
@@ -79,6 +65,8 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
             if not job.with_opa:
                 job.engine.stop_opa()
     except BaseException as problem:
+        # What leads back was not asked about, and is not barred.
+        job.admitted = None
         _go_back(run, job, before, problem)
         raise
     finally:
@@ -93,10 +81,29 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes) 
     run.screen.line(f"  {told}", "pass")
 
 
-def keep_applied(run: Run, text: bytes) -> None:
+def _admitted(run: Run, job: Job, before: State, release: Release, ask: Ask) -> tuple[Step, ...]:
+    """Return the steps, when the gate was asked about all that they write; no slot and no traffic was moved.
+
+    Where it is refused, or cannot be done, and nothing ran before, what was made for it is removed.
+    """
+    try:
+        job.engine.prepare(job.manifest)
+        wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
+        steps = plan(before, wanted)
+        ask(run, job, [before, *(step.then for step in steps)])
+    except BaseException:
+        if before.proxy is None and not before.slots:
+            with signals.deferred():
+                job.engine.remove_all(job.say)
+                choice.forget(run.settings)
+        raise
+    return steps
+
+
+def keep_applied(run: Run, release: Release, content: bytes) -> None:
     """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
     run.invocation.carried["confirmed"] = True
-    files.replace(run.settings.applied, text, mode=0o600)
+    applied.keep(run.settings, release.id, content)
 
 
 def way_back(before: State, serving: Slot | None) -> State | None:

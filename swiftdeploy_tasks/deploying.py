@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from swiftdeploy_tasks import apply, asking, checks, noting, releases, settling, signals, slot_data, verbs
 from swiftdeploy_tasks.admission import Change
-from swiftdeploy_tasks.change import (
-    carry_out,
-    job_of,
-    keep_applied,
-    secrets_of,
-)
+from swiftdeploy_tasks.change import carry_out, keep_applied, secrets_of
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.preflight import failure
-from swiftdeploy_tasks.project import engine_of, read_manifest
+from swiftdeploy_tasks.project import engine_of, job_of, read_file
 from swiftdeploy_tasks.recording import Run
 
 
 def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     """Converge what runs to the manifest; on failure, undo."""
-    asked, engine = read_manifest(run), engine_of(run)
+    file, engine = read_file(run), engine_of(run)
+    asked, cut_off = file.manifest, settling.settled(run)
     run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
     job = job_of(run, asked, engine)
-    cut_off = settling.settle(run, job)
-    if cut_off:
-        asked = read_manifest(run)
-        job = job_of(run, asked, engine)
-        verbs.write_root(run)
-    text = run.settings.manifest.read_bytes()
     with run.screen.working("building and pulling what is missing"):
         engine.obtain(asked, run.say)
     if problem := failure((checks.nginx(run.settings, asked, engine),)):
@@ -51,7 +41,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     change = Change("deploy", running or release, release)
     job.watch = asking.slot_watch(run, asked, engine, change, before.traffic.leader)
-    carry_out(run, job, before, release, text)
+    carry_out(run, job, before, release, file.content, ask=asking.may_write)
     with signals.undisturbed():
         apply.boundary("confirm the release")
         is_new = running != release or releases.present(run.settings.releases) != release.id
@@ -59,6 +49,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         if is_new:
             noting.confirmed(run, running, release)
         apply.boundary("keep the manifest")
-        keep_applied(run, text)
+        keep_applied(run, release, file.content)
         asking.record_scrape(run, asked, engine)
         settling.forget(run.settings)
+    verbs.tell_edited(run, file.content)

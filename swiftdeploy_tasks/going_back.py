@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 from swiftdeploy_tasks import (
+    applied,
     apply,
     asking,
-    manifest,
-    manifest_edit,
     noting,
     releases,
     settling,
@@ -16,13 +16,13 @@ from swiftdeploy_tasks import (
     verbs,
 )
 from swiftdeploy_tasks.admission import Change
-from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of
+from swiftdeploy_tasks.change import carry_out, keep_applied, secrets_of
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
-from swiftdeploy_tasks.manifest import Manifest, ManifestProblems
+from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
+from swiftdeploy_tasks.manifest import ManifestProblems
 from swiftdeploy_tasks.plan import serving_slot
-from swiftdeploy_tasks.project import quiet, read_manifest
+from swiftdeploy_tasks.project import job_of, quiet, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release
 from swiftdeploy_tasks.releases import Confirmation
@@ -42,28 +42,34 @@ def show(run: Run) -> None:
 
 def rollback(run: Run, to: str) -> None:
     """Run the release confirmed before the present one, or the one that `to` names."""
-    asked = _in_force(run)
+    kept, other = applied.in_force(run.settings)
     name = choice.recorded(run.settings)
-    engine = choice.make(name, run.settings) if name else choice.choose(run.settings, asked)
+    engine = choice.make(name, run.settings) if name else choice.choose(run.settings, kept.manifest)
     quiet(run, engine)
-    job = dataclasses.replace(job_of(run, asked, engine), at_once=True)
-    cut_off = settling.settle(run, job)
     before = apply.look(engine, run.settings)
+    cut_off = settling.settled(run)
     if cut_off and cut_off.verb == "rollback" and not to:
         to = cut_off.release
         running = before.release_of(before.traffic.leader)
         if running and running.id == to:
-            noting.target(run, before, running, asked)
+            noting.target(run, before, running, kept.manifest)
             run.say(f"version {running.version} ({running.mode}) serves: the rollback is done")
             return
     row = _target(run, to)
     release = _kept(run, engine, row)
+    if other:
+        run.note("manifest", "replaced", found=other)
+        run.screen.line(f"  {other}", "warn")
+    with suppress(ManifestError):
+        kept = kept.in_mode(release.mode)
+    asked = kept.manifest
+    job = dataclasses.replace(job_of(run, asked, engine), at_once=True)
     serving = serving_slot(before, releases.present(run.settings.releases))
     running = before.release_of(serving)
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
     noting.target(run, before, release, asked)
     asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
-    carry_out(run, job, before, release, _text_in_force(run))
+    carry_out(run, job, before, release, kept.content, ask=asking.tell_written)
     with signals.undisturbed():
         apply.boundary("confirm the release")
         releases.roll_back(run.settings.releases, row)
@@ -71,22 +77,10 @@ def rollback(run: Run, to: str) -> None:
         apply.boundary("rewrite the mode")
         verbs.try_to_write_mode(run, release.mode)
         apply.boundary("keep the manifest")
-        keep_applied(run, manifest_edit.set_mode(_text_in_force(run), release.mode))
+        keep_applied(run, release, kept.content)
         _say_difference(run, engine, release)
         asking.record_scrape(run, asked, engine)
         settling.forget(run.settings)
-
-
-def _in_force(run: Run) -> Manifest:
-    """Return the manifest that was deployed last; without it, the one in the project."""
-    if run.settings.applied.is_file():
-        return manifest.load(run.settings.applied, schema=run.settings.schema)
-    return read_manifest(run)
-
-
-def _text_in_force(run: Run) -> bytes:
-    path = run.settings.applied if run.settings.applied.is_file() else run.settings.manifest
-    return path.read_bytes()
 
 
 def _target(run: Run, to: str) -> Confirmation:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from swiftdeploy_tasks import artifacts, files
+from swiftdeploy_tasks.admission import Part, compose_parts, refuse_unasked
 from swiftdeploy_tasks.engines.protocol import Engine, Facts, Say
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import Release, Slot, State
@@ -63,7 +64,8 @@ class Job:
     served before, alone. `back_id` is its generation on disk, "" before it was written.
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
     going to change; without it they are asked for each time. `discard_volumes` says that what a slot holds
-    in volumes of its own goes with it.
+    in volumes of its own goes with it. `admitted` are the parts of the applied files that the isolation
+    policy was asked about: no other one is written. None: nobody has to be asked.
     """
 
     settings: Settings
@@ -82,6 +84,7 @@ class Job:
     at_once: bool = False
     known: Facts | None = None
     discard_volumes: bool = False
+    admitted: frozenset[Part] | None = None
 
 
 def render(
@@ -123,5 +126,6 @@ def compose(job: Job, state: State) -> str:
 def write_compose(job: Job, state: State) -> str:
     """Write the applied compose file with the slots that are occupied in this state, and return it."""
     text = compose(job, state)
+    refuse_unasked(compose_parts(text), job.admitted)
     files.replace(job.settings.compose_file, text, mode=0o600)
     return text

@@ -8,6 +8,7 @@ from invoke import Collection, Context, task
 
 from swiftdeploy_tasks import asking, deploying, going_back, planning, promoting, reserve, verbs
 from swiftdeploy_tasks.recording import RecordedTask, current
+from swiftdeploy_tasks.settling import settle
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
 WAIT = {"wait": "Seconds to wait while another invocation holds the project's lock."}
@@ -28,7 +29,7 @@ _CHANGE: dict[str, Any] = {
 @task(klass=RecordedTask, help=JSON, document={"checks": []})
 def validate(c: Context, json: bool = False) -> None:
     """Make every pre-flight check; the exit code says if any failed."""
-    verbs.validate(current())
+    verbs.validate(settle(current()))
 
 
 @task(
@@ -41,19 +42,19 @@ def validate(c: Context, json: bool = False) -> None:
 )
 def render(c: Context, json: bool = False, wait: int = 0) -> None:
     """Write nginx.conf and docker-compose.yml from manifest.yaml."""
-    verbs.render(current())
+    verbs.render(settle(current()))
 
 
 @task(klass=RecordedTask, writes=True, needs_history=True, help=JSON | WAIT)
 def build(c: Context, json: bool = False, wait: int = 0) -> None:
     """Build the image that services.build names, or pull it."""
-    verbs.build(current())
+    verbs.build(settle(current()))
 
 
 @task(klass=RecordedTask, pre=[validate], writes=True, help=JSON | WAIT, document={"verdicts": []})
 def policy_check(c: Context, json: bool = False, wait: int = 0) -> None:
     """Ask the policies whether this host and these files may go ahead."""
-    asking.policy_check(current())
+    asking.policy_check(settle(current()))
 
 
 @task(
@@ -79,8 +80,9 @@ def deploy(
     c: Context, again: bool = False, discard_volumes: bool = False, json: bool = False, wait: int = 0
 ) -> None:
     """Make what runs be what manifest.yaml says."""
-    reserve.keep(current().settings.state)
-    deploying.deploy(current(), again=again, discard_volumes=discard_volumes)
+    run = settle(current())
+    reserve.keep(run.settings.state)
+    deploying.deploy(run, again=again, discard_volumes=discard_volumes)
 
 
 @task(
@@ -95,8 +97,9 @@ def promote(
     c: Context, mode: str = "", discard_volumes: bool = False, json: bool = False, wait: int = 0
 ) -> None:
     """Run the present release in the other mode, if what serves now is well."""
-    reserve.keep(current().settings.state)
-    promoting.promote(current(), mode, discard_volumes=discard_volumes)
+    run = settle(current())
+    reserve.keep(run.settings.state)
+    promoting.promote(run, mode, discard_volumes=discard_volumes)
 
 
 @task(
@@ -116,7 +119,7 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
     if list:
         going_back.show(current())
         return
-    going_back.rollback(current(), to)
+    going_back.rollback(settle(current()), to)
     reserve.keep(current().settings.state)
 
 

@@ -68,20 +68,22 @@ def can_set_mode(path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
-def write_mode(path: Path, mode: str) -> None:
+def write_mode(path: Path, mode: str) -> bytes:
     """Set `services.mode` in the file at `path`, which keeps its owner and permissions; links are followed.
 
-    Raises ManifestError, the file then as it was, for what `set_mode` refuses and when it cannot be written.
+    Returns the bytes that the file had before. Raises ManifestError, the file then as it was, for what
+    `set_mode` refuses and when it cannot be written.
     """
     text = _bytes(path)
     changed = set_mode(text, mode)
     if changed == text:
-        return
+        return text
     try:
         now = _replaceable(path)
         files.replace(path, changed, mode=stat.S_IMODE(now.st_mode), owner=(now.st_uid, now.st_gid))
     except OSError as error:
         raise _unwritable(path, error) from None
+    return text
 
 
 def _edited(text: str, mode: str) -> str:

@@ -62,7 +62,8 @@ class Problem:
 class Source:
     """A manifest as it was written: `data` is None when the text could not be read as one YAML mapping.
 
-    `lines` (from 1) and `texts` (scalars only, as they stand in the file) are keyed by the path of the value.
+    `lines` (from 1) and `texts` (scalars only, as they stand in the file) are keyed by the path of the value;
+    `content` are the bytes that were read.
     """
 
     digest: str
@@ -70,6 +71,7 @@ class Source:
     lines: Mapping[Where, int] = field(default_factory=dict)
     texts: Mapping[Where, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    content: bytes = field(default=b"", repr=False)
 
 
 class CoreLoader(yaml.SafeLoader):
@@ -145,8 +147,8 @@ def parse(data: bytes) -> Source:
         root = compose(_decode(data))
         found = reading.mapping(root, ())
     except _Unreadable as error:
-        return Source(digest, None, problems=(*reading.problems, error.problem))
-    return Source(digest, found, reading.lines, reading.texts, tuple(reading.problems))
+        return Source(digest, None, problems=(*reading.problems, error.problem), content=data)
+    return Source(digest, found, reading.lines, reading.texts, tuple(reading.problems), data)
 
 
 def _decode(data: bytes) -> str:

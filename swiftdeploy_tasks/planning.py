@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from swiftdeploy_tasks import admission, apply, artifacts, noting, releases, root_files, settling, slot_data
+from swiftdeploy_tasks.applied import in_mode
 from swiftdeploy_tasks.artifacts import FileChange
-from swiftdeploy_tasks.change import job_of
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, WouldChange
 from swiftdeploy_tasks.job import Job, compose, render
@@ -19,7 +19,7 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.noting import Found
 from swiftdeploy_tasks.plan import Deed, Goal, Step, plan
 from swiftdeploy_tasks.probe import Generation
-from swiftdeploy_tasks.project import engine_of, read_manifest
+from swiftdeploy_tasks.project import engine_of, job_of, read_file, read_manifest
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import State
 from swiftdeploy_tasks.settling import Settlement
@@ -85,22 +85,25 @@ def show(run: Run, *, check: bool) -> None:
 def prospect(run: Run, seen: State) -> Prospect:
     """Return what deploy would do about what was seen."""
     asked, engine = read_manifest(run), engine_of(run)
-    job = job_of(run, asked, engine)
-    job.known = engine.facts(asked)
+
+    def job_under(manifest: Manifest) -> Job:
+        return replace(job_of(run, manifest, engine), known=engine.facts(manifest))
+
     folder = run.settings.releases
     confirmed, removed = releases.present(folder), frozenset[str]()
-    settled = settling.foreseen(job, seen)
+    settled = settling.foreseen(run.settings, seen, job_under)
     if settled:
         seen, confirmed = settled.then, settled.confirmed
-        asked = _in_mode(asked, settled.mode)
-        job = replace(job, manifest=asked)
+        asked = in_mode(asked, settled.mode) if settled.mode else asked
         if settled.release and settled.target.verb == "rollback":
             removed = releases.above(folder, settled.release.id)
+    job = job_under(asked)
     release = engine.release(asked)
     before = apply.compared(job, seen, release)
     wanted = apply.goal(job, release, confirmed=confirmed)
-    if settled and before.proxy and any(step.target == "nginx" for step in settled.steps):
-        before = replace(before, proxy=replace(before.proxy, config=wanted.proxy.config))
+    if settled and settled.job and before.proxy and any(step.target == "nginx" for step in settled.steps):
+        config = apply.goal(settled.job, release, confirmed=confirmed).proxy.config
+        before = replace(before, proxy=replace(before.proxy, config=config))
     steps = plan(before, wanted)
     notes = []
     if steps and (release.id in removed or releases.was_rolled_back(folder, release.id)):
@@ -134,16 +137,9 @@ def _edited(files: tuple[FileChange, ...]) -> Iterator[Found]:
 def _is_in_force(run: Run) -> bool:
     """Return whether the manifest is the one that was deployed last: what differs is then no wish of it."""
     try:
-        return run.settings.applied.read_bytes() == run.settings.manifest.read_bytes()
+        return run.settings.applied.read_bytes() == read_file(run).content
     except OSError:
         return False
-
-
-def _in_mode(asked: Manifest, mode: str) -> Manifest:
-    """Return the manifest with services.mode as a settled verb rewrites it."""
-    if not mode:
-        return asked
-    return replace(asked, services=replace(asked.services, mode="canary" if mode == "canary" else "stable"))
 
 
 def _settling(settled: Settlement | None) -> Iterator[Deed]:

@@ -10,28 +10,40 @@ import os
 from contextlib import suppress
 from importlib.metadata import version
 
-from swiftdeploy_tasks import manifest
+from swiftdeploy_tasks import admission, manifest
+from swiftdeploy_tasks.applied import ManifestFile
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ManifestError, PreflightError
+from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.manifest import Manifest, ManifestProblems
 from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.settings import Settings
 
 
-def read_manifest(run: Run) -> Manifest:
-    """Return the manifest as this invocation read it first; raises ManifestError."""
+def read_file(run: Run) -> ManifestFile:
+    """Return the manifest and its bytes as this invocation read them first; raises ManifestError."""
     carried = run.invocation.carried
     if "manifest" not in carried:
         carried["manifest"] = read = _read(run.settings, keep=not run.has_no_effect)
-        sources = {variable.from_env for variable in read.services.env if variable.from_env}
+        sources = {variable.from_env for variable in read.manifest.services.env if variable.from_env}
         run.invocation.secrets.update(os.environ[source] for source in sources & os.environ.keys())
-    found: Manifest = carried["manifest"]
+    found: ManifestFile = carried["manifest"]
     return found
 
 
-def _read(settings: Settings, *, keep: bool) -> Manifest:
+def read_manifest(run: Run) -> Manifest:
+    """Return the manifest as this invocation read it first; raises ManifestError."""
+    return read_file(run).manifest
+
+
+def carry(run: Run, file: ManifestFile) -> None:
+    """Let this be the manifest for the rest of the invocation."""
+    run.invocation.carried["manifest"] = file
+
+
+def _read(settings: Settings, *, keep: bool) -> ManifestFile:
     """Return the manifest; the same bytes under the same schema are not checked twice."""
     source, rules = manifest.read(settings.manifest), manifest.rules(settings.schema)
 
@@ -51,7 +63,7 @@ def _read(settings: Settings, *, keep: bool) -> Manifest:
     versions = [version("swiftdeploy-tasks"), version("jsonschema")]
     made_of = ["manifest", source.digest, json.dumps(rules), *versions]
     remembered(settings.checked, made_of, judge, keep=keep)
-    return manifest.build(source, rules)
+    return ManifestFile(manifest.build(source, rules), source.content)
 
 
 def engine_of(run: Run) -> Engine:
@@ -72,7 +84,8 @@ def refuse_another(run: Run) -> None:
     if not (places.is_state_elsewhere and places.applied.is_file()):
         return
     with suppress(ManifestError):
-        here, there = read_manifest(run).name, manifest.load(places.applied, schema=places.schema).name
+        here = _read(places, keep=False).manifest.name
+        there = manifest.load(places.applied, schema=places.schema).name
         if here != there:
             raise PreflightError(
                 f"the state folder {places.state} is that of the project {there!r}, and manifest.yaml here "
@@ -93,3 +106,15 @@ def quiet(run: Run, engine: Engine) -> Engine:
 def forget_manifest(run: Run) -> None:
     """Read the manifest anew next time: it was rewritten."""
     run.invocation.carried.pop("manifest", None)
+
+
+def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
+    """Return a job for this manifest on this engine."""
+    return Job(
+        settings=run.settings,
+        manifest=asked,
+        engine=engine,
+        with_opa=admission.is_server(asked, engine.gate),
+        say=run.say,
+        record=run.note,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from swiftdeploy_tasks import (
+    applied,
     apply,
     asking,
     manifest_edit,
@@ -17,22 +18,21 @@ from swiftdeploy_tasks import (
     verbs,
 )
 from swiftdeploy_tasks.admission import Change
-from swiftdeploy_tasks.change import carry_out, job_of, keep_applied, secrets_of
-from swiftdeploy_tasks.errors import PreflightError, UsageError
+from swiftdeploy_tasks.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.job import Job
 from swiftdeploy_tasks.manifest_edit import MODES
-from swiftdeploy_tasks.project import engine_of, read_manifest
+from swiftdeploy_tasks.project import engine_of, job_of, read_file
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.release import Release, Slot, State
 
 
 def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     """Take the running release to `mode`, or to the other one; rewrite services.mode when it is there."""
-    asked, engine = read_manifest(run), engine_of(run)
+    file, engine = read_file(run), engine_of(run)
     if mode and mode not in MODES:
         raise UsageError(f"the mode is {mode!r}, and can be stable or canary", "invoke promote --mode canary")
-    job = job_of(run, asked, engine)
-    cut_off = settling.settle(run, job)
+    cut_off = settling.settled(run)
     if cut_off and cut_off.verb == "promote" and not mode:
         mode = cut_off.mode
     before = apply.look(engine, run.settings)
@@ -41,32 +41,46 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     if serving is None or running is None:
         why = "nobody gets traffic from nginx" if before.slots else "nothing runs"
         raise PreflightError(f"{why}, so there is nothing to promote", "invoke deploy")
-    _refuse_another(run, job, before, serving, running)
+    present = job_of(run, applied.in_mode(file.manifest, running.mode), engine)
+    _refuse_another(run, present, before, serving, running)
     target = dataclasses.replace(running, mode=mode or MODES[1 - MODES.index(running.mode)])
+    wanted = file.in_mode(target.mode)
+    asked = wanted.manifest
     noting.target(run, before, target, asked)
     if target.mode == running.mode:
         run.say(f"version {running.version} is {running.mode} already")
-        verbs.write_mode(run, running.mode)
+        verbs.write_mode(run, wanted, read=file.content)
         return
     manifest_edit.can_set_mode(run.settings.manifest)
     root_files.refuse_foreign(asked.rendered, root=run.settings.root, state=run.settings.state)
+    job = job_of(run, asked, engine)
     job.discard_volumes = discard_volumes
     slot_data.refuse_loss(job, "promote", before, target)
     job.secrets = secrets_of(target, engine.environment(serving))
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)
     job.watch = asking.slot_watch(run, asked, engine, change, serving)
-    carry_out(run, job, before, target, run.settings.manifest.read_bytes())
+    carry_out(run, job, before, target, wanted.content, ask=asking.may_write)
+    problem: SwiftDeployError | OSError | None = None
     with signals.undisturbed():
         apply.boundary("confirm the release")
         releases.confirm(run.settings.releases, target)
         noting.confirmed(run, running, target)
         apply.boundary("rewrite the mode")
-        verbs.write_mode(run, target.mode)
+        try:
+            verbs.write_mode(run, wanted, read=file.content)
+        except (SwiftDeployError, OSError) as error:
+            problem = error
         apply.boundary("keep the manifest")
-        keep_applied(run, run.settings.manifest.read_bytes())
+        keep_applied(run, target, wanted.content)
         asking.record_scrape(run, asked, engine)
         settling.forget(run.settings)
+    if problem:
+        raise PreflightError(
+            f"version {target.version} ({target.mode}) serves and is confirmed, but services.mode could not "
+            f"be rewritten: {problem}",
+            f"set services.mode: {target.mode} in manifest.yaml",
+        )
 
 
 def _refuse_another(run: Run, job: Job, before: State, serving: Slot, running: Release) -> None:

@@ -76,6 +76,16 @@ class Invocation:
         if not self.named or self.named[-1][0] != verb:
             self.named.append((verb, {}))
 
+    @property
+    def writes(self) -> bool:
+        """Whether a verb that is still to be carried out writes."""
+        return any(_TASKS[verb].writes for verb, _ in self.named if verb in _TASKS)
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether a verb that is still to be carried out stops where the history cannot be written."""
+        return any(_TASKS[verb].needs_history for verb, _ in self.named if verb in _TASKS)
+
     def end(self, verb: str) -> None:
         """Let a verb go that has ended; what it needed first was no verb of its own."""
         if self.named and self.named[0][0] == verb:
@@ -84,7 +94,7 @@ class Invocation:
 
 INVOCATION = Invocation()
 _RUNS: list[Run] = []
-_DOCUMENTS: dict[str, dict[str, Any]] = {}
+_TASKS: dict[str, RecordedTask] = {}
 
 
 class Run:
@@ -193,11 +203,11 @@ class Argument(invoke.Argument):
 class RecordedTask(Task[Any]):
     """A task whose every run is recorded.
 
-    `writes` takes the project's lock; `needs_history` stops before anything moves where the history cannot
-    be written; `looks_first` leaves it to the task to `begin`, when it has seen what it must see without a
-    record of its own; `spends_reserve` may use the reserve on a full disk; `has_no_effect` leaves nothing but
-    records behind; `titled` prints its name first; `document` gives the fields of `--json` that are there
-    even when the task fails.
+    `writes` takes the project's lock, at the first task of the invocation; `needs_history` stops before
+    anything moves where the history cannot be written; `looks_first` leaves it to the task to `begin`, when
+    it has seen what it must see without a record of its own; `spends_reserve` may use the reserve on a full
+    disk; `has_no_effect` leaves nothing but records behind; `titled` prints its name first; `document` gives
+    the fields of `--json` that are there even when the task fails.
     """
 
     def __init__(
@@ -222,7 +232,7 @@ class RecordedTask(Task[Any]):
         self.has_no_effect = has_no_effect
         self.titled = titled
         self.document = document or {}
-        _DOCUMENTS[self.verb] = self.document
+        _TASKS[self.verb] = self
 
     @property
     def verb(self) -> str:
@@ -276,7 +286,9 @@ class RecordedTask(Task[Any]):
     def _start(self, run: Run, *, dry: bool) -> None:
         if dry and self.writes:
             raise UsageError(f"{self.verb} cannot be run dry", "invoke plan")
-        is_first = self.writes and INVOCATION.held is None
+        # A prerequisite reads the manifest that the verb then applies: it takes the verb's lock.
+        is_asked = INVOCATION.writes and run.settings.is_project and not dry
+        is_first = INVOCATION.held is None and (self.writes or is_asked)
         if is_first:
             asked = INVOCATION.verb or self.verb
             try:
@@ -285,6 +297,7 @@ class RecordedTask(Task[Any]):
                 run.note("lock", "held", who=lock.who(), argv=asked, holder=error.holder)
                 raise
             INVOCATION.cut_off = INVOCATION.held.cut_off
+            INVOCATION.carried.clear()
         if self.spends_reserve:
             reserve.open_for_use(run.settings.state)
         if not self.looks_first:
@@ -302,13 +315,18 @@ class RecordedTask(Task[Any]):
             screen.error(self.verb if own else asked, problem)
         if not INVOCATION.json or (problem is None and asked != self.verb):
             return True
-        fields = document if own else {"engine": document["engine"], **_DOCUMENTS.get(asked, {})}
+        fields = document if own else {"engine": document["engine"], **_document_of(asked)}
         return _put_document(self.verb if own else asked, fields, problem)
+
+
+def _document_of(verb: str) -> dict[str, Any]:
+    """Return the fields that a verb's document always has."""
+    return _TASKS[verb].document if verb in _TASKS else {}
 
 
 def tell_misuse(verb: str, message: str) -> None:
     """Print the document of a verb whose words Invoke could not read, and which therefore never began."""
-    fields = {"engine": None, **_DOCUMENTS.get(verb, {})}
+    fields = {"engine": None, **_document_of(verb)}
     _put_document(verb, fields, UsageError(message, f"invoke --help {verb}"))
 
 

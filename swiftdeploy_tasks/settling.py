@@ -7,14 +7,19 @@ anything moves and forgotten when the verb has ended, well or not; one that is s
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from swiftdeploy_tasks import apply, files, manifest_edit, noting, releases, verbs
-from swiftdeploy_tasks.errors import AppUnhealthy, EngineError
+from swiftdeploy_tasks import applied, apply, files, manifest_edit, noting, releases, verbs
+from swiftdeploy_tasks.engines import choice
+from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ManifestError
 from swiftdeploy_tasks.job import Job
+from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import Goal, Step, plan
+from swiftdeploy_tasks.project import forget_manifest, job_of, quiet, refuse_another
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import Proxy, Release, Slot, State
+from swiftdeploy_tasks.release import Placement, Proxy, Release, Slot, State
 from swiftdeploy_tasks.settings import Settings
 
 
@@ -42,7 +47,8 @@ def forget(settings: Settings) -> None:
 class Settlement:
     """How a killed verb is ended: `release` is the target where it has taken over, None where it goes back.
 
-    `steps` leave the `confirmed` release (an id, "" for none) alone with all traffic, and end in `then`.
+    `steps` leave the `confirmed` release (an id, "" for none) alone with all traffic, and end in `then`; the
+    `job` carries them out, under the manifest that goes with that release. Without steps there is none.
     """
 
     target: Target
@@ -50,6 +56,7 @@ class Settlement:
     confirmed: str
     steps: tuple[Step, ...]
     then: State
+    job: Job | None
 
     @property
     def mode(self) -> str:
@@ -57,49 +64,76 @@ class Settlement:
         return self.release.mode if self.release and self.target.verb != "deploy" else ""
 
 
-def foreseen(job: Job, seen: State) -> Settlement | None:
+def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]) -> Settlement | None:
     """Return how what a killed verb left behind will be brought to its end, or back; None without one.
 
     Where the target alone has traffic and is healthy, it is confirmed; else the traffic goes back to the
     release confirmed last. A silent nginx is started again for it, and who is alone then has the traffic.
+    No part of it needs manifest.yaml: `job_under` is given the manifest that was asked about and kept.
     """
-    cut_off = noted(job.settings)
+    cut_off = noted(places)
     if cut_off is None:
         return None
     release = seen.release_of(_alone(seen))
     done = release if release and release.id == cut_off.release else None
-    confirmed = done.id if done else releases.present(job.settings.releases)
-    steps = _back(job, seen, confirmed)
-    return Settlement(cut_off, done, confirmed, steps, steps[-1].then if steps else seen)
+    confirmed = done.id if done else releases.present(places.releases)
+    there = _standing(seen, confirmed)
+    if there is None:
+        return Settlement(cut_off, done, confirmed, (), seen, None)
+    job = job_under(applied.in_force(places, first=cut_off.manifest.encode() if done else None)[0].manifest)
+    steps = _back(job, seen, there, confirmed)
+    return Settlement(cut_off, done, confirmed, steps, steps[-1].then if steps else seen, job)
 
 
-def settle(run: Run, job: Job) -> Target | None:
-    """Do what `foreseen` says; return the killed verb's target, None when there is none.
+def settle(run: Run) -> Run:
+    """Settle what a killed verb left behind, once the lock is held and before manifest.yaml is read.
 
     An nginx or an app that fails meanwhile stops none of it: the verb itself goes on from what is there.
     """
-    found = foreseen(job, apply.look(job.engine, run.settings))
-    if found is None:
-        return None
-    cut_off, told = found.target, {}
-    if found.release:
-        version = found.release.version
-        run.say(f"{cut_off.verb} was cut off after version {version} took over: confirming it")
-        _confirm(run, cut_off, found.release)
-        if found.mode:
-            verbs.try_to_write_mode(run, found.mode)
-    else:
-        run.say(f"{cut_off.verb} was cut off before its release was confirmed: what it left behind goes")
-    try:
-        if found.steps:
-            job.engine.prepare(job.manifest)
-        apply.apply(job, found.steps)
-    except (EngineError, AppUnhealthy) as error:
-        told = {"error": error.message}
-        run.screen.line(f"  {error.message}; {run.task} goes on from what is there", "warn")
+    carried = run.invocation.carried
+    if run.invocation.held is None or "settled" in carried:
+        return run
+    cut_off = noted(run.settings)
+    if cut_off:
+        refuse_another(run)
+        (run.record if run.invocation.needs_history else run.note)("settling", verb=cut_off.verb)
+        _settle(run, cut_off)
+        forget_manifest(run)
+        carried.pop("engine", None)
+    carried["settled"] = cut_off
+    return run
+
+
+def settled(run: Run) -> Target | None:
+    """Return the target of the killed verb that this invocation has settled, None where there was none."""
+    found: Target | None = run.invocation.carried.get("settled")
+    return found
+
+
+def _settle(run: Run, cut_off: Target) -> None:
+    name, told = choice.recorded(run.settings), dict[str, str]()
+    if name:
+        engine = quiet(run, choice.make(name, run.settings))
+        seen = apply.look(engine, run.settings)
+        found = foreseen(run.settings, seen, lambda asked: job_of(run, asked, engine))
+        assert found is not None
+        if found.release:
+            version = found.release.version
+            run.say(f"{cut_off.verb} was cut off after version {version} took over: confirming it")
+            _confirm(run, cut_off, found.release)
+            if found.mode:
+                verbs.try_to_write_mode(run, found.mode)
+        else:
+            run.say(f"{cut_off.verb} was cut off before its release was confirmed: what it left behind goes")
+        try:
+            if found.job and found.steps:
+                found.job.engine.prepare(found.job.manifest)
+                apply.apply(found.job, found.steps)
+        except (EngineError, AppUnhealthy) as error:
+            told = {"error": error.message}
+            run.screen.line(f"  {error.message}; {run.task} goes on from what is there", "warn")
     run.note("recovered", "done", verb=cut_off.verb, release=cut_off.release, **told)
     forget(run.settings)
-    return cut_off
 
 
 def _alone(seen: State) -> Slot | None:
@@ -125,17 +159,19 @@ def _answers(seen: State) -> bool:
     return seen.proxy is not None and seen.proxy.live
 
 
-def _back(job: Job, seen: State, confirmed: str) -> tuple[Step, ...]:
-    """Return the steps that give the confirmed release all traffic and remove what stands beside it.
-
-    None where it is not there or not well: then the verb that follows finds who can serve.
-    """
+def _standing(seen: State, confirmed: str) -> Placement | None:
+    """Return where the confirmed release stands and is well; without it the next verb finds who serves."""
     for there in seen.slots.values():
         if there.live and there.release and there.release.id == confirmed and there.healthy is not False:
-            goal = Goal(_proxy(job, seen, there.release), there, (100,), confirmed)
-            steps = plan(seen, goal)
-            return tuple(step for step in steps if step.action not in {"confirm", "hold"})
-    return ()
+            return there
+    return None
+
+
+def _back(job: Job, seen: State, there: Placement, confirmed: str) -> tuple[Step, ...]:
+    """Return the steps that give the confirmed release all traffic and remove what stands beside it."""
+    assert there.release is not None
+    steps = plan(seen, Goal(_proxy(job, seen, there.release), there, (100,), confirmed))
+    return tuple(step for step in steps if step.action not in {"confirm", "hold"})
 
 
 def _confirm(run: Run, cut_off: Target, release: Release) -> None:
@@ -149,9 +185,10 @@ def _confirm(run: Run, cut_off: Target, release: Release) -> None:
         releases.confirm(folder, release)
     # Killed after it was confirmed, the verb may not have put it on record.
     noting.confirmed(run, held[-1] if held and not is_on_top else None, release)
-    files.replace(
-        run.settings.applied, manifest_edit.set_mode(cut_off.manifest.encode(), release.mode), mode=0o600
-    )
+    content = cut_off.manifest.encode()
+    with suppress(ManifestError):
+        content = manifest_edit.set_mode(content, release.mode)
+    applied.keep(run.settings, release.id, content)
 
 
 def noted(settings: Settings) -> Target | None:

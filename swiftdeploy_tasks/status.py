@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from swiftdeploy_tasks import (
     admission,
     apply,
+    artifacts,
     compliance,
     dashboard,
     files,
@@ -93,6 +94,7 @@ class Observer:
     def _manifest(self, *, needed: bool) -> Manifest:
         """Return the manifest; the applied one, with a word about it, where it cannot be used."""
         forget_manifest(self.run)
+        artifacts.forget_templates()
         try:
             return read_manifest(self.run)
         except ManifestError as error:

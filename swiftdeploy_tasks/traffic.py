@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from swiftdeploy_tasks import artifacts, files, probe
+from swiftdeploy_tasks import admission, artifacts, files, probe
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.job import FormerProxy, Job, render, write_compose
@@ -214,9 +214,11 @@ def drain(job: Job, meanwhile: Callable[[], None]) -> None:
 
 
 def _write(job: Job, state: State, folder: Path, generation: probe.Generation) -> None:
+    rendered = render(job, state, generation.text, generation_id=generation.id)
+    port = job.manifest.nginx.operator_port
+    admission.refuse_unasked(admission.nginx_parts("\n".join(rendered.values()), port), job.admitted)
     files.make_folder(folder, mode=0o755)
-    text = render(job, state, generation.text, generation_id=generation.id)
-    files.replace_all({folder / name: content for name, content in text.items()})
+    files.replace_all({folder / name: content for name, content in rendered.items()})
 
 
 def _new_generation(job: Job, state: State) -> probe.Generation:

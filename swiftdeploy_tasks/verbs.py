@@ -18,12 +18,13 @@ from swiftdeploy_tasks import (
     reserve,
     root_files,
 )
+from swiftdeploy_tasks.applied import ManifestFile
 from swiftdeploy_tasks.artifacts import FileChange
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import ManifestProblems, rendered_folder
 from swiftdeploy_tasks.preflight import Finding, failure
-from swiftdeploy_tasks.project import engine_of, forget_manifest, read_manifest, refuse_another
+from swiftdeploy_tasks.project import carry, engine_of, forget_manifest, read_manifest, refuse_another
 from swiftdeploy_tasks.recording import Run
 from swiftdeploy_tasks.settings import GENERATED
 
@@ -94,16 +95,44 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
     return changes
 
 
-def write_mode(run: Run, mode: str) -> None:
-    """Rewrite services.mode, and the rendered files that follow from it."""
-    _rewrite_mode(run, mode)
-    write_root(run)
+def write_mode(run: Run, wanted: ManifestFile, *, read: bytes) -> None:
+    """Set services.mode in manifest.yaml as it is now, and write the files at the root for `wanted`.
+
+    `read` are the bytes that this invocation read: an edit made since then stays in the file, and is told.
+    """
+    carry(run, wanted)
+    try:
+        there = manifest_edit.write_mode(run.settings.manifest, wanted.manifest.services.mode)
+        if there != read:
+            _tell_edited(run)
+    finally:
+        write_root(run)
+
+
+def tell_edited(run: Run, read: bytes) -> None:
+    """Say that manifest.yaml is not what this invocation read any more, and that the edit is not applied."""
+    try:
+        there = run.settings.manifest.read_bytes()
+    except OSError:
+        there = b""
+    if there != read:
+        _tell_edited(run)
+
+
+def _tell_edited(run: Run) -> None:
+    run.note("manifest", "edited")
+    run.screen.line(
+        f"  manifest.yaml was edited while {run.task} ran: the edit stays in the file and was not applied; "
+        "invoke plan shows it",
+        "warn",
+    )
 
 
 def try_to_write_mode(run: Run, mode: str) -> None:
     """Rewrite services.mode and the rendered files; what cannot be written is said, and stops nothing."""
     try:
-        _rewrite_mode(run, mode)
+        manifest_edit.write_mode(run.settings.manifest, mode)
+        forget_manifest(run)
     except (SwiftDeployError, OSError) as error:
         run.note("mode", "failed", error=str(error))
         run.screen.line(f"  services.mode could not be rewritten to {mode}: {error}", "warn")
@@ -113,12 +142,6 @@ def try_to_write_mode(run: Run, mode: str) -> None:
     except (SwiftDeployError, OSError) as error:
         names = " and ".join(artifacts.ROOT_FILES)
         run.screen.line(f"  {names} were not written: {error}; next: invoke render", "warn")
-
-
-def _rewrite_mode(run: Run, mode: str) -> None:
-    if read_manifest(run).services.mode != mode:
-        manifest_edit.write_mode(run.settings.manifest, mode)
-        forget_manifest(run)
 
 
 def build(run: Run) -> None:

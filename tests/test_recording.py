@@ -276,7 +276,14 @@ def test_a_second_writer_is_refused_in_the_name_of_its_verb(project: Project) ->
     user = project.records("started")[0]["who"]["user"]
     assert f"locked by change-it (user {user}" in found["error"]["message"]
     assert f"pid {first.pid}" in err
-    assert project.ends()[-1] == ("prepare", "locked", 8)
+    assert project.ends()[-1] == ("check", "locked", 8)
+
+
+def test_what_a_verb_needs_first_waits_for_the_lock_too(project: Project) -> None:
+    project.waiting("change-it", CHANGE="wait")
+    (project.root / "check was here").unlink()
+    assert project.run("change-it")[0] == 8
+    assert not (project.root / "check was here").exists()
 
 
 def test_a_reader_is_not_refused(project: Project) -> None:

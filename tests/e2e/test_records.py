@@ -44,7 +44,7 @@ def test_a_deploy_records_its_tasks_verdicts_and_steps_in_order(deployed: Projec
     ends = [record for record in records if record["event"] == "finished"]
     assert {(end["outcome"], end["exit_code"]) for end in ends} == {("done", 0)}
     verdicts = [record for record in records if record["event"] == "verdict"]
-    assert [verdict["domain"] for verdict in verdicts] == ["infrastructure", "isolation"]
+    assert [verdict["domain"] for verdict in verdicts] == ["infrastructure", "isolation", "isolation"]
     for verdict in verdicts:
         assert verdict["outcome"] == "allowed"
         assert verdict["input"]["engine"] == deployed.engine

@@ -160,7 +160,7 @@ def manifest_in(folder: Path, text: bytes = STABLE, *, mode: int = 0o640) -> Pat
     return path
 
 
-def refusal(change: Callable[..., None], *arguments: Path | str) -> str:
+def refusal(change: Callable[..., object], *arguments: Path | str) -> str:
     with pytest.raises(ManifestError) as raised:
         change(*arguments)
     assert raised.value.next
