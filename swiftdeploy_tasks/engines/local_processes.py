@@ -85,13 +85,14 @@ def _own() -> Iterator[Found]:
 
 
 def start_of(pid: int) -> str:
-    """Return what tells a process from every other that had or will have its pid, "" when there is none."""
+    """Return what tells a process from every other that has had its pid, "" when it does not live."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
     except OSError:
         return ""
-    return f"{boot}/{after_name.split()[_START_TICKS]}"
+    fields = after_name.split()
+    return "" if fields[0] in {"Z", "X"} else f"{boot}/{fields[_START_TICKS]}"
 
 
 def listening(process: psutil.Process) -> frozenset[tuple[str, int]]:

@@ -73,6 +73,15 @@ FAULTS: dict[str, tuple[Behaviour, str]] = {
     "passed as number": (answer(_answer(_decision(PASSED | {"passed": 1}))), "ill-formed check"),
     "no message": (answer(_answer(_decision(PASSED | {"message": ""}))), "ill-formed check"),
     "a rule twice": (answer(_answer(_decision(PASSED, PASSED))), "two checks of one rule"),
+    "a rule is missing": (answer(_answer(_decision(PASSED | {"rule": "q"}))), "without its rules 'r'"),
+    "a rule too many": (
+        answer(_answer(_decision(PASSED, PASSED | {"rule": "invented"}))),
+        "with rules that the policies do not declare: 'invented'",
+    ),
+    "the check of a rollback where none was asked about": (
+        answer(_answer(_decision(PASSED | {"rule": "rollback"}))),
+        "without its rules 'r'",
+    ),
     "allow with a failed check": (answer(_answer(_decision(FAILED))), "allowed although a check failed: r"),
     "refused with no failed check": (
         answer(_answer(_decision(PASSED, allow=False))),
@@ -116,6 +125,12 @@ def test_sound_answer_is_believed() -> None:
         verdict = ask_server(QUESTION, url=url, revision="r1", rules=["r"])
     assert (verdict.allow, verdict.revision, verdict.answered_by) == (True, "r1", "opa")
     assert verdict.duration_ms > 0
+
+
+def test_a_rollback_is_told_and_needs_no_other_check_than_its_own() -> None:
+    question = Question("canary", {"operation": "rollback"})
+    with serving(answer(_answer(_decision(PASSED | {"rule": "rollback"})))) as url:
+        assert ask_server(question, url=url, revision="r1", rules=["r"]).allow
 
 
 def test_nothing_listens() -> None:
