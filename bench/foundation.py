@@ -157,7 +157,7 @@ def _gate(place: Sandbox, project: Settings, asked: Manifest, times: int) -> lis
     spent = _ask_in_turn("embedded", functools.partial(ask_embedded, bundle=rules), about, times)
     if shutil.which("opa"):
         with opa_server(place, rules) as url:
-            ask = functools.partial(ask_server, url=url, revision=rules.revision)
+            ask = functools.partial(ask_server, url=url, revision=rules.revision, rules=None)
             spent |= _ask_in_turn("server", ask, about, times)
     rows = [_in_process(name, figures, GATE_MS) for name, figures in spent.items()]
     return rows if shutil.which("opa") else [*rows, ("server: left out, no opa on PATH",)]

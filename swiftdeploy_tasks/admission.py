@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
-from swiftdeploy_tasks.gate.bundle import Bundle, read_bundle
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import EngineError, GateUnavailable, PolicyRefused
+from swiftdeploy_tasks.gate.bundle import Bundle, read_bundle, stale
+from swiftdeploy_tasks.gate.declared import Declared
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.memory import remembered
 from swiftdeploy_tasks.release import Release
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.watch import Figures
 
+HOST = "127.0.0.1"
+# The form of what is remembered about policies.
+JUDGEMENT = "policies 2"
 DOMAINS = ("infrastructure", "isolation", "canary")
 # One part of what is written, and its text.
 Part = tuple[str, str]
@@ -145,20 +153,92 @@ def about_canary(
 
 
 def ask(
-    question: Question, rules: Bundle, *, port: int, server: bool, timeout: float = ANSWER_SECONDS
+    question: Question,
+    rules: Bundle,
+    *,
+    settings: Settings,
+    manifest: Manifest,
+    engine: Engine,
+    timeout: float = ANSWER_SECONDS,
 ) -> Verdict:
-    """Put the question to the OPA server on `port`, or to the embedded engine; raises GateUnavailable.
+    """Put the question to the OPA server, or to the embedded engine; raises GateUnavailable.
 
-    The server has `timeout` seconds.
+    Before that, what answers has compiled the policies. The server has `timeout` seconds, and is believed if
+    it is the one that we started, before its answer and after.
     """
-    if server:
-        from swiftdeploy_tasks.gate.opa import ask_server
+    known = declared(settings, manifest, engine, rules)
+    if not is_server(manifest, engine.gate):
+        from swiftdeploy_tasks.gate.embedded import ask_embedded
 
-        url = f"http://127.0.0.1:{port}"
-        return ask_server(question, url=url, revision=rules.revision, timeout=timeout)
-    from swiftdeploy_tasks.gate.embedded import ask_embedded
+        return ask_embedded(question, rules)
+    from swiftdeploy_tasks.gate.opa import ask_server
 
-    return ask_embedded(question, rules)
+    _refuse_doubt(manifest, engine)
+    verdict = ask_server(
+        question,
+        url=f"http://{HOST}:{manifest.opa.port}",
+        revision=rules.revision,
+        rules=known.get(question.domain, ()),
+        timeout=timeout,
+    )
+    _refuse_doubt(manifest, engine)
+    return verdict
+
+
+def _refuse_doubt(manifest: Manifest, engine: Engine) -> None:
+    with _as_gate():
+        doubt = engine.opa_doubt(manifest)
+    if doubt:
+        raise GateUnavailable(doubt, "invoke deploy")
+
+
+@contextmanager
+def _as_gate() -> Iterator[None]:
+    """Turn an engine that cannot be asked into a gate that cannot be asked."""
+    try:
+        yield
+    except EngineError as error:
+        raise GateUnavailable(error.message, error.next) from None
+
+
+def declared(settings: Settings, manifest: Manifest, engine: Engine, rules: Bundle) -> Declared:
+    """Return the rules of each domain, once what answers compiled the policies and refused an empty input.
+
+    The same policies are not judged twice by the same answerer. Raises GateUnavailable.
+    """
+    made_of = policies_made_of(manifest, engine, rules)
+
+    def judge() -> str:
+        return json.dumps(_judged(manifest, engine, rules), sort_keys=True)
+
+    for folder in (settings.checked, None):
+        with suppress(ValueError, AttributeError):
+            said = remembered(folder, made_of, judge) if folder else judge()
+            return {domain: tuple(names) for domain, names in json.loads(said).items()}
+    raise AssertionError("what was just judged can be read")
+
+
+def policies_made_of(manifest: Manifest, engine: Engine, rules: Bundle) -> list[str]:
+    """Return what a judgement of the policies depends on; raises GateUnavailable where nothing can judge."""
+    if is_server(manifest, engine.gate):
+        with _as_gate():
+            judge = engine.opa_identity(manifest)
+        if not judge:
+            raise GateUnavailable(f"{manifest.opa.image} is not here", "invoke deploy")
+    else:
+        judge = f"regopy {version('regopy')}"
+    return [JUDGEMENT, rules.revision, *DOMAINS, judge]
+
+
+def _judged(manifest: Manifest, engine: Engine, rules: Bundle) -> Declared:
+    if is_server(manifest, engine.gate):
+        from swiftdeploy_tasks.gate import opa_check
+
+        printed = engine.run_opa(manifest, rules.files(), opa_check.words(rules))
+        return opa_check.read(rules, printed, required=DOMAINS)
+    from swiftdeploy_tasks.gate.embedded import check_bundle
+
+    return check_bundle(rules, required=DOMAINS)
 
 
 def rules_of(rules: Bundle, domain: str) -> tuple[str, ...]:
@@ -177,6 +257,8 @@ def publish(settings: Settings, rules: Bundle) -> None:
 
 def unpublished(settings: Settings, rules: Bundle) -> str:
     """Return in what the bundle that OPA reads is not this one, "" when it is."""
+    for path in stale(rules, settings.bundle):
+        return f"{path.relative_to(settings.state)} is no part of them"
     for name, content in rules.files().items():
         path = settings.bundle / name
         try:

@@ -176,6 +176,7 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
     job = Job(run.settings, asked, engine, True, run.say, run.note)
     url = f"http://127.0.0.1:{asked.opa.port}"
     engine.prepare_opa(asked, run.say)
+    admission.declared(run.settings, asked, engine, rules)
     text = write_compose(job, engine.observe())
     spec = engine.opa_spec(asked, text)
     had, fault = engine.has_opa(), engine.opa_fault(spec, text)
@@ -211,9 +212,8 @@ def _ask(
     run: Run, question: Question, asked: Manifest, engine: Engine, rules: Bundle, *, quiet: bool = False
 ) -> Verdict:
     """Ask, record the answer with its input, limits and revision, and only then hand it on."""
-    server = admission.is_server(asked, engine.gate)
     try:
-        verdict = admission.ask(question, rules, port=asked.opa.port, server=server)
+        verdict = admission.ask(question, rules, settings=run.settings, manifest=asked, engine=engine)
     except GateUnavailable as error:
         run.note(
             "verdict",

@@ -10,12 +10,10 @@ import errno
 import os
 import socket
 from contextlib import suppress
-from importlib.metadata import version
 
 from swiftdeploy_tasks import admission, artifacts, masking, root_files
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import GateUnavailable, PreflightError, ProxyError
-from swiftdeploy_tasks.gate.bundle import Bundle
+from swiftdeploy_tasks.errors import EngineError, GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.memory import knows, remembered
 from swiftdeploy_tasks.preflight import NAMES, Finding
@@ -41,16 +39,17 @@ def all_of(
 
     Without `needs_secrets`, the running slot has them, and our environment need not.
     """
-    _begin_policies(settings, manifest)
+    _begin_policies(settings, manifest, engine)
     own = engine.check(manifest)
+    is_reached = not any(finding.name == "engine" and finding.passed is False for finding in own)
     made = [
         Finding("manifest", True, _PASSED["manifest"]),
         _fields(settings, manifest),
         *own,
         _secrets(manifest, needed=needs_secrets) or _environment(settings, manifest, engine),
-        _policies(settings, manifest),
+        _policies(settings, manifest, engine, is_reached=is_reached),
     ]
-    if any(finding.name == "engine" and finding.passed is False for finding in own):
+    if not is_reached:
         made = [finding for finding in made if finding.name not in {"image", "compose"}]
         made += [
             Finding(n, None, "not made: the engine check failed")
@@ -199,33 +198,34 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
     return Finding("env", True, f"{len(wanted)} variables reach the app")
 
 
-def _begin_policies(settings: Settings, manifest: Manifest) -> None:
+def _begin_policies(settings: Settings, manifest: Manifest, engine: Engine) -> None:
     """Let the policies be compiled while the other checks are made; what is wrong with them is told later."""
     from swiftdeploy_tasks.gate.embedded import warm
 
     with suppress(GateUnavailable):
         rules = admission.bundle(settings, manifest)
-        if not knows(settings.checked, _policies_made_of(rules)):
+        if not admission.is_server(manifest, engine.gate) and not knows(
+            settings.checked, admission.policies_made_of(manifest, engine, rules)
+        ):
             warm(rules)
 
 
-def _policies_made_of(rules: Bundle) -> list[str]:
-    return ["policies", rules.revision, *admission.DOMAINS, version("regopy")]
-
-
-def _policies(settings: Settings, manifest: Manifest) -> Finding:
-    from swiftdeploy_tasks.gate.embedded import check_bundle
-
+def _policies(settings: Settings, manifest: Manifest, engine: Engine, *, is_reached: bool) -> Finding:
+    """Let what answers compile the policies and judge an empty input, unless it did so before."""
     try:
         rules = admission.bundle(settings, manifest)
-
-        def judge() -> str:
-            check_bundle(rules, required=admission.DOMAINS)
-            return f"{len(admission.DOMAINS)} domains load and refuse an empty input"
-
-        said = remembered(settings.checked, _policies_made_of(rules), judge)
-    except GateUnavailable as error:
+        if admission.is_server(manifest, engine.gate):
+            if not is_reached:
+                return Finding("policies", None, "not made: the engine check failed")
+            if not engine.opa_identity(manifest):
+                message = f"not made yet: {manifest.opa.image} is not here; deploy pulls it and checks first"
+                return Finding("policies", None, message)
+        found = admission.declared(settings, manifest, engine, rules)
+    except (EngineError, GateUnavailable) as error:
         return Finding(
             "policies", False, error.message, error.next or "correct the policy, then: invoke validate"
         )
-    return Finding("policies", True, f"{said} (revision {rules.revision})")
+    more = sorted(found.keys() - set(admission.DOMAINS))
+    unasked = f"; no verb asks {', '.join(more)}" if more else ""
+    said = f"{len(found)} domains load and refuse an empty input{unasked} (revision {rules.revision})"
+    return Finding("policies", True, said)

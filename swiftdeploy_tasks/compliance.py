@@ -58,7 +58,6 @@ def judge(run: Run, asked: Manifest, engine: Engine, serving: Sample | None) -> 
         rules = admission.bundle(run.settings, asked)
     except GateUnavailable as error:
         return tuple(Unanswered(domain, (), error.message) for domain in admission.DOMAINS)
-    server = admission.is_server(asked, engine.gate)
     standings: list[Standing] = []
     patience = FIRST_SECONDS
     for domain, question in _questions(run, asked, engine, serving):
@@ -68,7 +67,14 @@ def judge(run: Run, asked: Manifest, engine: Engine, serving: Sample | None) -> 
             continue
         try:
             standings.append(
-                admission.ask(question, rules, port=asked.opa.port, server=server, timeout=patience)
+                admission.ask(
+                    question,
+                    rules,
+                    settings=run.settings,
+                    manifest=asked,
+                    engine=engine,
+                    timeout=patience,
+                )
             )
         except GateUnavailable as error:
             patience = NEXT_SECONDS

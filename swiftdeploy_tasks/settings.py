@@ -69,17 +69,15 @@ class Settings:
     def policies(self) -> Path:
         """The folder of Rego policies: the project's own as a whole, else ours.
 
-        One of its own holds a `.rego` or a `data.json`, or cannot be looked into: that must not go unnoticed.
+        One of its own holds a `.rego` or a `data.json` at any depth, or a folder that cannot be read.
         """
         own = self.root / "policies"
-        try:
-            names = [path.name for path in own.iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return DEFAULTS / "policies"
-        except OSError:
-            return own
-        mine = any(name == "data.json" or name.endswith(".rego") for name in names)
-        return own if mine else DEFAULTS / "policies"
+        unread: list[OSError] = []
+        for _, _, names in os.walk(own, onerror=unread.append):
+            if any(name == "data.json" or name.endswith(".rego") for name in names):
+                return own
+        is_absent = all(isinstance(error, FileNotFoundError | NotADirectoryError) for error in unread)
+        return DEFAULTS / "policies" if is_absent else own
 
     @property
     def template_folders(self) -> tuple[Path, ...]:

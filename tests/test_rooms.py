@@ -18,13 +18,14 @@ ORDER = """
     manifest_text manifest_edit manifest_check manifest preflight release plan
     private_paths sandbox artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
-    gate.verdict gate.belief gate.bundle gate.cell gate.embedded gate.opa gate
+    gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.plan gate.embedded
+    gate.opa_check gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local_opa
     engines.local_checks engines.local
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
     engines.docker_context engines.docker_images engines.docker_form engines.docker_nginx
-    engines.docker_volumes engines.docker_checks engines.docker
+    engines.docker_opa engines.docker_volumes engines.docker_checks engines.docker
     engines.choice
     host chain walk flaws proof lines foreign rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields

@@ -157,3 +157,11 @@ def test_a_state_folder_that_this_user_may_not_enter_is_said(
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(PreflightError, match="closed to this user"):
         settings.find(tmp_path)
+
+
+def test_a_policy_in_a_sub_folder_makes_the_policies_the_project_s_own(tmp_path: Path) -> None:
+    project(tmp_path)
+    (tmp_path / "policies" / "team").mkdir(parents=True)
+    assert settings.find(tmp_path).policies == settings.DEFAULTS / "policies"
+    (tmp_path / "policies" / "team" / "freeze.rego").write_text("package swiftdeploy.infrastructure")
+    assert settings.find(tmp_path).policies == tmp_path / "policies"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import secrets as tokens
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from swiftdeploy_tasks.engines import (
     docker_form,
     docker_images,
     docker_nginx,
+    docker_opa,
     docker_places,
     docker_volumes,
     local_nginx,
@@ -314,6 +315,18 @@ class DockerEngine:
             docker_compose.up(manifest.name, self._compose_file, "opa", {})
         except EngineError as error:
             raise GateUnavailable(f"OPA does not start: {error.message}", error.next, log=error.log) from None
+
+    def opa_identity(self, manifest: Manifest) -> str:
+        """See `Engine.opa_identity`."""
+        return docker_images.identity(manifest.opa.image)
+
+    def run_opa(self, manifest: Manifest, files: Mapping[str, bytes], words: Sequence[str]) -> str:
+        """See `Engine.run_opa`."""
+        return docker_opa.run(manifest.opa.image, manifest.name, self.home, files, words)
+
+    def opa_doubt(self, manifest: Manifest) -> str:
+        """See `Engine.opa_doubt`: a port that a running container publishes is no other process's."""
+        return docker_opa.doubt(self._part("opa"), manifest.opa.port)
 
     def stop_opa(self) -> None:
         """See `Engine.stop_opa`."""

@@ -6,8 +6,10 @@ Everything of ours carries the project's name and its home as labels; home alone
 from __future__ import annotations
 
 import functools
+import io
 import os
 import re
+import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -103,6 +105,17 @@ def reason(error: Exception) -> str:
 def last_lines(container: Container, lines: int | Literal["all"]) -> str:
     """Return what the container printed last; "all" for all of it."""
     return b"".join(container.logs(tail=lines, stream=True, follow=False)).decode("utf-8", "replace")
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar archive of these files by their paths, which every user may read."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as packed:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            packed.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 def labels(project: str, home: str) -> dict[str, str]:

@@ -5,16 +5,14 @@ It is never reloaded by the engine's kill call, which switches the container's r
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from swiftdeploy_tasks import artifacts
 from swiftdeploy_tasks.engines import docker_client, docker_containers
-from swiftdeploy_tasks.engines.docker_client import client, translated
+from swiftdeploy_tasks.engines.docker_client import archive, client, translated
 from swiftdeploy_tasks.engines.local_nginx import OLDEST, first_complaint
 from swiftdeploy_tasks.errors import PreflightError, ProxyError
 
@@ -43,7 +41,8 @@ def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
             labels=docker_containers.labels_of_a_check(project, home),
         )
         try:
-            container.put_archive("/", _archive(files))
+            given = {f"{artifacts.NGINX_MOUNT.lstrip('/')}/{name}": text for name, text in files.items()}
+            container.put_archive("/", archive({name: text.encode() for name, text in given.items()}))
             container.start()
             code = container.wait(timeout=30)["StatusCode"]
             said = docker_client.last_lines(container, "all")
@@ -76,16 +75,6 @@ def workers(nginx: Container) -> dict[int, bool]:
     titles = {int(row[0]): " ".join(row[2:]) for row in rows}
     workers = {pid: title for pid, title in titles.items() if title.startswith("nginx: worker process")}
     return {pid: "shutting down" in title for pid, title in workers.items()}
-
-
-def _archive(files: Mapping[str, str]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(f"{artifacts.NGINX_MOUNT.lstrip('/')}/{name}")
-            entry.size, entry.mode = len(text.encode()), 0o644
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return buffer.getvalue()
 
 
 def _version(said: str, image: str) -> str:

@@ -10,8 +10,7 @@ import dataclasses
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from swiftdeploy_tasks.release import (
 
 HOST = "127.0.0.1"
 _SHOWN = 5
+_PORT = "port-"
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,9 @@ class LocalEngine:
         """See `Engine.held_ports`."""
         master = local_nginx.master(self._nginx)
         nginx = [master] if master else local_nginx.orphans(self._nginx)
-        held = set()
-        for process in [*(one.process for one in self._of_part("opa")), *nginx]:
-            with suppress(psutil.Error):
-                held |= {
-                    c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN
-                }
-        return frozenset(held)
+        held = [local_processes.listening(process) for process in nginx]
+        held.append(local_processes.listening_of(local_opa.noted(self.home)))
+        return frozenset(port for found in held for _, port in found)
 
     def holder(self, port: int) -> str:
         """See `Engine.holder`: an nginx tells whose it is by its prefix."""
@@ -314,12 +310,12 @@ class LocalEngine:
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.prepare_opa`."""
-        local_opa.require()
+        local_opa.binary()
         files.make_folder(self._logs)
 
     def opa_spec(self, manifest: Manifest, compose: str) -> str:
         """See `Engine.opa_spec`."""
-        return f"port-{manifest.opa.port}"
+        return f"{_PORT}{manifest.opa.port}"
 
     def has_opa(self) -> bool:
         """See `Engine.has_opa`."""
@@ -327,13 +323,26 @@ class LocalEngine:
 
     def opa_fault(self, spec: str, compose: str) -> str:
         """See `Engine.opa_fault`."""
-        return local_opa.fault(self._of_part("opa"), spec)
+        port = int(spec.removeprefix(_PORT))
+        return local_opa.fault(self._of_part("opa"), self.home, spec, port)
 
     def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:
         """See `Engine.start_opa`."""
         local_processes.end(self._of_part("opa"))
         say(f"starting opa on {HOST}:{manifest.opa.port}")
         local_opa.start(manifest, self.home, spec=spec, log=self._logs / "opa.log")
+
+    def opa_identity(self, manifest: Manifest) -> str:
+        """See `Engine.opa_identity`."""
+        return local_opa.identity()
+
+    def run_opa(self, manifest: Manifest, files: Mapping[str, bytes], words: Sequence[str]) -> str:
+        """See `Engine.run_opa`."""
+        return local_opa.run(files, words)
+
+    def opa_doubt(self, manifest: Manifest) -> str:
+        """See `Engine.opa_doubt`."""
+        return local_opa.doubt(self.home, manifest.opa.port)
 
     def stop_opa(self) -> None:
         """See `Engine.stop_opa`."""

@@ -1,6 +1,7 @@
 """nginx as a process on 127.0.0.1: found, tested, started, reloaded, ended.
 
-nginx overwrites its own environment, so it is found by its prefix under home in its master's title.
+nginx overwrites its own environment, so it is found by its user and by its prefix under home in its master's
+title, which a process of another user can have too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from swiftdeploy_tasks import signals
-from swiftdeploy_tasks.engines.local_processes import KILL_SECONDS, still_alive
+from swiftdeploy_tasks.engines.local_processes import KILL_SECONDS, is_own, listening, still_alive
 from swiftdeploy_tasks.errors import PreflightError, ProxyError
 
 OLDEST = (1, 27, 4)
@@ -119,7 +120,7 @@ def master(prefix: Path) -> psutil.Process | None:
     """Return the running master whose prefix this is."""
     for process in psutil.process_iter():
         title = _title(process)
-        if title.startswith("nginx: master process") and f" -p {prefix}/ " in title:
+        if title.startswith("nginx: master process") and f" -p {prefix}/ " in title and is_own(process):
             return process
     return None
 
@@ -128,23 +129,16 @@ def listener(port: int) -> str:
     """Return the nginx of a SwiftDeploy project that listens on this port, and whose it is; "" for none."""
     for process in psutil.process_iter():
         found = _PREFIX.search(_title(process))
-        if found and facts(process)[1] and port in _ports(process):
+        if found and facts(process)[1] and port in {number for _, number in listening(process)}:
             return f"the nginx of the project whose state is {Path(found[1]).parent} (pid {process.pid})"
     return ""
-
-
-def _ports(process: psutil.Process) -> set[int]:
-    try:
-        return {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-    except psutil.Error:
-        return set()
 
 
 def orphans(prefix: Path) -> list[psutil.Process]:
     """Return our workers; where no master is left they are orphans, which still hold its ports."""
     found = []
     for process in psutil.process_iter():
-        if _title(process).startswith("nginx: worker process"):
+        if _title(process).startswith("nginx: worker process") and is_own(process):
             with suppress(psutil.Error):
                 if process.cwd().removesuffix(" (deleted)") == str(prefix):
                     found.append(process)

@@ -1,48 +1,132 @@
-"""OPA as a process on 127.0.0.1: there to be started, what is wrong with the one that runs, started.
+"""OPA as a process on 127.0.0.1: found, run once to look at policies, started, and told from an impostor.
 
-Stands apart from the engine because only `gate: server` needs it here.
+Marks in an environment can be forged. So the OPA that is believed is the one whose pid and start are noted in
+the state folder, and only while it listens on OPA's port itself.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import Sequence
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from swiftdeploy_tasks import files, probe
 from swiftdeploy_tasks.engines import local_processes
 from swiftdeploy_tasks.engines.local_processes import Found
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.manifest import Manifest
 
-
-def require() -> None:
-    """Raise GateUnavailable where there is no `opa` to start."""
-    if not shutil.which("opa"):
-        raise GateUnavailable(
-            "gate is server and there is no opa on PATH", "set gate: embedded in manifest.yaml"
-        )
+HOST = "127.0.0.1"
+NEXT = "set gate: embedded in manifest.yaml"
+START_SECONDS = 10.0
+RUN_SECONDS = 20.0
+_INHERITED = ("PATH", "HOME")
 
 
-def fault(there: Sequence[Found], spec: str) -> str:
-    """Return why OPA has to be started anew, "" when one of `there` runs in this form."""
+def binary() -> str:
+    """Return the path of `opa`; raises GateUnavailable where there is none."""
+    found = shutil.which("opa")
+    if not found:
+        raise GateUnavailable("gate is server and there is no opa on PATH", NEXT)
+    return found
+
+
+def identity() -> str:
+    """Return what tells this `opa` from another; raises GateUnavailable where there is none."""
+    path = binary()
+    seen = Path(path).stat()
+    return f"{path}:{seen.st_size}:{seen.st_mtime_ns}"
+
+
+def run(given: Mapping[str, bytes], words: Sequence[str]) -> str:
+    """See `Engine.run_opa`."""
+    with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
+        for name, content in given.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        try:
+            said = subprocess.run(
+                [binary(), *words],
+                input=b"{}",
+                capture_output=True,
+                check=False,
+                timeout=RUN_SECONDS,
+                cwd=folder,
+                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise GateUnavailable(f"opa cannot look at the policies: {error}", NEXT) from None
+    return (said.stdout or said.stderr).decode("utf-8", "replace")
+
+
+def fault(there: Sequence[Found], home: Path, spec: str, port: int) -> str:
+    """Return why OPA has to be started anew, "" when the one that was started from here runs in this form."""
     if not any(one.runs for one in there):
         return "it was stopped by a signal" if there else "OPA does not run"
-    if not any(one.environment.get(local_processes.SPEC) == spec for one in there):
+    mine = [one for one in there if one.process.pid == noted(home)]
+    if not mine:
+        return "it was not started from this state folder"
+    if mine[0].environment.get(local_processes.SPEC) != spec:
         return "its port changed"
-    return ""
+    return doubt(home, port)
+
+
+def doubt(home: Path, port: int) -> str:
+    """See `Engine.opa_doubt`."""
+    pid = noted(home)
+    if pid and (HOST, port) in local_processes.listening_of(pid):
+        return ""
+    what = f"does not listen on {HOST}:{port}" if pid else "does not run"
+    return f"the OPA of this project {what}; port {port} is held by {local_processes.listener(port)}"
+
+
+def noted(home: Path) -> int:
+    """Return the pid of the OPA that was started from here, 0 when it does not run any more."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        note = json.loads(_note(home).read_text(encoding="utf-8"))
+        if note["start"] and local_processes.start_of(int(note["pid"])) == note["start"]:
+            return int(note["pid"])
+    return 0
 
 
 def start(manifest: Manifest, home: Path, *, spec: str, log: Path) -> None:
-    """Start OPA on the bundle below `home`."""
-    words = ["opa", "run", "--server", "--addr", f"127.0.0.1:{manifest.opa.port}"]
-    local_processes.start(
-        [*words, "--bundle", str(home / "bundle"), "--watch", "--log-level", "error"],
-        environment={
-            local_processes.PROJECT: manifest.name,
-            local_processes.HOME: str(home),
-            local_processes.PART: "opa",
-            local_processes.SPEC: spec,
-        },
-        folder=home,
-        log=log,
+    """Start OPA on the bundle below `home`, note it, and wait until it listens; raises GateUnavailable."""
+    port = manifest.opa.port
+    words = [binary(), "run", "--server", "--addr", f"{HOST}:{port}"]
+    try:
+        started = local_processes.start(
+            [*words, "--bundle", str(home / "bundle"), "--watch", "--log-level", "error"],
+            environment={
+                local_processes.PROJECT: manifest.name,
+                local_processes.HOME: str(home),
+                local_processes.PART: "opa",
+                local_processes.SPEC: spec,
+            },
+            folder=home,
+            log=log,
+        )
+    except OSError as error:
+        raise GateUnavailable(f"OPA does not start: {error}", NEXT) from None
+    note = {"pid": started.pid, "start": local_processes.start_of(started.pid)}
+    files.make_folder(_note(home).parent)
+    files.replace(_note(home), json.dumps(note), mode=0o600)
+    probe.until(
+        lambda: started.poll() is not None or (HOST, port) in local_processes.listening_of(started.pid),
+        seconds=START_SECONDS,
     )
+    if started.poll() is not None:
+        holder = local_processes.listener(port)
+        raise GateUnavailable(
+            f"OPA ended at once (exit {started.returncode}); port {port} is held by {holder}",
+            "end what holds it, or change opa.port in manifest.yaml",
+        )
+
+
+def _note(home: Path) -> Path:
+    return home / "run" / "opa.json"

@@ -1,7 +1,7 @@
-"""Processes of ours on this host, known by what they carry in their environment.
+"""Processes of ours on this host, known by their user and by what they carry in their environment.
 
-A pid alone names nobody: pids are reused. What carries our home is ours, under whatever name, and a dead
-process that nobody has reaped counts as gone.
+A pid alone names nobody: pids are reused. What carries our home and runs as this user is ours, under whatever
+name: another user can put any mark into an environment. A dead process that nobody has reaped counts as gone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ INHERITED = ("PATH", "HOME", "LANG", "TZ")
 GRACE = 15.0
 KILL_SECONDS = 5.0
 SHOWN_SECONDS = 5.0
+# The 22nd field of /proc/PID/stat, counted from the one behind the name.
+_START_TICKS = 19
 
 
 @dataclass(frozen=True)
@@ -49,27 +52,73 @@ class Found:
             return False
 
 
+def is_own(process: psutil.Process) -> bool:
+    """Return whether the process runs as this user; one of another user is never ours."""
+    try:
+        return set(process.uids()) == {os.getuid()}
+    except psutil.Error:
+        return False
+
+
 def ours(home: str) -> Iterator[Found]:
-    """Yield every process whose environment carries this home, parents before their children."""
-    for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-            if environment.get(HOME) == home and process.status() != psutil.STATUS_ZOMBIE:
-                yield Found(process, environment)
-        except psutil.Error:
-            continue
+    """Yield every process of this user whose environment carries this home, parents before their children."""
+    for found in _own():
+        with suppress(psutil.Error):
+            if found.environment.get(HOME) == home and found.process.status() != psutil.STATUS_ZOMBIE:
+                yield found
 
 
 def other_home(project: str, home: str) -> str:
-    """Return the home of another project of this name that runs on this host, "" when there is none."""
-    for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-        except psutil.Error:
-            continue
-        if environment.get(PROJECT) == project and environment.get(HOME, home) != home:
-            return environment[HOME]
+    """Return the home of another project of this name and user that runs on this host, "" for none."""
+    for found in _own():
+        if found.environment.get(PROJECT) == project and found.environment.get(HOME, home) != home:
+            return found.environment[HOME]
     return ""
+
+
+def _own() -> Iterator[Found]:
+    """Yield every process of this user."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if is_own(process):
+                yield Found(process, process.environ())
+
+
+def start_of(pid: int) -> str:
+    """Return what tells a process from every other that has had its pid, "" when it does not live."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+    except OSError:
+        return ""
+    fields = after_name.split()
+    return "" if fields[0] in {"Z", "X"} else f"{boot}/{fields[_START_TICKS]}"
+
+
+def listening(process: psutil.Process) -> frozenset[tuple[str, int]]:
+    """Return the addresses and TCP ports that the process listens on."""
+    try:
+        found = process.net_connections("tcp")
+    except psutil.Error:
+        return frozenset()
+    return frozenset((one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN)
+
+
+def listening_of(pid: int) -> frozenset[tuple[str, int]]:
+    """Return what the process with this pid listens on; nothing for 0."""
+    try:
+        return listening(psutil.Process(pid)) if pid else frozenset()
+    except psutil.Error:
+        return frozenset()
+
+
+def listener(port: int) -> str:
+    """Return the name and pid of a process that listens on the TCP port, as far as this user may know."""
+    with suppress(psutil.Error):
+        for one in psutil.net_connections("tcp"):
+            if one.status == psutil.CONN_LISTEN and one.laddr[1:] == (port,) and one.pid:
+                return f"{psutil.Process(one.pid).name()} (pid {one.pid})"
+    return "another process"
 
 
 def heads(found: Sequence[Found]) -> list[Found]:

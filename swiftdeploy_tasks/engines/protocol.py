@@ -6,7 +6,7 @@ and asks nobody for permission.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -213,6 +213,24 @@ class Engine(Protocol):
 
         Raises GateUnavailable.
         """
+        ...
+
+    def opa_identity(self, manifest: Manifest) -> str:
+        """Return what tells this OPA from another (an image id, a binary), "" while it is not here.
+
+        Raises GateUnavailable where it cannot be had.
+        """
+        ...
+
+    def run_opa(self, manifest: Manifest, files: Mapping[str, bytes], words: Sequence[str]) -> str:
+        """Run `opa` with these words in a folder of these files and return what it prints; its input is `{}`.
+
+        Raises GateUnavailable.
+        """
+        ...
+
+    def opa_doubt(self, manifest: Manifest) -> str:
+        """Return why what answers on OPA's port is not the OPA that we started, "" when it is."""
         ...
 
     def stop_opa(self) -> None:

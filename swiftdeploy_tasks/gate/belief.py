@@ -6,23 +6,31 @@ answer and never decides one: what is not a clear decision raises GateUnavailabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate.verdict import Check, Verdict
+from swiftdeploy_tasks.gate.verdict import ROLLBACK, Check, Verdict
 
 NEXT = "invoke validate"
 _FIELDS = {"rule", "passed", "observed", "limit", "message"}
 
 
 def believe(
-    decision: object, *, domain: str, revision: str, answered_by: str, duration_ms: float = 0.0
+    decision: object,
+    *,
+    domain: str,
+    rules: Collection[str] | None,
+    revision: str,
+    answered_by: str,
+    duration_ms: float = 0.0,
+    is_told: bool = False,
 ) -> Verdict:
     """Return the verdict that `decision`, a domain's decision as JSON values, clearly is.
 
-    Raises GateUnavailable when it is undefined (None), has no usable limits, has no well-formed check, or
-    contradicts itself.
+    Raises GateUnavailable when it is undefined (None), has no usable limits, has no well-formed check, has
+    other checks than one for each of the domain's `rules`, or contradicts itself. Where `is_told`, one check
+    named `rollback` is enough. `rules` is None only where they are about to be learned from this answer.
     """
     if decision is None:
         raise _doubt(domain, "is not defined: the policies do not decide it")
@@ -34,6 +42,8 @@ def believe(
     if not isinstance(allow, bool):
         raise _doubt(domain, f"was answered without a clear allow: {short(allow)}")
     checks = _checks(domain, decision.get("checks"))
+    if rules is not None and not (is_told and [check.rule for check in checks] == [ROLLBACK]):
+        _compare(domain, {check.rule for check in checks}, set(rules))
     passed = all(check.passed for check in checks)
     if allow and not passed:
         rules = ", ".join(check.rule for check in checks if not check.passed)
@@ -52,6 +62,16 @@ def _checks(domain: str, raw: object) -> tuple[Check, ...]:
     if len({check.rule for check in checks}) < len(checks):
         raise _doubt(domain, "was answered with two checks of one rule")
     return checks
+
+
+def _compare(domain: str, answered: set[str], declared: set[str]) -> None:
+    """Raise GateUnavailable unless exactly the declared rules were answered."""
+    if missing := sorted(declared - answered):
+        raise _doubt(domain, f"was answered without its rules {short(', '.join(missing))}")
+    if more := sorted(answered - declared):
+        raise _doubt(
+            domain, f"was answered with rules that the policies do not declare: {short(', '.join(more))}"
+        )
 
 
 def _check(domain: str, raw: object) -> Check:

@@ -1,7 +1,8 @@
 """Which policies are in force: modules and limits as one value with a revision of its own.
 
-Stands apart from the answerers so that the server and the embedded engine are given the very same text, and
-so that a verdict can be traced to it later. It reads no policy's meaning: that is for the engines.
+The server and the embedded engine are given the very same text, and a verdict can be traced to it later. As
+in OPA's own bundles, every `.rego` file below the folder is a module, and a `data.json` in a sub folder lies
+under that folder's path. Files named `*_test.rego` are left out: they are tests.
 
 A server watches the folder while it is written. So the folder itself is never replaced, each file appears
 whole, and `.manifest` comes last: whoever sees the new revision sees the new rules.
@@ -13,34 +14,43 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.gate import header
 
 PACKAGE = "swiftdeploy"
-_PACKAGE_LINE = re.compile(rf"^package\s+{PACKAGE}\.(\w+)\s*$", re.MULTILINE)
 _EXPONENT = re.compile(r"(?<= )-?[\d.]+e[-+]?\d+(?=,?$)", re.MULTILINE)
 
 
 MAX_TEXT = 1_000_000
+DATA = "data.json"
+_OTHER_DATA = {"data.yaml", "data.yml"}
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Rego modules by file name, the text of data.json, and the revision: 16 hex digits over both."""
+    """Rego modules by path, the text of data.json, and the revision: 16 hex digits over both."""
 
     modules: tuple[tuple[str, str], ...] = field(repr=False)
     data: str = field(repr=False)
     revision: str
 
+    @cached_property
+    def plain(self) -> tuple[tuple[str, header.Header], ...]:
+        """The modules with their package statements read; raises GateUnavailable for one that has none."""
+        return tuple((name, _header(name, text)) for name, text in self.modules)
+
     @property
     def domains(self) -> tuple[str, ...]:
-        """The domains that the modules define, sorted."""
-        return tuple(sorted({name for _, text in self.modules for name in _PACKAGE_LINE.findall(text)}))
+        """The domains that the modules define: the packages directly below `swiftdeploy`, sorted."""
+        packages = {found.package for _, found in self.plain}
+        return tuple(sorted(path[1] for path in packages if len(path) == 2 and path[0] == PACKAGE))
 
     def limits(self, domain: str) -> dict[str, Any]:
         """The limits that this domain compares with; empty when it has none."""
@@ -59,16 +69,54 @@ class Bundle:
 
 
 def read_bundle(policies: Path, overrides: Mapping[str, Mapping[str, float]]) -> Bundle:
-    """Read the `.rego` files (tests apart) and data.json, with `overrides` laid over its limits by domain.
+    """Read every `.rego` and `data.json` below the folder, with `overrides` laid over the limits by domain.
 
-    Raises GateUnavailable when a file cannot be read, or data.json has no limits by domain.
+    Raises GateUnavailable when a file cannot be read, or has no place in a bundle, or data.json has no limits
+    by domain.
     """
-    sources = sorted(path for path in policies.glob("*.rego") if not path.name.endswith("_test.rego"))
+    found = sorted(_files(policies, policies))
+    sources = [path for path in found if path.suffix == ".rego"]
     if not sources:
         raise GateUnavailable(f"there is no policy (*.rego) in {policies}", "git checkout policies")
-    modules = tuple((path.name, _read(path)) for path in sources)
-    data = _canonical(_merged(policies / "data.json", overrides))
-    return Bundle(modules, data, _digest((*modules, ("data.json", data))))
+    modules = tuple((path.relative_to(policies).as_posix(), _read(path)) for path in sources)
+    documents = [path for path in found if path.name == DATA and path.parent != policies]
+    data = _canonical(_merged(policies / DATA, documents, overrides))
+    return Bundle(modules, data, _digest((*modules, (DATA, data))))
+
+
+def is_policy(path: Path) -> bool:
+    """Return whether a file below a policies folder is part of the bundle."""
+    return path.name == DATA or (path.suffix == ".rego" and not path.name.endswith("_test.rego"))
+
+
+def _files(folder: Path, top: Path) -> Iterator[Path]:
+    """Yield the bundle's files below `folder`; raises GateUnavailable for what would be left out unseen."""
+    try:
+        entries = sorted(folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise GateUnavailable(f"{folder} cannot be read: {error}", "invoke validate") from None
+    for path in entries:
+        if path.is_dir() and path.suffix != ".rego":
+            if path.is_symlink():
+                raise _misplaced(
+                    path, top, "is a link to a folder, which OPA does not follow", "copy the folder"
+                )
+            yield from _files(path, top)
+        elif path.name in _OTHER_DATA:
+            raise _misplaced(path, top, "is not read", "write its content into data.json as JSON")
+        elif is_policy(path):
+            yield path
+
+
+def _misplaced(path: Path, top: Path, what: str, advice: str) -> GateUnavailable:
+    return GateUnavailable(f"{path.relative_to(top)} in {top} {what}", f"{advice}, then `invoke validate`")
+
+
+def _header(name: str, text: str) -> header.Header:
+    try:
+        return header.read(text)
+    except ValueError as error:
+        raise GateUnavailable(f"the policy {name} does not compile: {error}", "invoke validate") from None
 
 
 def publish(bundle: Bundle, folder: Path) -> None:
@@ -85,15 +133,25 @@ def keep(bundle: Bundle, folder: Path) -> None:
 
 
 def _write(bundle: Bundle, folder: Path, *, folder_mode: int, file_mode: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(folder_mode)
     files = bundle.files()
     manifest = files.pop(".manifest")
+    folders = {folder, *((folder / name).parent for name in files)}
+    folders |= {parent for each in folders for parent in each.parents if parent.is_relative_to(folder)}
+    for each in sorted(folders):
+        each.mkdir(parents=True, exist_ok=True)
+        each.chmod(folder_mode)
     for name, content in files.items():
         _replace(folder / name, content, file_mode)
-    for stale in {path.name for path in folder.iterdir()} - files.keys() - {".manifest"}:
-        (folder / stale).unlink()
+    for path in stale(bundle, folder):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     _replace(folder / ".manifest", manifest, file_mode)
+
+
+def stale(bundle: Bundle, folder: Path) -> list[Path]:
+    """Return what lies in the bundle's folder and is no part of it, what is inside a folder before it."""
+    wanted = {folder / name for name in bundle.files()}
+    kept = wanted | {parent for path in wanted for parent in path.parents}
+    return sorted((path for path in folder.rglob("*") if path not in kept), reverse=True)
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
@@ -106,18 +164,53 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
     beside.replace(path)
 
 
-def _merged(path: Path, overrides: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    next_step = f"correct {path.name} in {path.parent}, then `invoke validate`"
+def _merged(path: Path, below: list[Path], overrides: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Return the data document: data.json, those of sub folders under their paths, and the overrides."""
+    data = _object(path)
+    for other in below:
+        steps = other.parent.relative_to(path.parent).parts
+        content: dict[str, Any] = _object(other)
+        for step in reversed(steps):
+            content = {step: content}
+        if clash := _join(data, content):
+            name = other.relative_to(path.parent)
+            raise GateUnavailable(
+                f"{name} in {path.parent} gives data.{clash}, which another data.json gives too",
+                "remove one of the two, then `invoke validate`",
+            )
+    limits = data.get("limits")
+    if not isinstance(limits, dict) or not all(isinstance(values, dict) for values in limits.values()):
+        raise GateUnavailable(f"{path} has no `limits` by domain, so nothing can be compared", _correct(path))
+    for domain, values in overrides.items():
+        limits[domain] = limits.get(domain, {}) | dict(values)
+    return data
+
+
+def _object(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(_read(path))
     except (ValueError, RecursionError) as error:
-        raise GateUnavailable(f"{path} is not JSON: {error}", next_step) from None
-    limits = data.get("limits") if isinstance(data, dict) else None
-    if not isinstance(limits, dict) or not all(isinstance(values, dict) for values in limits.values()):
-        raise GateUnavailable(f"{path} has no `limits` by domain, so nothing can be compared", next_step)
-    for domain, values in overrides.items():
-        limits[domain] = limits.get(domain, {}) | dict(values)
-    return dict(data)
+        raise GateUnavailable(f"{path} is not JSON: {error}", _correct(path)) from None
+    if not isinstance(data, dict):
+        raise GateUnavailable(f"{path} is no JSON object, so it has no `limits` by domain", _correct(path))
+    return data
+
+
+def _correct(path: Path) -> str:
+    return f"correct {path.name} in {path.parent}, then `invoke validate`"
+
+
+def _join(data: dict[str, Any], more: Mapping[str, Any]) -> str:
+    """Add `more` to `data`, object by object; return the path of what both have, "" when nothing clashes."""
+    for name, value in more.items():
+        if name not in data:
+            data[name] = value
+        elif isinstance(data[name], dict) and isinstance(value, dict):
+            if clash := _join(data[name], value):
+                return f"{name}.{clash}"
+        else:
+            return name
+    return ""
 
 
 def _read(path: Path) -> str:

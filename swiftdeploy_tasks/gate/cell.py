@@ -28,16 +28,16 @@ SECONDS = 4.5
 Load = Callable[[Bundle], Callable[[str, str], object]]
 
 
-def decide(load: Load, bundle: Bundle, domain: str, text: str) -> object:
-    """Return the decision about `text`, the input as JSON, as JSON values; `load` compiles the bundle.
+def decide(load: Load, bundle: Bundle, domain: str, text: str, *, seconds: float = SECONDS) -> object:
+    """Return what `load(bundle)`, which compiles the bundle, answers about `domain` and `text`, its input.
 
-    Raises GateUnavailable: the child's own, or because it died or took longer than SECONDS.
+    Raises GateUnavailable: the child's own, or because it died or took longer than `seconds`.
     """
     pipe, child = _cell(load, bundle)
     try:
-        pipe.send((domain, text))
-        if not pipe.poll(SECONDS):
-            raise GateUnavailable(f"the policy of {domain} was not evaluated within {SECONDS:g} s", NEXT)
+        pipe.send((domain, text, seconds))
+        if not pipe.poll(seconds):
+            raise GateUnavailable(f"the policy of {domain} was not evaluated within {seconds:g} s", NEXT)
         answered, value = pipe.recv()
     except BaseException as error:
         _cell.cache_clear()
@@ -45,7 +45,7 @@ def decide(load: Load, bundle: Bundle, domain: str, text: str) -> object:
         child.join()
         if isinstance(error, EOFError | OSError):
             message = f"the embedded engine died while it judged {domain} (exit {child.exitcode})"
-            raise GateUnavailable(message, NEXT) from None
+            raise GateUnavailable(message, f"{NEXT}, or set gate: server in manifest.yaml") from None
         raise
     if not answered:
         raise GateUnavailable(*value)
@@ -79,6 +79,9 @@ def _serve(load: Load, bundle: Bundle, pipe: Connection) -> None:
     cores.forbid()
     os.closerange(3, pipe.fileno())
     os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    # The engine's library writes its last words to stderr itself.
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 2)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGALRM):
@@ -87,13 +90,13 @@ def _serve(load: Load, bundle: Bundle, pipe: Connection) -> None:
     with suppress(EOFError, OSError):
         while True:
             question = pipe.recv()
-            signal.alarm(ceil(SECONDS))
+            signal.alarm(ceil(SECONDS if question is None else question[2]))
             if question is None:
                 with suppress(Exception):
                     judge = judge or load(bundle)
                 signal.alarm(0)
                 continue
-            domain, text = question
+            domain, text, _ = question
             try:
                 judge = judge or load(bundle)
                 pipe.send((True, judge(domain, text)))

@@ -1,30 +1,48 @@
-"""What do the policies say, asked of the Rego engine that comes with this package?
+"""The answers of the Rego engine that comes with this package, which needs nothing installed.
 
-Stands apart from the server's side because it answers where nothing may be installed. It reads the same
-bundle, and its answers meet the same doubts.
+It reads the same bundle as the server, and its answers meet the same doubts. What it would compile and OPA
+would not is refused: see `plan`.
 
-regopy has quirks to stay clear of: its `Input` loses digits and quotes, so input goes in as JSON text, and
-it prints what it also raises, so its log is switched off.
+regopy has quirks to stay clear of: its `Input` loses digits and quotes, so input goes in as JSON text; it
+prints what it also raises, so its log is switched off; and a second `build` of one interpreter mixes up its
+entry points, so each has an interpreter of its own.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import cell
+from swiftdeploy_tasks.gate import cell, plan
 from swiftdeploy_tasks.gate.belief import NEXT, believe
 from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
+from swiftdeploy_tasks.gate.declared import Answer, Declared, declared, rules_of
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 
 if TYPE_CHECKING:
     from regopy import Bundle as Compiled
     from regopy import Interpreter
 
+EVERY = "every domain"
+CHECK_SECONDS = 20.0
+SHOWN = 3
 _MESSAGE = re.compile(r"\(errormsg \d+:([^)]*)\)")
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A decision, and the rules that the domain declares: None, and why, where they cannot be told."""
+
+    decision: object
+    rules: tuple[str, ...] | None
+    problem: str = "it declares no rules"
 
 
 def ask_embedded(question: Question, bundle: Bundle) -> Verdict:
@@ -33,15 +51,20 @@ def ask_embedded(question: Question, bundle: Bundle) -> Verdict:
     Raises GateUnavailable when the policies do not compile or give no clear decision.
     """
     begun = time.perf_counter()
-    decision = cell.decide(load, bundle, question.domain, question.text())
-    spent = (time.perf_counter() - begun) * 1000
-    return believe(
-        decision,
+    found = cell.decide(load, bundle, question.domain, question.text())
+    assert isinstance(found, _Judged)
+    verdict = believe(
+        found.decision,
         domain=question.domain,
+        rules=found.rules,
         revision=bundle.revision,
         answered_by="embedded",
-        duration_ms=spent,
+        duration_ms=(time.perf_counter() - begun) * 1000,
+        is_told=question.is_told,
     )
+    if found.rules is None:
+        raise GateUnavailable(found.problem, NEXT)
+    return verdict
 
 
 def warm(bundle: Bundle) -> None:
@@ -49,53 +72,105 @@ def warm(bundle: Bundle) -> None:
     cell.warm(load, bundle)
 
 
-def check_bundle(bundle: Bundle, *, required: Iterable[str]) -> None:
-    """Ask every domain about an empty input: each must load, decide, and refuse.
+def check_bundle(bundle: Bundle, *, required: Iterable[str]) -> Declared:
+    """Return the rules of every domain, once it is known to compile, to decide, and to refuse an empty input.
 
     Raises GateUnavailable that names the file or the domain; so too when a required domain is not there.
     """
-    for domain in sorted({*bundle.domains, *required}):
-        if domain not in bundle.domains:
-            raise GateUnavailable(f"no policy defines the domain {domain}", f"restore policies/{domain}.rego")
-        if ask_embedded(Question(domain, {}), bundle).allow:
-            raise GateUnavailable(
-                f"the policies of {domain} allow an empty input, so they would let anything pass",
-                f"correct policies/{domain}.rego, then `invoke validate`",
-            )
+    found = cell.decide(load, bundle, EVERY, "{}", seconds=CHECK_SECONDS)
+    assert isinstance(found, dict)
+    return declared(bundle, found, required=required, answered_by="embedded")
 
 
 def load(bundle: Bundle) -> Callable[[str, str], object]:
-    """Compile the bundle; return what decides (domain, input as JSON text).
+    """Compile the bundle; return what answers about (domain, input as JSON text).
 
-    It returns JSON values, or None for a domain that is not defined, and raises GateUnavailable, as this
-    does. It may take the whole process with it: see `cell`.
+    About a domain that is its decision as JSON values, None where it is not defined, and its declared rules.
+    About EVERY it is the Answer of each domain, after a look at the plan. It raises GateUnavailable, as this
+    does, and it may take the whole process with it: see `cell`.
     """
+    entries = [_entry(domain, name) for domain in bundle.domains for name in ("decision", "rules")]
+    engine = _interpreter(bundle)
+    compiled = engine.build(None if entries else "data", entries)
+    if not compiled.ok():
+        raise _unfit(bundle)
+
+    def answer(domain: str, text: str) -> Answer:
+        found = (_value(engine, compiled, domain, name, text) for name in ("decision", "rules"))
+        return Answer(*found)
+
+    known: dict[str, tuple[tuple[str, ...] | None, str]] = {}
+
+    def judge(domain: str, text: str) -> object:
+        if domain == EVERY:
+            _refuse_faults(bundle)
+            return {each: answer(each, text) for each in bundle.domains}
+        if domain not in bundle.domains:
+            return _Judged(None, None)
+        decision = answer(domain, text).decision
+        if domain not in known:
+            known[domain] = _rules(bundle, domain, lambda: answer(domain, "{}"))
+        return _Judged(decision, *known[domain])
+
+    return judge
+
+
+def _rules(bundle: Bundle, domain: str, ask: Callable[[], Answer]) -> tuple[tuple[str, ...] | None, str]:
+    """Return the rules that the domain declares, or None and why its answer to an empty input tells none."""
+    try:
+        return rules_of(domain, ask(), revision=bundle.revision, answered_by="embedded"), ""
+    except GateUnavailable as error:
+        return None, error.message
+
+
+def _interpreter(bundle: Bundle) -> Interpreter:
     from regopy import Interpreter, LogLevel, RegoError
 
     engine = Interpreter()
     engine.log_level = LogLevel.NONE
-    for name, text in bundle.modules:
+    for name, found in bundle.plain:
         try:
-            engine.add_module(name, text)
+            engine.add_module(name, found.text)
         except RegoError as error:
             raise GateUnavailable(f"the policy {name} does not compile: {_reason(error)}", NEXT) from None
     engine.add_data_json(bundle.data)
-    compiled = engine.build(None, [_entry(domain) for domain in bundle.domains])
+    return engine
+
+
+def _unfit(bundle: Bundle) -> GateUnavailable:
+    alone = [
+        domain
+        for domain in bundle.domains
+        if not _interpreter(bundle).build(None, [_entry(domain, "decision")]).ok()
+    ]
+    named = ", ".join(alone) or "some domain"
+    return GateUnavailable(f"the policies of {named} and their data do not fit together", NEXT)
+
+
+def _refuse_faults(bundle: Bundle) -> None:
+    """Raise GateUnavailable for what OPA would refuse, or decide otherwise, in any policy of the bundle."""
+    engine = _interpreter(bundle)
+    compiled = engine.build("data", [])
     if not compiled.ok():
-        alone = [d for d in bundle.domains if not engine.build(None, [_entry(d)]).ok()]
-        named = ", ".join(alone) or "some domain"
-        raise GateUnavailable(f"the policies of {named} and their data do not fit together", NEXT)
-    return lambda domain, text: _decide(bundle, engine, compiled, domain, text)
+        raise _unfit(bundle)
+    with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
+        engine.save_bundle(folder, compiled)
+        planned = json.loads(Path(folder, "plan.json").read_text(encoding="utf-8"))
+    found = plan.faults(planned, is_builtin=engine.is_builtin)
+    if found:
+        more = f" (and {len(found) - SHOWN} more)" if len(found) > SHOWN else ""
+        told = "; ".join(map(str, found[:SHOWN]))
+        raise GateUnavailable(
+            f"the embedded engine refuses the policies: {told}{more}", f"correct that, or {plan.SERVER}"
+        )
 
 
-def _decide(bundle: Bundle, engine: Interpreter, compiled: Compiled, domain: str, text: str) -> object:
+def _value(engine: Interpreter, compiled: Compiled, domain: str, name: str, text: str) -> object:
     from regopy import RegoError
 
-    if domain not in bundle.domains:
-        return None
     try:
         engine.set_input_term(text)
-        output = engine.query_bundle_entrypoint(compiled, _entry(domain))
+        output = engine.query_bundle_entrypoint(compiled, _entry(domain, name))
         if not output.ok():
             message = f"the policy of {domain} contradicts itself: a rule has two values at once"
             raise GateUnavailable(message, NEXT)
@@ -108,8 +183,8 @@ def _decide(bundle: Bundle, engine: Interpreter, compiled: Compiled, domain: str
     return answers[0] if answers else None
 
 
-def _entry(domain: str) -> str:
-    return f"{PACKAGE}/{domain}/decision"
+def _entry(domain: str, name: str) -> str:
+    return f"{PACKAGE}/{domain}/{name}"
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
@@ -23,10 +24,13 @@ _CHUNK = 16 * 1024
 _POLL = 0.05
 
 
-def ask_server(question: Question, *, url: str, revision: str, timeout: float = 4.5) -> Verdict:
+def ask_server(
+    question: Question, *, url: str, revision: str, rules: Collection[str] | None, timeout: float = 4.5
+) -> Verdict:
     """Judge `question` by the bundle `revision` on the OPA server at `url`, in `timeout` seconds in all.
 
-    Raises GateUnavailable, with words of its own for each way in which the answer is not a clear decision.
+    `rules` are those that the domain declares, None where they are not compared. Raises GateUnavailable, with
+    words of its own for each way in which the answer is not a clear decision.
     """
     begun = time.perf_counter()
     body = f'{{"input": {question.text()}}}'.encode()
@@ -34,8 +38,15 @@ def ask_server(question: Question, *, url: str, revision: str, timeout: float = 
     decision = document.get("result")
     if decision is None or isinstance(decision, dict):
         _same_revision(document, revision, url)
-    spent = (time.perf_counter() - begun) * 1000
-    return believe(decision, domain=question.domain, revision=revision, answered_by="opa", duration_ms=spent)
+    return believe(
+        decision,
+        domain=question.domain,
+        rules=rules,
+        revision=revision,
+        answered_by="opa",
+        duration_ms=(time.perf_counter() - begun) * 1000,
+        is_told=question.is_told,
+    )
 
 
 def wait_ready(url: str, revision: str, *, deadline: float = 10.0) -> None:

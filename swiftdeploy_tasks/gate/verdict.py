@@ -13,6 +13,8 @@ from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
 
+ROLLBACK = "rollback"
+
 
 @dataclass(frozen=True)
 class Question:
@@ -20,6 +22,11 @@ class Question:
 
     domain: str
     input: Mapping[str, Any]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the change goes on whatever the answer is: a rollback is never barred."""
+        return self.input.get("operation") == ROLLBACK
 
     def text(self) -> str:
         """The input as JSON text; GateUnavailable when it is not JSON, so that nobody judges half of it."""

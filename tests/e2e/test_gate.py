@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.project import Project, docker, pause
+from tests.e2e.project import SOURCE, Project, docker, pause
 from tests.lab import IMAGES, require
 
 GATES = [("local", "embedded"), ("local", "server"), ("docker", "server")]
@@ -76,9 +77,13 @@ def image_that_exits() -> Iterator[str]:
     docker("rmi", name, check=False)
 
 
-_DOCKERFILE = (
-    f'FROM {IMAGES["base"]}\nENTRYPOINT ["sh", "-c", "echo the licence of this OPA has ended; exit 9"]\n'
-)
+_SCRIPT = 'test $0 = eval && exec /opa eval \\"$@\\"; echo the licence of this OPA has ended; exit 9'
+_DOCKERFILE = f"""
+FROM {IMAGES["opa"]} AS opa
+FROM {IMAGES["base"]}
+COPY --from=opa /opa /opa
+ENTRYPOINT ["sh", "-c", "{_SCRIPT}"]
+"""
 
 
 def test_an_opa_that_cannot_start_is_exit_4_and_nothing_starts(
@@ -103,3 +108,28 @@ def test_an_opa_that_does_not_answer_is_restarted_and_a_deploy_goes_on(
     project.set(services__version="2.0.0")
     project.deploy()
     assert project.get("/").json()["version"] == "2.0.0"
+
+
+def test_a_policy_that_opa_does_not_compile_fails_validate_whoever_answers(gated: Project) -> None:
+    shutil.copytree(SOURCE / "policies", gated.root / "policies")
+    policy = gated.root / "policies" / "infrastructure.rego"
+    policy.write_text(f"{policy.read_text()}\nother if nobody > 1\n")
+    ended = gated.run("validate", "--json")
+    (found,) = (check for check in ended.document()["checks"] if check["name"] == "policies")
+    assert (ended.code, found["passed"]) == (4, False)
+    assert "infrastructure.rego:" in found["message"]
+    assert "unsafe" in found["message"]
+
+
+def test_a_policy_in_a_sub_folder_bars_a_deploy(gated: Project) -> None:
+    shutil.copytree(SOURCE / "policies", gated.root / "policies")
+    (gated.root / "policies" / "team").mkdir()
+    (gated.root / "policies" / "infrastructure.rego").unlink()
+    (gated.root / "policies" / "team" / "freeze.rego").write_text(
+        'package swiftdeploy.infrastructure # no deploys\n\ndecision := {"allow": false, "checks": [{"rule": '
+        '"freeze", "passed": false, "observed": null, "limit": null, "message": "not today"}]}\n'
+    )
+    ended = gated.run("policy-check", "--json")
+    assert ended.code == 3, ended.said
+    assert "freeze: not today" in ended.document()["error"]["message"]
+    assert gated.left() == []

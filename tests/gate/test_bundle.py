@@ -4,19 +4,165 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 from pathlib import Path
 
+import pytest
+
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import Bundle, ask_embedded, ask_server, keep, publish, read_bundle
+from swiftdeploy_tasks.gate import Bundle, ask_embedded, ask_server, header, keep, publish, read_bundle
+from swiftdeploy_tasks.gate.embedded import load
 from swiftdeploy_tasks.probe import until
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask, WatchingServer
+from tests.lab import require
 
 
 def test_tests_of_the_policies_are_no_part_of_it(bundle: Bundle) -> None:
     assert [name for name, _ in bundle.modules] == ["canary.rego", "infrastructure.rego", "isolation.rego"]
     assert bundle.domains == ("canary", "infrastructure", "isolation")
+
+
+def _own(folder: Path) -> Path:
+    """A copy of the shipped policies."""
+    for path in POLICIES.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+FREEZE = """package swiftdeploy.infrastructure
+
+decision := {"allow": false, "checks": [freeze]}
+
+freeze := {"rule": "freeze", "passed": false, "observed": null, "limit": null, "message": "no deploys today"}
+"""
+
+
+def test_a_policy_in_a_sub_folder_is_part_of_it(tmp_path: Path, ask: Ask) -> None:
+    folder = _own(tmp_path)
+    (folder / "infrastructure.rego").unlink()
+    (folder / "team").mkdir()
+    (folder / "team" / "freeze.rego").write_text(FREEZE)
+    verdict = ask(case_files.question("host_sound"), read_bundle(folder, {}))
+    assert [check.rule for check in verdict.failed] == ["freeze"]
+
+
+def test_a_policy_in_a_sub_folder_that_contradicts_another_is_no_yes(tmp_path: Path, ask: Ask) -> None:
+    folder = _own(tmp_path)
+    (folder / "team").mkdir()
+    (folder / "team" / "freeze.rego").write_text(FREEZE)
+    with pytest.raises(GateUnavailable, match=r"contradicts itself|eval_conflict_error"):
+        ask(case_files.question("host_sound"), read_bundle(folder, {}))
+
+
+def test_data_in_a_sub_folder_lies_under_the_path_of_the_folder(tmp_path: Path, ask: Ask) -> None:
+    folder = _own(tmp_path)
+    (folder / "team" / "days").mkdir(parents=True)
+    (folder / "team" / "days" / "data.json").write_text('{"frozen": true}')
+    policy = FREEZE.replace("decision := ", "decision := x if {\n\tdata.team.days.frozen == true\n\tx := ")
+    (folder / "infrastructure.rego").write_text(policy.replace("[freeze]}", "[freeze]}\n}"))
+    verdict = ask(case_files.question("host_sound"), read_bundle(folder, {}))
+    assert [check.rule for check in verdict.failed] == ["freeze"]
+
+
+def test_what_would_be_left_out_unseen_is_refused(tmp_path: Path) -> None:
+    folder = _own(tmp_path)
+    (folder / "limits").mkdir()
+    (folder / "limits" / "data.json").write_text('{"canary": {"window": 1}}')
+    with pytest.raises(GateUnavailable, match=r"limits/data\.json .* gives data\.limits\.canary\.window"):
+        read_bundle(folder, {})
+    (folder / "limits" / "data.json").unlink()
+    (folder / "limits" / "data.yaml").write_text("a: 1")
+    with pytest.raises(GateUnavailable, match=r"limits/data\.yaml in .* is not read"):
+        read_bundle(folder, {})
+    (folder / "limits" / "data.yaml").unlink()
+    (folder / "team").symlink_to(POLICIES)
+    with pytest.raises(GateUnavailable, match=r"team in .* is a link to a folder"):
+        read_bundle(folder, {})
+
+
+def test_a_bundle_with_sub_folders_is_published_whole_and_reads_back(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    folder = _own(tmp_path / "own")
+    (folder / "team" / "deep").mkdir(parents=True)
+    (folder / "team" / "deep" / "lib.rego").write_text("package lib\n")
+    bundle = read_bundle(folder, {})
+    published = tmp_path / "bundle"
+    (published / "team" / "old").mkdir(parents=True)
+    (published / "team" / "old" / "old.rego").write_text("package old\n")
+    publish(bundle, published)
+    assert {path.relative_to(published).as_posix() for path in published.rglob("*") if path.is_file()} == set(
+        bundle.files()
+    )
+    assert (published / "team" / "deep").stat().st_mode & 0o777 == 0o755
+    assert not (published / "team" / "old").exists()
+    assert read_bundle(published, {}) == bundle
+
+
+# The spellings of a package statement that OPA takes: the path that each gives.
+SPELLINGS = {
+    "package swiftdeploy.trial # ours": ("swiftdeploy", "trial"),
+    "\ufeffpackage swiftdeploy.trial": ("swiftdeploy", "trial"),
+    "package\n  swiftdeploy.trial": ("swiftdeploy", "trial"),
+    "# first\n\n  package # second\n\tswiftdeploy.trial": ("swiftdeploy", "trial"),
+    'package swiftdeploy["trial"]': ("swiftdeploy", "trial"),
+    "package swiftdeploy[`trial`]": ("swiftdeploy", "trial"),
+    'package swiftdeploy[\n"trial" # here\n]': ("swiftdeploy", "trial"),
+    'package swiftdeploy["tri\\u0061l"]': ("swiftdeploy", "trial"),
+    "package swiftdeploy.trial\r\n": ("swiftdeploy", "trial"),
+    "package swiftdeploy.if.in": ("swiftdeploy", "if", "in"),
+    'package swiftdeploy["tri al"]': ("swiftdeploy", "tri al"),
+    "package swiftdeploy.trial decision := 1 #": ("swiftdeploy", "trial"),
+}
+MISSPELLINGS = [
+    "",
+    "decision := 1",
+    "packages.trial",
+    "package swiftdeploy . trial",
+    "package swiftdeploy.\ntrial",
+    'package swiftdeploy ["trial"]',
+    'package ["swiftdeploy"].trial',
+    "package swiftdeploy[trial]",
+    "package swiftdeploy.trial; decision := 1",
+]
+
+
+def _packages(folder: Path, text: str) -> list[str]:
+    """What packages OPA finds in a file."""
+    (folder / "x.rego").write_text(f"{text}\nx := 1\n", newline="")
+    words = [require("opa"), "inspect", "--format", "json", str(folder)]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    return list(json.loads(said.stdout)["namespaces"]) if said.returncode == 0 else []
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_every_spelling_of_a_package_that_opa_takes_is_understood(text: str, tmp_path: Path) -> None:
+    found = header.read(f"{text}\nx := 1\n")
+    assert found.package == SPELLINGS[text]
+    assert _packages(tmp_path, text)[-1:] == _packages(tmp_path, found.text.partition("x := 1")[0])[-1:]
+    assert _packages(tmp_path, text)
+    bundle = Bundle((("x.rego", f"{text}\nx := 1\n"),), '{"limits": {}}', "0")
+    engine = load(bundle)
+    assert engine is not None
+
+
+@pytest.mark.parametrize("text", MISSPELLINGS)
+def test_a_package_statement_that_opa_refuses_is_refused(text: str, tmp_path: Path) -> None:
+    assert _packages(tmp_path, text) == []
+    with pytest.raises(ValueError, match="package statement"):
+        header.read(f"{text}\nx := 1\n")
+
+
+def test_a_comment_behind_the_package_hides_no_domain(tmp_path: Path, ask: Ask) -> None:
+    folder = _own(tmp_path)
+    text = (folder / "infrastructure.rego").read_text()
+    (folder / "infrastructure.rego").write_text(
+        text.replace("package swiftdeploy.infrastructure", "package swiftdeploy.infrastructure # the host")
+    )
+    bundle = read_bundle(folder, {})
+    assert bundle.domains == ("canary", "infrastructure", "isolation")
+    assert ask(case_files.question("host_sound"), bundle).allow
 
 
 def test_revision_follows_the_content(bundle: Bundle) -> None:
@@ -109,7 +255,7 @@ def test_watching_server_never_answers_with_mixed_rules(opa: WatchingServer, bun
     def watch() -> None:
         while not over.is_set():
             try:
-                verdict = ask_server(question, url=opa.url, revision=last.revision)
+                verdict = ask_server(question, url=opa.url, revision=last.revision, rules=None)
             except GateUnavailable:
                 continue
             limits.extend(check.limit for check in verdict.checks if check.rule == "min_disk_free_gb")

@@ -73,6 +73,15 @@ FAULTS: dict[str, tuple[Behaviour, str]] = {
     "passed as number": (answer(_answer(_decision(PASSED | {"passed": 1}))), "ill-formed check"),
     "no message": (answer(_answer(_decision(PASSED | {"message": ""}))), "ill-formed check"),
     "a rule twice": (answer(_answer(_decision(PASSED, PASSED))), "two checks of one rule"),
+    "a rule is missing": (answer(_answer(_decision(PASSED | {"rule": "q"}))), "without its rules 'r'"),
+    "a rule too many": (
+        answer(_answer(_decision(PASSED, PASSED | {"rule": "invented"}))),
+        "with rules that the policies do not declare: 'invented'",
+    ),
+    "the check of a rollback where none was asked about": (
+        answer(_answer(_decision(PASSED | {"rule": "rollback"}))),
+        "without its rules 'r'",
+    ),
     "allow with a failed check": (answer(_answer(_decision(FAILED))), "allowed although a check failed: r"),
     "refused with no failed check": (
         answer(_answer(_decision(PASSED, allow=False))),
@@ -103,7 +112,7 @@ def test_fault_is_refused_in_time_with_its_own_words(fault: str) -> None:
     with serving(behaviour) as url, pytest.raises(GateUnavailable, match=words) as raised:
         begun = time.monotonic()
         try:
-            ask_server(QUESTION, url=url, revision="r1", timeout=0.6)
+            ask_server(QUESTION, url=url, revision="r1", rules=["r"], timeout=0.6)
         finally:
             assert time.monotonic() - begun < 1.2
     assert raised.value.exit_code == 4
@@ -113,14 +122,20 @@ def test_fault_is_refused_in_time_with_its_own_words(fault: str) -> None:
 
 def test_sound_answer_is_believed() -> None:
     with serving(answer(_answer(_decision(PASSED)))) as url:
-        verdict = ask_server(QUESTION, url=url, revision="r1")
+        verdict = ask_server(QUESTION, url=url, revision="r1", rules=["r"])
     assert (verdict.allow, verdict.revision, verdict.answered_by) == (True, "r1", "opa")
     assert verdict.duration_ms > 0
 
 
+def test_a_rollback_is_told_and_needs_no_other_check_than_its_own() -> None:
+    question = Question("canary", {"operation": "rollback"})
+    with serving(answer(_answer(_decision(PASSED | {"rule": "rollback"})))) as url:
+        assert ask_server(question, url=url, revision="r1", rules=["r"]).allow
+
+
 def test_nothing_listens() -> None:
     with pytest.raises(GateUnavailable, match="nothing listens at"):
-        ask_server(QUESTION, url=f"http://127.0.0.1:{free_port()}", revision="r1")
+        ask_server(QUESTION, url=f"http://127.0.0.1:{free_port()}", revision="r1", rules=["r"])
 
 
 def test_default_deadline_keeps_within_five_seconds() -> None:
@@ -133,7 +148,7 @@ def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) 
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with serving(answer(_answer(_decision(PASSED)))) as url:
-        assert ask_server(QUESTION, url=url, revision="r1").allow
+        assert ask_server(QUESTION, url=url, revision="r1", rules=["r"]).allow
 
 
 @pytest.mark.parametrize("behaviour", [reset, hang, answer(_answer(bundles={".": {"revision": "old"}}))])
@@ -164,4 +179,4 @@ def test_policy_that_does_not_compile_never_gets_in_force(opa: WatchingServer, t
     with pytest.raises(GateUnavailable, match=f"not ready within 0.5 s: .*wanted {broken.revision}"):
         wait_ready(opa.url, broken.revision, deadline=0.5)
     with pytest.raises(GateUnavailable, match=f"wanted {broken.revision}"):
-        ask_server(QUESTION, url=opa.url, revision=broken.revision)
+        ask_server(QUESTION, url=opa.url, revision=broken.revision, rules=["r"])

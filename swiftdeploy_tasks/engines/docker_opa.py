@@ -1,0 +1,59 @@
+"""OPA in a container: policies looked at without network, and whether it is ours that answers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from swiftdeploy_tasks.engines import docker_containers
+from swiftdeploy_tasks.engines.docker_client import archive, client, translated
+from swiftdeploy_tasks.errors import EngineError, GateUnavailable
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+HOST = "127.0.0.1"
+RUN_SECONDS = 30
+_FOLDER = "bundle"
+_INPUT = "input.json"
+
+
+def run(image: str, project: str, home: str, files: Mapping[str, bytes], words: Sequence[str]) -> str:
+    """See `Engine.run_opa`: the input is a file, since nothing is attached to the container."""
+    given = {f"{_FOLDER}/{name}": content for name, content in files.items()} | {_INPUT: b"{}"}
+    command = [word if word != "--stdin-input" else f"--input=/{_INPUT}" for word in words]
+    try:
+        with translated(f"{image} cannot look at the policies"):
+            container = client().containers.create(
+                image,
+                command=command,
+                name=f"{project}-opa-check-{uuid.uuid4().hex[:8]}",
+                user="1000:1000",
+                working_dir=f"/{_FOLDER}",
+                network_mode="none",
+                cap_drop=["ALL"],
+                mem_limit="256m",
+                labels=docker_containers.labels_of_a_check(project, home),
+            )
+            try:
+                container.put_archive("/", archive(given))
+                container.start()
+                container.wait(timeout=RUN_SECONDS)
+                printed = container.logs(stdout=True, stderr=False) or container.logs()
+            finally:
+                container.remove(force=True)
+    except EngineError as error:
+        raise GateUnavailable(error.message, error.next) from None
+    return bytes(printed).decode("utf-8", "replace")
+
+
+def doubt(opa: Container | None, port: int) -> str:
+    """Return why what answers on the port is not this container, "" when it is."""
+    if opa is None or not docker_containers.runs(opa):
+        return f"the OPA of this project does not run, so what answers on {HOST}:{port} is something else"
+    if (HOST, port) not in docker_containers.published(opa):
+        return (
+            f"the OPA of this project does not publish {HOST}:{port}, so what answers there is something else"
+        )
+    return ""

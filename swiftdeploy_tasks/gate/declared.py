@@ -1,0 +1,62 @@
+"""The rules that each domain of a bundle declares, learned from what it answers to an empty input.
+
+A domain lists its rules in `rules`; one without such a list has those that it answers an empty input with.
+The engine that answers is the one that is asked here, so this is also the proof that the policies compile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.gate.belief import NEXT, believe, short
+from swiftdeploy_tasks.gate.bundle import Bundle
+
+Declared = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a domain says about an empty input: its decision and its `rules`, each None where undefined."""
+
+    decision: object
+    rules: object
+
+
+def declared(
+    bundle: Bundle, answers: Mapping[str, Answer], *, required: Iterable[str], answered_by: str
+) -> Declared:
+    """Return the rules of every domain of the bundle.
+
+    Raises GateUnavailable when a required domain is not there, or a domain does not decide or refuse.
+    """
+    found = {}
+    for domain in sorted({*bundle.domains, *required}):
+        if domain not in bundle.domains:
+            raise GateUnavailable(f"no policy defines the domain {domain}", f"restore policies/{domain}.rego")
+        answer = answers.get(domain, Answer(None, None))
+        found[domain] = rules_of(domain, answer, revision=bundle.revision, answered_by=answered_by)
+    return found
+
+
+def rules_of(domain: str, answer: Answer, *, revision: str, answered_by: str) -> tuple[str, ...]:
+    """Return the rules that the domain declares; raises GateUnavailable unless it refuses an empty input."""
+    listed = None if answer.rules is None else _listed(domain, answer.rules)
+    verdict = believe(
+        answer.decision, domain=domain, rules=listed, revision=revision, answered_by=answered_by
+    )
+    if verdict.allow:
+        raise GateUnavailable(
+            f"the policies of {domain} allow an empty input, so they would let anything pass",
+            f"correct policies/{domain}.rego, then `invoke validate`",
+        )
+    return tuple(sorted(check.rule for check in verdict.checks))
+
+
+def _listed(domain: str, rules: object) -> tuple[str, ...]:
+    if not isinstance(rules, list) or not all(isinstance(rule, str) and rule for rule in rules):
+        raise GateUnavailable(
+            f"`rules` of {domain} is {short(rules)}, and a list of the names of its rules is wanted", NEXT
+        )
+    return tuple(rules)

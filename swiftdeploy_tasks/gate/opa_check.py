@@ -1,0 +1,66 @@
+"""What OPA says of a bundle before it serves it: one `opa eval --strict`, outside any server.
+
+The engine runs it (the binary on local, the image without network on docker); here are its words and the
+reading of its answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.gate.belief import NEXT, short
+from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
+from swiftdeploy_tasks.gate.declared import Answer, Declared, declared
+
+_SHOWN = 3
+
+
+def words(bundle: Bundle) -> list[str]:
+    """Return the arguments of `opa`, to be run in a folder that holds the bundle, with `{}` as its input."""
+    return ["eval", "--strict", "--bundle", ".", "--format", "json", "--stdin-input", _query(bundle)]
+
+
+def _query(bundle: Bundle) -> str:
+    """Each domain's decision and rules; a comprehension, because one that is undefined must hide no other."""
+    asked = ", ".join(
+        f'{json.dumps(domain)}: {{"decision": [x | x := {path}.decision], "rules": [x | x := {path}.rules]}}'
+        for domain in bundle.domains
+        for path in [f"data.{PACKAGE}[{json.dumps(domain)}]"]
+    )
+    return f"{{{asked}}}"
+
+
+def read(bundle: Bundle, answer: str, *, required: Iterable[str]) -> Declared:
+    """Return the rules of every domain, from what `opa eval` printed.
+
+    Raises GateUnavailable with OPA's own words when it refuses the policies.
+    """
+    try:
+        document = json.loads(answer)
+        if errors := document.get("errors"):
+            raise GateUnavailable(f"OPA refuses the policies: {_told(errors)}", NEXT)
+        (value,) = (one["value"] for one in document["result"][0]["expressions"])
+        answers = {
+            domain: Answer(*(next(iter(said[name]), None) for name in ("decision", "rules")))
+            for domain, said in value.items()
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise GateUnavailable(f"opa eval printed {short(answer)} instead of its answer", NEXT) from None
+    return declared(bundle, answers, required=required, answered_by="opa")
+
+
+def _told(errors: list[dict[str, Any]]) -> str:
+    told = [_sentence(error) for error in errors[:_SHOWN]]
+    more = len(errors) - len(told)
+    return "; ".join(told) + (f" (and {more} more)" if more else "")
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """OPA's words on one line, with the place in front and without what draws the source."""
+    message = " ".join(str(error["message"]).split())
+    place = error.get("location") or {}
+    file = str(place.get("file", "")).removeprefix("./")
+    return f"{file}:{place.get('row')}: {message}" if file else message.removeprefix("loading error: ")

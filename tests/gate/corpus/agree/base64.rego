@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := base64.encode("hello")

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := 123456789012345678901234567890

@@ -1,0 +1,7 @@
+package swiftdeploy.trial
+
+decision := 1 if {
+	true
+
+	true
+}

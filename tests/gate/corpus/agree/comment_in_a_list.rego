@@ -1,0 +1,4 @@
+package swiftdeploy.trial
+
+decision := [1, # one
+ 2]

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+default decision := {"allow": false}
+
+decision := {"allow": true} if input.x

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := "a\u0041\n\"q"

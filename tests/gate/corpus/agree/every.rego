@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if { every x in [1,2] { x > 0 } }

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := format_int(255, 16)

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := glob.match("a*", [], "abc")

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+import data.limits as l
+
+decision := l.q

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+import future.keywords.if
+
+decision := 1 if true

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := json.marshal({"b": 1.0, "a": [1.50, 1e3]})

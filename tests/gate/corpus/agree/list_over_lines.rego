@@ -1,0 +1,8 @@
+package swiftdeploy.trial
+
+decision := concat("",
+  [
+ "a",
+  "b",
+ ],
+)

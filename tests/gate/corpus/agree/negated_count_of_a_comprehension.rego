@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if not count([x | some x in input.a]) > 0

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := v if { some v in [1,1] }

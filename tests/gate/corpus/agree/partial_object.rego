@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision[k] := v if { some k, v in {"a":1} }

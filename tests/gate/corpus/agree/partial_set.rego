@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision contains x if { some x in [3,1,2] }

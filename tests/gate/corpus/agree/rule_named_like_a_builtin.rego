@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+count := 3
+
+decision := count

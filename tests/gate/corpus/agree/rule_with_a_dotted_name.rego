@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+a.b.c := 1
+
+decision := a.b.c

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := x if { some x; [1,2][x] == 2 }

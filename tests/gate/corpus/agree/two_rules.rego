@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+b := 1
+
+decision := 1

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := x if { [x, 2] = [1, 2] }

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := units.parse_bytes("10MB")

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if { [1,2][_] == 2 }

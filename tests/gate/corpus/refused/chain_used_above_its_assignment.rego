@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := y if { y := x + 1; x := 2 }

@@ -1,0 +1,6 @@
+package swiftdeploy.trial
+
+import data.foo
+import data.foo
+
+decision := 1

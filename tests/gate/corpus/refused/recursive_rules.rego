@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+decision := a
+a := b
+b := a

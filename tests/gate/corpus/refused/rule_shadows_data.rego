@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+data := 1
+
+decision := 1

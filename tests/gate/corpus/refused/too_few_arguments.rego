@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+f(x, y) := 2
+
+decision := f(1)

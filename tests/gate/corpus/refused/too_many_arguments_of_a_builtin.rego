@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := count([1],2,3)

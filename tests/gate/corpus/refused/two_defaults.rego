@@ -1,0 +1,4 @@
+package swiftdeploy.trial
+
+default decision := 1
+default decision := 2

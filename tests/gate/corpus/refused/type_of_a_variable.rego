@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := x if { y := "a"; x := y - 1 }

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+decision := 1
+
+decision contains 2

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if not input.xs[_] == 1

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+a := count([1])
+
+decision := a with count as 5

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+a := data.limits.q
+
+decision := a with data.limits.q as 3

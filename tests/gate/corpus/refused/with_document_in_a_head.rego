@@ -1,0 +1,6 @@
+package swiftdeploy.trial
+
+a := input.x
+doc := {"x": 4}
+
+decision := a with input as doc

@@ -1,0 +1,4 @@
+package swiftdeploy.trial
+
+decision := true if { p(x, 2); x = 1 }
+p(a, b) if a < b
