@@ -257,9 +257,12 @@ counted["max_p99_ms"] := counted_p99 if {
 counted_p99 := input.clients.p99_ms if is_figure(input.clients.p99_ms)
 
 counted_p99 := input.clients.beyond_ms if {
-	not is_figure(input.clients.p99_ms)
+	not has_counted_p99
 	is_figure(input.clients.beyond_ms)
 }
+
+# Apart from `not`, as `usable` is.
+has_counted_p99 if is_figure(input.clients.p99_ms)
 
 # The part of 4xx among the answers of the new slot, above that of the slot beside it.
 counted["max_client_error_rise"] := input.clients.client_error_rate - input.beside.client_error_rate if {

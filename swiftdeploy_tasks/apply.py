@@ -175,7 +175,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     now = job.engine.observe()
     if serving and not (serving in now.slots and now.slots[serving].live):
         job.say(f"app-{serving}, which served, is gone: what was started stays")
-        write_compose(job, now)
+        _keep_what_is_left(job, now)
         return None
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
@@ -195,6 +195,15 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
             _say_all(job, job.engine.stop_slot(slot, discard_volumes=slot not in job.given))
     write_compose(job, whole)
     return back if serving else None
+
+
+def _keep_what_is_left(job: Job, now: State) -> None:
+    """Give all traffic to the slot that still runs: the files on disk are those of one that does not."""
+    job.back, job.back_id = None, ""
+    left = {slot: there for slot, there in now.slots.items() if there.live}
+    if now.proxy and len(left) == 1:
+        traffic.route(job, State(now.proxy, left, Traffic(dict.fromkeys(left, 100))))
+    write_compose(job, now)
 
 
 def _wait_for_engine(job: Job) -> None:
