@@ -9,8 +9,9 @@
 #   metrics     "declared" or "none" (services.metrics is null)
 #   healthy     whether the subject is; judged where metrics is "none"
 #   window      {"seconds", "requests", "error_rate", "p99_ms", "beyond_ms", …}, or null: could not be read
-#   clients     the same as nginx counted it of the subject, with "client_error_rate" (4xx), or null: it did
-#               not count; an error is 5xx, no answer, or an attempt that nginx had to retry elsewhere
+#   clients     the same as nginx counted it of the subject, with "client_error_rate", or null: it did
+#               not count; an error is 5xx, no answer, or an attempt that nginx had to retry elsewhere, and
+#               a client error an answer 4xx, or one that broke off
 #   beside      the same of the slot that served before, since the change began, or null
 #   silent      true where the app's page counted nothing at all in the window
 #   unreadable  how many scrapes in a row could not be read: 0 with a window
@@ -264,7 +265,7 @@ counted_p99 := input.clients.beyond_ms if {
 # Apart from `not`, as `usable` is.
 has_counted_p99 if is_figure(input.clients.p99_ms)
 
-# The part of 4xx among the answers of the new slot, above that of the slot beside it.
+# The part of client errors among the answers of the new slot, above that of the slot beside it.
 counted["max_client_error_rise"] := input.clients.client_error_rate - input.beside.client_error_rate if {
 	judges_count
 	is_window(object.get(input, "beside", null))
@@ -274,7 +275,7 @@ counted["max_client_error_rise"] := input.clients.client_error_rate - input.besi
 }
 
 # With fewer requests beside it a slot is not compared.
-comparable := 5
+comparable := 10
 
 default counted_badly(_) := false
 
@@ -294,7 +295,7 @@ counted_words[rule] := concat("", [
 }
 
 counted_words["max_client_error_rise"] := concat("", [
-	"4xx are ",
+	"4xx or broken off are ",
 	json.marshal(input.clients.client_error_rate),
 	" of the answers in ",
 	counted_volume,

@@ -31,7 +31,10 @@ _NO_ANSWER = 499
 
 @dataclass
 class Tally:
-    """What one slot answered since the count began; `client_errors` are answers 4xx."""
+    """What one slot answered since the count began.
+
+    `client_errors` are the answers 4xx, and those that broke off: nginx does not log who ended them.
+    """
 
     ok: int = 0
     errors: int = 0
@@ -45,13 +48,13 @@ class Tally:
 
 @dataclass(frozen=True)
 class Counted:
-    """What nginx counted of one slot in a window; `client_errors` are answers 4xx."""
+    """What nginx counted of one slot in a window; `client_errors` are answers 4xx, or broken off."""
 
     window: Window
     client_errors: int
 
     def document(self) -> dict[str, Any]:
-        """The window as JSON values, with the rate of 4xx as a part of 1, None without requests."""
+        """The window as JSON values, with the rate of client errors (of 1), None without requests."""
         requests = self.window.requests
         return {
             **self.window.document(),
@@ -155,8 +158,8 @@ class Counter:
             if by == "client":
                 self._begun[request] = _seconds(at) or 0.0
                 self._begun_in_all += 1
-        elif len(words) == 9 and words[0] == "answered":
-            _, request, by, _, status, *lists = words
+        elif len(words) == 10 and words[0] == "answered":
+            _, request, by, _, status, *lists, completion = words
             if by != "client":
                 self.probes += 1
                 return
@@ -165,9 +168,9 @@ class Counter:
             if tried and tried[0].address != self.old_address:
                 self._first_at_new += 1
             for attempt in tried:
-                self._count(attempt)
+                self._count(attempt, is_whole=completion == "OK")
 
-    def _count(self, attempt: Attempt) -> None:
+    def _count(self, attempt: Attempt, *, is_whole: bool) -> None:
         if attempt.is_abandoned:
             return
         tally = self.old if attempt.address == self.old_address else self.new
@@ -175,7 +178,7 @@ class Counter:
             tally.errors += 1
         else:
             tally.ok += 1
-            tally.client_errors += 400 <= attempt.status < 500
+            tally.client_errors += 400 <= attempt.status < 500 or not is_whole
         took = attempt.waited_s if attempt.header_s is None else attempt.header_s
         tally.buckets[next((i for i, bound in enumerate(BOUNDS) if took <= bound), len(BOUNDS))] += 1
 

@@ -25,8 +25,14 @@ def answered(
     *,
     status: str = "200",
     by: str = "client",
+    completion: str = "OK",
 ) -> str:
-    return "\t".join(("answered", request, by, "1.5", status, addresses, statuses, headers, responses)) + "\n"
+    return (
+        "\t".join(
+            ("answered", request, by, "1.5", status, addresses, statuses, headers, responses, completion)
+        )
+        + "\n"
+    )
 
 
 def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD) -> Counter:
@@ -47,6 +53,7 @@ def figures(tally: Tally) -> tuple[int, int, int]:
     [
         (answered("a"), (1, 0, 0)),
         (answered("a", statuses="404", status="404"), (1, 0, 1)),
+        (answered("a", completion=""), (1, 0, 1)),
         (answered("a", statuses="500", status="500"), (0, 1, 0)),
         (answered("a", statuses="502", headers="-", status="502"), (0, 1, 0)),
         (answered("a", statuses="504", headers="-", responses="30.000", status="504"), (0, 1, 0)),
