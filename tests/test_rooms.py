@@ -14,12 +14,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 
 # A room imports only rooms above it.
 ORDER = """
-    errors settings reserve files signals memory called masking cores
+    errors settings reserve files signals memory called masking core_dumps
     manifest_text manifest_edit manifest_check manifest preflight release plan
     private_paths sandbox artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
-    gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.plan gate.embedded
-    gate.opa_check gate.opa gate
+    gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.statements
+    gate.compiled gate.embedded gate.opa_check gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local_opa
     engines.local_checks engines.local
