@@ -174,9 +174,9 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
     from swiftdeploy_tasks.gate.opa import wait_ready
 
     job = Job(run.settings, asked, engine, True, run.say, run.note)
-    url = f"http://127.0.0.1:{asked.opa.port}"
+    url = admission.opa_url(asked.opa.port)
     engine.prepare_opa(asked, run.say)
-    admission.declared(run.settings, asked, engine, rules)
+    admission.declared_rules(run.settings, asked, engine, rules)
     text = write_compose(job, engine.observe())
     spec = engine.opa_spec(asked, text)
     had, fault = engine.has_opa(), engine.opa_fault(spec, text)

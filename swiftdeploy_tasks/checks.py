@@ -220,7 +220,7 @@ def _policies(settings: Settings, manifest: Manifest, engine: Engine, *, is_reac
             if not engine.opa_identity(manifest):
                 message = f"not made yet: {manifest.opa.image} is not here; deploy pulls it and checks first"
                 return Finding("policies", None, message)
-        found = admission.declared(settings, manifest, engine, rules)
+        found = admission.declared_rules(settings, manifest, engine, rules)
     except (EngineError, GateUnavailable) as error:
         return Finding(
             "policies", False, error.message, error.next or "correct the policy, then: invoke validate"

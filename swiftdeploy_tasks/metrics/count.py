@@ -30,7 +30,7 @@ _NO_ANSWER = 499
 
 
 @dataclass
-class Tally:
+class SlotTally:
     """What one slot answered since the count began.
 
     `client_errors` are the answers 4xx, and those that broke off: nginx does not log who ended them.
@@ -62,7 +62,7 @@ class Counted:
         }
 
 
-def counted(start: tuple[float, Tally], end: tuple[float, Tally]) -> Counted:
+def counted(start: tuple[float, SlotTally], end: tuple[float, SlotTally]) -> Counted:
     """Return what happened between two tallies of one slot, each with its moment (unix seconds)."""
     (began, first), (ended, last) = start, end
     length = max(ended - began, 0.001)
@@ -97,7 +97,7 @@ class Counter:
 
     def __init__(self, old_address: str) -> None:
         self.old_address = old_address
-        self.old, self.new = Tally(), Tally()
+        self.old, self.new = SlotTally(), SlotTally()
         self.probes = 0
         self._file: BinaryIO | None = None
         self._rest = b""
@@ -124,7 +124,7 @@ class Counter:
             self._file.close()
             self._file = None
 
-    def tallies(self) -> tuple[Tally, Tally]:
+    def tallies(self) -> tuple[SlotTally, SlotTally]:
         """Return copies of the tallies of the old and the new slot."""
         return copy.deepcopy((self.old, self.new))
 
@@ -203,7 +203,7 @@ def from_access_log(lines: Iterable[str], *, address: str, since: float, until: 
 
     The access log has neither the time of the first byte nor who asked, so no latency is known from it.
     """
-    tally = Tally()
+    tally = SlotTally()
     for line in lines:
         words = line.split(" | ", 4)
         if len(words) != 5 or not since <= _moment(words[0]) <= until:
@@ -215,7 +215,7 @@ def from_access_log(lines: Iterable[str], *, address: str, since: float, until: 
             tally.errors += status >= 500
             tally.ok += status < 500
             tally.client_errors += 400 <= status < 500
-    return counted((since, Tally()), (until, tally)) if tally.ok + tally.errors else None
+    return counted((since, SlotTally()), (until, tally)) if tally.ok + tally.errors else None
 
 
 def _moment(text: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.metrics import Counter, counted, from_access_log
-from swiftdeploy_tasks.metrics.count import BOUNDS, Tally
+from swiftdeploy_tasks.metrics.count import BOUNDS, SlotTally
 
 OLD, NEW = "10.0.0.2:3000", "10.0.0.3:3000"
 
@@ -44,7 +44,7 @@ def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD) -> Count
     return counter
 
 
-def figures(tally: Tally) -> tuple[int, int, int]:
+def figures(tally: SlotTally) -> tuple[int, int, int]:
     return tally.ok, tally.errors, tally.client_errors
 
 
@@ -82,7 +82,7 @@ def test_an_address_that_is_not_the_old_slot_is_the_new_one(tmp_path: Path) -> N
 
 def test_the_latency_is_the_time_to_the_first_byte(tmp_path: Path) -> None:
     counter = read(tmp_path, *(answered(f"{n}", headers="0.200", responses="9.000") for n in range(100)))
-    window = counted((0.0, Tally()), (1.0, counter.new)).window
+    window = counted((0.0, SlotTally()), (1.0, counter.new)).window
     assert window.p99_ms is not None and 100 < window.p99_ms <= 250
     assert sum(counter.new.buckets[: BOUNDS.index(0.25) + 1]) == 100
 
