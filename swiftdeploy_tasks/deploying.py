@@ -42,7 +42,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     change = Change("deploy", running or release, release)
     job.watch = asking.slot_watch(run, asked, engine, change, serving_slot(before, present))
-    carry_out(run, job, before, release, file.content, ask=asking.may_write)
+    carry_out(run, job, before, release, file.content, ask=asking.allowed_parts)
     with signals.undisturbed():
         apply.boundary("confirm the release")
         is_new = running != release or releases.present(run.settings.releases) != release.id

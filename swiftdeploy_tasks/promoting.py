@@ -60,7 +60,7 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)
     job.watch = asking.slot_watch(run, asked, engine, change, serving)
-    carry_out(run, job, before, target, wanted.content, ask=asking.may_write)
+    carry_out(run, job, before, target, wanted.content, ask=asking.allowed_parts)
     problem: SwiftDeployError | OSError | None = None
     with signals.undisturbed():
         apply.boundary("confirm the release")
