@@ -24,9 +24,9 @@ from swiftdeploy_tasks.settings import Settings
 
 CONFIRMATIONS = 5
 LATE_SECONDS = 2.0
-# How long a first request is waited for where none was seen before the switch.
+# How long to wait for a first request where none came before the switch.
 FIRST_REQUEST_SECONDS = 0.3
-# How long an undo waits for an engine that restarts: a daemon with many containers takes its time.
+# How long an undo waits for an engine that restarts: a daemon with many containers needs a minute.
 ENGINE_SECONDS = 120.0
 _PHASES = {
     "start": "start",
@@ -71,7 +71,7 @@ def _is_settled(job: Job, wanted: Traffic) -> bool:
 
 
 def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
-    """Return whether the files on disk are those of this generation, or of the way back from it."""
+    """Return whether the files on disk are those of this generation, or of the undo of its change."""
     paths = (folder / "nginx.conf", folder / "upstream.conf")
     if not all(map(artifacts.is_intact, paths)):
         return False
@@ -285,7 +285,7 @@ def confirm(job: Job, slot: Slot, release: Release) -> None:
 def _hold(job: Job, step: Step) -> None:
     """Watch the new slot for one interval; with too few requests, for one more.
 
-    A slot that has all traffic is not watched when no client asks for anything: there is nothing to see.
+    A slot that has all traffic is not watched while no client sends requests.
     """
     if job.watch is None:
         return
@@ -313,7 +313,7 @@ def _tick_for(watch: Watch, seconds: float) -> None:
 
 
 def _wait_for_answers(job: Job, slot: Slot) -> None:
-    """Watch on until the requests of the step are answered, or nginx has given them up."""
+    """Watch until the requests of the step are answered, or their time at nginx is over."""
     assert job.watch is not None
     began_by = time.time()
     deadline = time.monotonic() + job.manifest.nginx.proxy_timeout + traffic.TICK
