@@ -53,4 +53,4 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         keep_applied(run, release, file.content)
         asking.record_scrape(run, asked, engine)
         settling.forget(run.settings)
-    verbs.tell_edited(run, file.content)
+    verbs.warn_edited(run, file.content)

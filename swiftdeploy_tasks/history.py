@@ -123,8 +123,8 @@ class History:
     def proven(self) -> Generator[Record, None, None]:
         """Each record that the head proves and that our own append wrote, newest first.
 
-        It ends at the first break, and at a record that was taken over from past the head, as any program can
-        have put it there. Close it when stopping early, as with `newest_first`. Raises HistoryError.
+        It ends at the first break, and at a record that was taken over from past the head: another program
+        may have written that one. Close it when stopping early, as with `newest_first`. Raises HistoryError.
         """
         with _translated(self.path), self._snapshot() as seen:
             adopted = foreign.read(self._foreign_path).adopted
@@ -188,7 +188,7 @@ class History:
             "torn": [{"bytes": line.size, "sha256": line.digest} for line in torn],
         }
         record = self._put(fd, base, content)
-        # The record that closes off torn lines is as long as others make it.
+        # The record that closes off torn lines grows with their number, so it does not count as ours either.
         self._count_foreign(fd, head)
         return Head.of(record)
 
@@ -198,7 +198,7 @@ class History:
         return size >= most and foreign.read(self._foreign_path).own(size) >= most
 
     def _count_foreign(self, fd: int, head: Head | None) -> None:
-        """Count what stands behind the head's line, which no append of ours has confirmed."""
+        """Count the bytes after the head's line, which our own append did not finish."""
         if head:
             foreign.keep(self._foreign_path, foreign.read(self._foreign_path).recounted(fd, head))
 

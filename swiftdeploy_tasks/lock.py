@@ -34,7 +34,7 @@ CI_RUNS = {
     "Jenkins": "BUILD_TAG",
 }
 
-# What names a person and can be set by anyone: whom sudo ran for, and whom a CI system ran for.
+# The variables in which sudo and CI systems name a person; any user can set them.
 CLAIMS = (
     "SUDO_USER",
     "DOAS_USER",
@@ -53,7 +53,7 @@ LONGEST_CLAIM = 100
 class Holder:
     """Who holds the lock: a user on a host, in a process, for a verb, since (RFC 3339).
 
-    `claimed` is what the holder's environment says beside it; a version that did not know it wrote none.
+    `claimed` is what the holder's environment says of the person; older versions wrote none.
     """
 
     verb: str

@@ -97,13 +97,13 @@ def route(job: Job, state: State) -> None:
     """
     folder = job.settings.nginx_folder
     generation = _new_generation(job, state)
-    goes_on = job.back is not None and _is_on_the_way(job.back, state)
-    if job.back and goes_on:
+    can_undo = job.back is not None and _can_undo(job.back, state)
+    if job.back and can_undo:
         _write_back(job, job.back, generation.id)
     _write(job, state, folder / "next", generation)
     try:
         job.engine.test_candidate(folder)
-        if goes_on:
+        if can_undo:
             put(folder / "next", folder)
         else:
             before = {path: path.read_bytes() for path in _files(folder) if path.exists()}
@@ -113,16 +113,16 @@ def route(job: Job, state: State) -> None:
     try:
         _load(job, generation.id)
     except ProxyError:
-        if goes_on:
+        if can_undo:
             put(folder / "back", folder)
         else:
             files.replace_all(before)
         job.engine.reload_proxy()
         raise
     finally:
-        if goes_on:
+        if can_undo:
             put(folder / "back", folder)
-    if not goes_on:
+    if not can_undo:
         job.back_id = ""
         (folder / WATCHED).unlink(missing_ok=True)
     _follow_count(job, state, generation.id)
@@ -178,7 +178,7 @@ def forget_counts(settings: Settings, *, but: str = "") -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_on_the_way(back: State, state: State) -> bool:
+def _can_undo(back: State, state: State) -> bool:
     """Return whether an undo is possible and needed: its slot is still there, with other traffic."""
     return set(back.slots) <= set(state.slots) and state.traffic != back.traffic
 

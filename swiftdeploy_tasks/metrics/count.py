@@ -140,7 +140,7 @@ class Counter:
         return sum(1 for at in self._begun.values() if at <= time)
 
     def waiting_at_new(self, before: float) -> tuple[int, int]:
-        """Return (how many requests to the new slot that began before then are unanswered, of how many).
+        """Return how many requests to the new slot began before then and are unanswered, and how many it got.
 
         nginx does not log which slot a request without an answer went to. The split between the slots is
         exact, so the new slot has the requests of its share that it has not answered.
