@@ -67,7 +67,7 @@ check(rule) := {
 	"limit": limits[rule],
 	"message": concat("", [title[rule], ": ", counted_words[rule]]),
 } if {
-	counted_badly(rule)
+	exceeds(rule)
 } else := {
 	"rule": rule,
 	"passed": by_page[0],
@@ -138,7 +138,7 @@ fit("window") if input.window == null
 
 fit("window") if is_window(input.window)
 
-# nginx counts whenever a slot is watched: without its count nothing is known of the clients.
+# nginx counts whenever a slot is watched, so a missing count is a fault then.
 fit("clients") if {
 	input.phase == "before"
 	object.get(input, "clients", null) == null
@@ -186,14 +186,14 @@ is_figure(value) if {
 by_page := [input.healthy, concat("", [
 	"judged by health alone (services.metrics is null), ",
 	concat(" ", [who, health]),
-	nothing_counted_badly,
+	nothing_exceeded,
 ])] if {
 	input.metrics == "none"
 }
 
-default nothing_counted_badly := ""
+default nothing_exceeded := ""
 
-nothing_counted_badly := concat("", ["; no limit was passed in ", counted_volume]) if has_counted
+nothing_exceeded := concat("", ["; no limit was exceeded in ", counted_volume]) if has_counted
 
 by_page := [pardoned, concat("", ["not known, the metrics of ", who, " could not be read, ", in_a_row, why])] if {
 	input.metrics == "declared"
@@ -225,7 +225,7 @@ default why := ""
 
 why := concat("", [": ", input.reason]) if is_string(input.reason)
 
-# ---- what nginx counted: a figure beyond its limit fails the rule, whatever the app's page says
+# ---- what nginx counted: a figure beyond its limit fails the rule, also where the app's page has none
 
 has_counted if {
 	is_window(object.get(input, "clients", null))
@@ -262,10 +262,10 @@ counted_p99 := input.clients.beyond_ms if {
 	is_figure(input.clients.beyond_ms)
 }
 
-# Apart from `not`, as `usable` is.
+# A rule of its own: the embedded engine refuses a look-up under `not`.
 has_counted_p99 if is_figure(input.clients.p99_ms)
 
-# The part of client errors among the answers of the new slot, above that of the slot beside it.
+# The share of client errors in the answers of the new slot, less that of the slot beside it.
 counted["max_client_error_rise"] := input.clients.client_error_rate - input.beside.client_error_rate if {
 	judges_count
 	is_window(object.get(input, "beside", null))
@@ -274,12 +274,12 @@ counted["max_client_error_rise"] := input.clients.client_error_rate - input.besi
 	is_figure(input.beside.client_error_rate)
 }
 
-# With fewer requests beside it a slot is not compared.
+# With fewer requests in the slot beside it, a slot is not compared.
 comparable := 10
 
-default counted_badly(_) := false
+default exceeds(_) := false
 
-counted_badly(rule) if counted[rule] > limits[rule]
+exceeds(rule) if counted[rule] > limits[rule]
 
 counted_words[rule] := concat("", [
 	json.marshal(figure_counted),

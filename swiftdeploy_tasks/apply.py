@@ -209,7 +209,7 @@ def _keep_what_is_left(job: Job, now: State) -> None:
 def _wait_for_engine(job: Job) -> None:
     """Wait for an engine that restarts; raises EngineError after ENGINE_SECONDS."""
     deadline = time.monotonic() + ENGINE_SECONDS
-    is_told = False
+    is_announced = False
     while True:
         try:
             job.engine.observe()
@@ -217,9 +217,9 @@ def _wait_for_engine(job: Job) -> None:
         except EngineError:
             if time.monotonic() >= deadline:
                 raise
-        if not is_told:
+        if not is_announced:
             job.say(f"the engine does not answer: waiting for it, at most {ENGINE_SECONDS:g} s")
-            is_told = True
+            is_announced = True
         time.sleep(traffic.TICK)
 
 
@@ -317,12 +317,12 @@ def _wait_for_answers(job: Job, slot: Slot) -> None:
     assert job.watch is not None
     began_by = time.time()
     deadline = time.monotonic() + job.manifest.nginx.proxy_timeout + traffic.TICK
-    is_told = False
+    is_announced = False
     while (waiting := job.watch.waiting(began_by)) and time.monotonic() < deadline:
-        if not is_told:
+        if not is_announced:
             left = deadline - time.monotonic()
             job.say(f"app-{slot} has not answered {waiting}: watching on, at most {left:.0f} s")
-            is_told = True
+            is_announced = True
         _tick_for(job.watch, traffic.TICK)
 
 
