@@ -75,7 +75,7 @@ def test_a_request_that_was_retried_is_an_error_of_the_slot_that_failed(tmp_path
     assert (figures(counter.new), figures(counter.old)) == ((0, 1, 0), (1, 0, 0))
 
 
-def test_an_address_that_is_not_the_old_slot_is_the_new_one(tmp_path: Path) -> None:
+def test_an_address_that_is_not_the_old_slot_s_counts_for_the_new_slot(tmp_path: Path) -> None:
     """nginx names the upstream where no server of it can be resolved."""
     assert figures(read(tmp_path, answered("a", "app", "502", "-", "0.000", status="502")).new) == (0, 1, 0)
 
