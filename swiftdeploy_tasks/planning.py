@@ -202,7 +202,7 @@ def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
         folder = root_files.folder_of(job.manifest.rendered, root=places.root, state=places.state)
     except PreflightError:
         return ()
-    foreign = {path.name for path in root_files.foreign(folder)}
+    foreign = {path.name for path in root_files.foreign_files(folder)}
     return artifacts.compare(folder, {name: text for name, text in rendered.items() if name not in foreign})
 
 

@@ -36,7 +36,7 @@ def folder_of(rendered: str, *, root: Path, state: Path) -> Path:
     )
 
 
-def foreign(folder: Path) -> tuple[Path, ...]:
+def foreign_files(folder: Path) -> tuple[Path, ...]:
     """Return the files that have the name of a rendered one and were not made by us."""
     paths = (folder / name for name in artifacts.ROOT_FILES)
     return tuple(path for path in paths if _is_there(path) and not is_rendered(path))
@@ -45,7 +45,7 @@ def foreign(folder: Path) -> tuple[Path, ...]:
 def refuse_foreign(rendered: str, *, root: Path, state: Path) -> Path:
     """Return the folder that `rendered` names; raises PreflightError where a file there is not ours."""
     folder = folder_of(rendered, root=root, state=state)
-    if found := foreign(folder):
+    if found := foreign_files(folder):
         names = " and ".join(str(path.relative_to(root)) for path in found)
         were = "were" if len(found) > 1 else "was"
         raise PreflightError(

@@ -27,7 +27,7 @@ ORDER = """
     engines.docker_context engines.docker_images engines.docker_form engines.docker_nginx
     engines.docker_opa engines.docker_volumes engines.docker_checks engines.docker
     engines.choice
-    host chain walk flaws proof lines foreign rotation witness snapshot turn history
+    host chain walk flaws proof lines foreign_bytes rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields
     report.gathering report.runs report.sentences report.news report.scrapes report.telling
     report.cells report.tables report.markdown report.inline report.density report.figures report.seen

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import chain, foreign
+from swiftdeploy_tasks import chain, foreign_bytes
 from swiftdeploy_tasks.chain import Head, Record
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.report.integrity import Integrity
@@ -104,7 +104,7 @@ def test_a_count_that_cannot_be_read_is_zero(tmp_path: Path) -> None:
     path = tmp_path / "foreign.json"
     for content in (b"", b"[]", b'{"bytes": null, "upto": 1, "adopted": 1}', b"\xff"):
         path.write_bytes(content)
-        assert foreign.read(path) == foreign.Foreign()
+        assert foreign_bytes.read(path) == foreign_bytes.ForeignBytes()
 
 
 def test_more_torn_lines_than_one_record_closes_off_stop_no_append_and_are_named(ten: History) -> None:
