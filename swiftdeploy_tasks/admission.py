@@ -103,7 +103,7 @@ def refuse_unasked(parts: frozenset[Part], asked: frozenset[Part] | None) -> Non
         return
     names = ", ".join(sorted({name for name, _ in parts - asked}))
     raise PolicyRefused(
-        f"templates/ now render {names} differently from what isolation was asked about; not written",
+        f"templates/ now render {names} differently from what isolation was asked about; not applied",
         "invoke policy-check",
     )
 

@@ -26,7 +26,7 @@ CONFIRMATIONS = 5
 LATE_SECONDS = 2.0
 # How long to wait for a first request where none came before the switch.
 FIRST_REQUEST_SECONDS = 0.3
-# How long an undo waits for an engine that restarts: a daemon with many containers needs a minute.
+# How long an undo waits for an engine that restarts: a daemon with many containers restarts slowly.
 ENGINE_SECONDS = 120.0
 _PHASES = {
     "start": "start",
