@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import Bundle, ask_embedded, ask_server, header, keep, publish, read_bundle
-from swiftdeploy_tasks.gate.embedded import load
+from swiftdeploy_tasks.gate import Bundle, ask_embedded, ask_server, cell, header, keep, publish, read_bundle
+from swiftdeploy_tasks.gate.embedded import CHECK_SECONDS, EVERY, load
 from swiftdeploy_tasks.probe import until
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask, WatchingServer
@@ -142,7 +142,9 @@ def test_every_spelling_of_a_package_that_opa_takes_is_read_and_compiles(text: s
     assert found.package == SPELLINGS[text]
     assert _packages(tmp_path, text)[-1:] == _packages(tmp_path, found.text.partition("x := 1")[0])[-1:]
     assert _packages(tmp_path, text)
-    load(Bundle((("x.rego", f"{text}\nx := 1\n"),), '{"limits": {}}', "0"))
+    bundle = Bundle((("x.rego", f"{text}\nx := 1\n"),), '{"limits": {}}', "0")
+    # In a child, as always: the native engine may damage the memory of the process that loads it.
+    assert isinstance(cell.decide(load, bundle, EVERY, "{}", seconds=CHECK_SECONDS), dict)
 
 
 @pytest.mark.parametrize("text", MISSPELLINGS)
