@@ -34,6 +34,9 @@ CI_RUNS = {
     "Jenkins": "BUILD_TAG",
 }
 
+# Bytes of a holder's JSON at most: nine claims of 100 characters, each escaped, and the rest.
+LONGEST_HOLDER = 1 << 14
+
 # The variables in which sudo and CI systems name a person; any user can set them.
 CLAIMS = (
     "SUDO_USER",
@@ -177,7 +180,7 @@ def _try(descriptor: int) -> bool:
 
 def _holder(descriptor: int) -> Holder | None:
     try:
-        found, _ = json.JSONDecoder().raw_decode(os.pread(descriptor, 4096, 0).decode())
+        found, _ = json.JSONDecoder().raw_decode(os.pread(descriptor, LONGEST_HOLDER, 0).decode())
         holder = Holder(**found)
         return holder if isinstance(holder.claimed, dict) else None
     except (ValueError, TypeError):

@@ -88,9 +88,9 @@ def _confirm(
         settling.forget(run.settings)
     if problem:
         raise PreflightError(
-            f"version {target.version} ({target.mode}) serves and is confirmed, but services.mode could not "
-            f"be rewritten: {problem}",
-            f"set services.mode: {target.mode} in manifest.yaml",
+            f"version {target.version} ({target.mode}) serves and is confirmed, but services.mode could not be "
+            f"rewritten, or a file made from manifest.yaml could not: {problem}",
+            f"set services.mode: {target.mode} in manifest.yaml, then: invoke render",
         )
 
 

@@ -203,7 +203,7 @@ def _load(job: Job, generation: str) -> None:
 
     if not probe.until(loaded_by_all, seconds=IN_FORCE_SECONDS):
         raise ProxyError(
-            f"nginx did not load the new files within {IN_FORCE_SECONDS:g} s; the old ones were put back",
+            f"nginx did not load generation {generation} within {IN_FORCE_SECONDS:g} s",
             "invoke validate",
             log=job.engine.logs("nginx"),
         )

@@ -101,12 +101,10 @@ def write_mode(run: Run, wanted: ManifestFile, *, read: bytes) -> None:
     `read` are the bytes that this invocation read: an edit made since then stays in the file, with a warning.
     """
     carry(run, wanted)
-    try:
-        there = manifest_edit.write_mode(run.settings.manifest, wanted.manifest.services.mode)
-        if there != read:
-            _warn_edited(run)
-    finally:
-        write_root(run)
+    there = manifest_edit.write_mode(run.settings.manifest, wanted.manifest.services.mode)
+    if there != read:
+        _warn_edited(run)
+    write_root(run)
 
 
 def warn_edited(run: Run, read: bytes) -> None:

@@ -42,7 +42,7 @@ def run(image: str, project: str, home: str, files: Mapping[str, bytes], words: 
                 container.wait(timeout=RUN_SECONDS)
                 printed = container.logs(stdout=True, stderr=False) or container.logs()
             finally:
-                container.remove(force=True)
+                container.remove(force=True, v=True)
     except EngineError as error:
         raise GateUnavailable(error.message, error.next) from None
     return bytes(printed).decode("utf-8", "replace")

@@ -78,9 +78,7 @@ def held(one: Container, home: Path) -> tuple[HeldVolume, ...]:
     found = []
     for path, volume in sorted(anonymous(one).items()):
         made_of = _made_of(str(one.attrs["Image"]), path)
-        known: dict[str, str] = json.loads(
-            memory.remembered(home / "checked", made_of, lambda: "{}", keep=False)
-        )
+        known = _known(memory.remembered(home / "checked", made_of, lambda: "{}", keep=False))
         try:
             with translated(f"the volume {volume} of {one.name} cannot be read"):
                 if example := next(_files(one, path, known), None):
@@ -88,6 +86,15 @@ def held(one: Container, home: Path) -> tuple[HeldVolume, ...]:
         except (EngineError, tarfile.TarError):
             found.append(HeldVolume(path, volume, "it cannot be read"))
     return tuple(found)
+
+
+def _known(text: str) -> dict[str, str]:
+    """Return what is remembered of an image; nothing where the file that holds it is damaged."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def remember_image(image: str, paths: tuple[str, ...], project: str, home: Path) -> None:
