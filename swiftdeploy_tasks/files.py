@@ -50,7 +50,7 @@ def replace_all(
         try:
             return _replace_all(contents, mode, owner)
         except OSError as error:
-            if error.errno not in reserve.FULL or not reserve.spend():
+            if error.errno not in reserve.FULL or not reserve.spend(*contents):
                 raise
 
 

@@ -88,8 +88,8 @@ def _confirm(
         settling.forget(run.settings)
     if problem:
         raise PreflightError(
-            f"version {target.version} ({target.mode}) serves and is confirmed, but services.mode could not be "
-            f"rewritten, or a file made from manifest.yaml could not: {problem}",
+            f"version {target.version} ({target.mode}) serves and is confirmed, but"
+            f" services.mode could not be rewritten, or a file made from manifest.yaml could not: {problem}",
             f"set services.mode: {target.mode} in manifest.yaml, then: invoke render",
         )
 

@@ -42,10 +42,16 @@ def open_for_use(state: Path) -> None:
             probe.unlink(missing_ok=True)
 
 
-def spend() -> bool:
-    """Give one part back to the disk; False where none is left, or this process may not spend it."""
+def spend(*files: Path) -> bool:
+    """Give one part back to the disk; False where none is left, or this process may not spend it.
+
+    Where `files` are to be written, a reserve on another disk than theirs is left alone.
+    """
     for path in _OPEN:
         with suppress(OSError):
+            disks = {file.parent.stat().st_dev for file in files}
+            if disks and path.stat().st_dev not in disks:
+                continue
             descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 if left := os.fstat(descriptor).st_size:
