@@ -101,8 +101,9 @@ def write_mode(run: Run, wanted: ManifestFile, *, read: bytes) -> None:
     `read` are the bytes that this invocation read: an edit made since then stays in the file, with a warning.
     """
     carry(run, wanted)
-    there = manifest_edit.write_mode(run.settings.manifest, wanted.manifest.services.mode)
-    if there != read:
+    if wanted.content == read:
+        warn_edited(run, read)
+    elif manifest_edit.write_mode(run.settings.manifest, wanted.manifest.services.mode) != read:
         _warn_edited(run)
     write_root(run)
 
@@ -129,8 +130,10 @@ def _warn_edited(run: Run) -> None:
 def try_to_write_mode(run: Run, mode: str) -> None:
     """Rewrite services.mode and the rendered files; where that fails, warn and go on."""
     try:
-        manifest_edit.write_mode(run.settings.manifest, mode)
         forget_manifest(run)
+        if read_manifest(run).services.mode != mode:
+            manifest_edit.write_mode(run.settings.manifest, mode)
+            forget_manifest(run)
     except (SwiftDeployError, OSError) as error:
         run.note("mode", "failed", error=str(error))
         run.screen.line(f"  services.mode could not be rewritten to {mode}: {error}", "warn")
