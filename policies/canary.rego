@@ -11,7 +11,7 @@
 #   window      {"seconds", "requests", "error_rate", "p99_ms", "beyond_ms", …}, or null: could not be read
 #   clients     the same as nginx counted it of the subject, with "client_error_rate", or null: it did
 #               not count; an error is 5xx, no answer, or an attempt that nginx had to retry elsewhere, and
-#               a client error an answer 4xx, or one that broke off
+#               a client error an answer 4xx
 #   beside      the same of the slot that served before, since the change began, or null
 #   silent      true where the app's page counted nothing at all in the window
 #   unreadable  how many scrapes in a row could not be read: 0 with a window
@@ -73,7 +73,7 @@ check(rule) := {
 	"passed": by_page[0],
 	"observed": null,
 	"limit": limits[rule],
-	"message": concat("", [title[rule], ": ", by_page[1]]),
+	"message": concat("", [title[rule], ": ", by_page[1], nothing_exceeded(rule)]),
 } if {
 	by_page
 } else := {
@@ -186,14 +186,18 @@ is_figure(value) if {
 by_page := [input.healthy, concat("", [
 	"judged by health alone (services.metrics is null), ",
 	concat(" ", [who, health]),
-	nothing_exceeded,
 ])] if {
 	input.metrics == "none"
 }
 
-default nothing_exceeded := ""
+# Without metrics, nginx's count is judged for errors, and not for the latency.
+default nothing_exceeded(_) := ""
 
-nothing_exceeded := concat("", ["; no limit was exceeded in ", counted_volume]) if has_counted
+nothing_exceeded(rule) := concat("", ["; the limit was not exceeded in ", counted_volume]) if {
+	rule in ["max_client_error_rise", "max_error_rate"]
+	input.metrics == "none"
+	has_counted
+}
 
 by_page := [pardoned, concat("", ["not known, the metrics of ", who, " could not be read, ", in_a_row, why])] if {
 	input.metrics == "declared"
@@ -295,7 +299,7 @@ counted_words[rule] := concat("", [
 }
 
 counted_words["max_client_error_rise"] := concat("", [
-	"4xx or broken off are ",
+	"4xx are ",
 	json.marshal(input.clients.client_error_rate),
 	" of the answers in ",
 	counted_volume,

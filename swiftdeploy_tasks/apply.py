@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from swiftdeploy_tasks import artifacts, probe, traffic
+from swiftdeploy_tasks import artifacts, files, probe, traffic
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError
 from swiftdeploy_tasks.job import Job, Watch, compose, render, write_compose
@@ -180,7 +180,8 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
-    if now.proxy and (added or not _is_settled(job, whole.traffic)):
+    is_former = job.former is None or now.proxy is None or now.proxy.spec == job.former.spec
+    if now.proxy and (added or not is_former or not _is_settled(job, whole.traffic)):
         reason = f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic"
         job.say(reason)
         with _recorded(job, "route", "nginx", reason, whole.traffic):
@@ -193,8 +194,17 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
         job.say(f"removing app-{slot}")
         with _recorded(job, "remove", f"app-{slot}", reason, whole.traffic):
             _say_all(job, job.engine.stop_slot(slot, discard_volumes=slot not in job.given))
-    write_compose(job, whole)
+    _restore_compose(job, before, whole)
     return back if serving else None
+
+
+def _restore_compose(job: Job, before: State, whole: State) -> None:
+    """Write the compose file of what stands again: the one from before the change, where it fits."""
+    path = job.settings.compose_file
+    if job.former and path in job.former.files and set(before.slots) == set(whole.slots):
+        files.replace(path, job.former.files[path], mode=0o600)
+    else:
+        write_compose(job, whole)
 
 
 def _keep_what_is_left(job: Job, now: State) -> None:

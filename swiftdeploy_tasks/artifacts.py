@@ -215,9 +215,14 @@ def keep_aside(path: Path, aside: Path) -> None:
 def is_intact(path: Path) -> bool:
     """Return whether a rendered file is there as it was written."""
     try:
-        head, _, rest = path.read_bytes().decode("utf-8", "replace").partition("\n")
+        return is_whole(path.read_bytes().decode("utf-8", "replace"))
     except OSError:
         return False
+
+
+def is_whole(text: str) -> bool:
+    """Return whether a text is a rendered file as it was written."""
+    head, _, rest = text.partition("\n")
     return content_digest(head + "\n") == _digest(rest)
 
 

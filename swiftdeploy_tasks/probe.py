@@ -97,7 +97,12 @@ def ask(
 def generation(operator_port: int) -> Generation | None:
     """Return what nginx has loaded, None when it does not answer or is not ours."""
     reply = ask(operator_port, "/generation")
-    found = _GENERATION.match(reply.body.decode("ascii", "replace")) if reply.status == 200 else None
+    return generation_in(reply.body.decode("ascii", "replace")) if reply.status == 200 else None
+
+
+def generation_in(text: str) -> Generation | None:
+    """Return the generation that a text names, such as upstream.conf; None where it names none."""
+    found = _GENERATION.search(text)
     if found is None:
         return None
     weights: dict[Slot, int] = {

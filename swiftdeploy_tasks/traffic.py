@@ -11,7 +11,7 @@ import os
 import secrets as tokens
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -132,10 +132,32 @@ def route(job: Job, state: State) -> None:
 def _write_back(job: Job, back: State, generation: str) -> None:
     """Write the files of an undo beside the others, before `generation` is put in force."""
     folder = job.settings.nginx_folder
-    undone = _new_generation(job, back)
-    _write(job, back, folder / "back", undone)
+    if kept := _kept_files(job, back):
+        job.back_id, contents = kept
+        files.make_folder(folder / "back", mode=0o755)
+        files.replace_all({folder / "back" / path.name: content for path, content in contents.items()})
+    else:
+        undone = _new_generation(job, back)
+        _write(job, back, folder / "back", undone)
+        job.back_id = undone.id
     files.replace(folder / WATCHED, generation)
-    job.back_id = undone.id
+
+
+def _kept_files(job: Job, back: State) -> tuple[str, Mapping[Path, bytes]] | None:
+    """Return the files that were in force before this change and their generation, where they are the undo.
+
+    They are not where nginx was started in another form since, or where other traffic was in force.
+    """
+    there = job.engine.observe().proxy
+    if job.former is None or there is None or there.spec != job.former.spec:
+        return None
+    paths = _files(job.settings.nginx_folder)
+    contents = {path: job.former.files[path] for path in paths if path in job.former.files}
+    texts = [content.decode("utf-8", "replace") for content in contents.values()]
+    if len(texts) < len(paths) or not all(map(artifacts.is_whole, texts)):
+        return None
+    found = probe.generation_in(texts[-1])
+    return (found.id, contents) if found and found.traffic == back.traffic else None
 
 
 def _follow_count(job: Job, state: State, generation: str) -> None:
@@ -146,7 +168,12 @@ def _follow_count(job: Job, state: State, generation: str) -> None:
 
 
 def go_back(job: Job, whole: State) -> None:
-    """Undo the change of traffic: by a reload of the files that lie on disk, else by writing `whole`."""
+    """Undo the change of traffic: by a reload of the files that lie on disk, else by writing `whole`.
+
+    An nginx that this change started in another form is replaced by one in the form that it had.
+    """
+    if _restart_former(job):
+        return
     if not job.back_id:
         route(job, whole)
         return
@@ -164,6 +191,26 @@ def go_back(job: Job, whole: State) -> None:
     forget_counts(job.settings)
 
 
+def _restart_former(job: Job) -> bool:
+    """Start nginx as it was before this change where it runs in another form now; False where it does not."""
+    there = job.engine.observe().proxy
+    if job.former is None or there is None or there.spec == job.former.spec:
+        return False
+    job.say("starting nginx as it was before; open connections are cut")
+    files.replace_all(job.former.files)
+    job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
+    port = job.former.operator_port
+    if not probe.until(lambda: bool(_loaded(port)), seconds=IN_FORCE_SECONDS):
+        raise ProxyError(
+            f"nginx was started and its operator port {port} does not answer within {IN_FORCE_SECONDS:g} s",
+            "invoke validate",
+            log=job.engine.logs("nginx"),
+        )
+    (job.settings.nginx_folder / WATCHED).unlink(missing_ok=True)
+    forget_counts(job.settings)
+    return True
+
+
 def put(source: Path, folder: Path) -> None:
     """Rename the files that nginx reads from `source` into `folder`; one that was renamed already is left."""
     for path in _files(source):
@@ -173,8 +220,8 @@ def put(source: Path, folder: Path) -> None:
 
 def forget_counts(settings: Settings, *, but: str = "") -> None:
     """Remove the files in which nginx counted requests, except that of the generation `but`."""
-    for path in settings.counts.glob("*.log"):
-        if path.stem != but:
+    for path in settings.counts.glob("*.log*"):
+        if path.name.partition(".")[0] != but:
             path.unlink(missing_ok=True)
 
 

@@ -209,7 +209,7 @@ class SlotWatch:
             self.unreadable = 0
             if self.release:
                 self.notice(self.slot, self.release, self.last, now)
-            if self.last and metrics.restarted(self.last, now):
+            if self.last and metrics.went_back(self.last, now):
                 raise self._sick(
                     "it started again while it was watched, or its counters went back as those of one worker"
                     " of several do"

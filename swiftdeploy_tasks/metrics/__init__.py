@@ -15,7 +15,7 @@ from swiftdeploy_tasks.metrics.window import (
     at_start,
     choose,
     is_unmoved,
-    restarted,
+    went_back,
     window,
 )
 
@@ -33,6 +33,6 @@ __all__ = [
     "from_access_log",
     "is_unmoved",
     "parse",
-    "restarted",
+    "went_back",
     "window",
 ]

@@ -7,6 +7,7 @@ nginx retried counts for both: as an error for the slot that failed.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,19 +27,22 @@ GAVE_UP = 1.0
 # A request that is younger is on its way.
 WAITING = 1.0
 _CHUNK = 4 << 20
-_NO_ANSWER = 499
+_NO_ANSWER, _BAD_ANSWER = 499, 502
+# nginx's error log about an answer whose body the app did not end, with the address of the slot.
+_BROKEN_OFF = re.compile(rb' while reading upstream,.* upstream: "https?://([^/"]+)')
 
 
 @dataclass
 class SlotTally:
-    """What one slot answered since the count began.
+    """What one slot answered since the count began; `client_errors` are answers 4xx.
 
-    `client_errors` are the answers 4xx, and those that broke off: nginx does not log who ended them.
+    `broken_off` are answers that began well, count as errors, and have yet to be logged as answered.
     """
 
     ok: int = 0
     errors: int = 0
     client_errors: int = 0
+    broken_off: int = 0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
 
     def at(self, time: float) -> Scrape:
@@ -48,7 +52,7 @@ class SlotTally:
 
 @dataclass(frozen=True)
 class Counted:
-    """What nginx counted of one slot in a window; `client_errors` are answers 4xx, or broken off."""
+    """What nginx counted of one slot in a window; `client_errors` are answers 4xx."""
 
     window: Window
     client_errors: int
@@ -100,7 +104,8 @@ class Counter:
         self.old, self.new = SlotTally(), SlotTally()
         self.probes = 0
         self._file: BinaryIO | None = None
-        self._rest = b""
+        self._errors: BinaryIO | None = None
+        self._rest = self._rest_of_errors = b""
         self._share = 0
         self._begun: dict[str, float] = {}
         self._begun_in_all = self._first_at_new = 0
@@ -115,14 +120,17 @@ class Counter:
         """Read this file from now on: the new slot has `share` percent while it is written."""
         self.close()
         self._file, self._share = path.open("rb"), share
-        self._rest, self._begun = b"", {}
+        self._errors = path.with_name(f"{path.name}.errors").open("rb")
+        self._rest = self._rest_of_errors = b""
+        self._begun = {}
         self._begun_in_all = self._first_at_new = 0
 
     def close(self) -> None:
-        """Close the file that is read."""
-        if self._file:
-            self._file.close()
-            self._file = None
+        """Close the files that are read."""
+        for file in (self._file, self._errors):
+            if file:
+                file.close()
+        self._file = self._errors = None
 
     def tallies(self) -> tuple[SlotTally, SlotTally]:
         """Return copies of the tallies of the old and the new slot."""
@@ -130,6 +138,11 @@ class Counter:
 
     def read(self) -> None:
         """Take in what was written since the last call."""
+        while self._errors and (chunk := self._errors.read(_CHUNK)):
+            *lines, self._rest_of_errors = (self._rest_of_errors + chunk).split(b"\n")
+            for line in lines:
+                if found := _BROKEN_OFF.search(line):
+                    self._break_off(found[1].decode("ascii", "replace"))
         while self._file and (chunk := self._file.read(_CHUNK)):
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             for line in lines:
@@ -158,8 +171,8 @@ class Counter:
             if by == "client":
                 self._begun[request] = _seconds(at) or 0.0
                 self._begun_in_all += 1
-        elif len(words) == 10 and words[0] == "answered":
-            _, request, by, _, status, *lists, completion = words
+        elif len(words) == 9 and words[0] == "answered":
+            _, request, by, _, status, *lists = words
             if by != "client":
                 self.probes += 1
                 return
@@ -168,17 +181,27 @@ class Counter:
             if tried and tried[0].address != self.old_address:
                 self._first_at_new += 1
             for attempt in tried:
-                self._count(attempt, is_whole=completion == "OK")
+                self._count(attempt)
 
-    def _count(self, attempt: Attempt, *, is_whole: bool) -> None:
+    def _tally(self, address: str) -> SlotTally:
+        return self.old if address == self.old_address else self.new
+
+    def _break_off(self, address: str) -> None:
+        tally = self._tally(address)
+        tally.errors += 1
+        tally.broken_off += 1
+
+    def _count(self, attempt: Attempt) -> None:
         if attempt.is_abandoned:
             return
-        tally = self.old if attempt.address == self.old_address else self.new
+        tally = self._tally(attempt.address)
         if attempt.is_error:
             tally.errors += 1
+        elif tally.broken_off:
+            tally.broken_off -= 1
         else:
             tally.ok += 1
-            tally.client_errors += 400 <= attempt.status < 500 or not is_whole
+            tally.client_errors += 400 <= attempt.status < 500
         took = attempt.waited_s if attempt.header_s is None else attempt.header_s
         tally.buckets[next((i for i, bound in enumerate(BOUNDS) if took <= bound), len(BOUNDS))] += 1
 
@@ -192,10 +215,15 @@ def attempts(status: str, addresses: str, statuses: str, headers: str, responses
     found = []
     for index, (address, own, header, response) in enumerate(zip(*columns, strict=False)):
         code = int(own) if own.isdigit() else int(status) if status.isdigit() else 500
-        if index == last and status == str(_NO_ANSWER):
-            code = _NO_ANSWER
+        if index == last and (status == str(_NO_ANSWER) or not _is_status(status)):
+            # A client that left, or an answer that is not HTTP, which nginx passes on as status 009.
+            code = _NO_ANSWER if status == str(_NO_ANSWER) else _BAD_ANSWER
         found.append(Attempt(address, code, _seconds(header), _seconds(response) or 0.0, index == last))
     return found
+
+
+def _is_status(text: str) -> bool:
+    return text.isdigit() and 100 <= int(text) <= 599
 
 
 def from_access_log(lines: Iterable[str], *, address: str, since: float, until: float) -> Counted | None:

@@ -105,6 +105,18 @@ def at_start(scrape: Scrape) -> Scrape | None:
     return Scrape(time=scrape.time - scrape.age, uptime=uptime, started=scrape.started)
 
 
+def went_back(before: Scrape, after: Scrape) -> bool:
+    """Return whether a later page has less than an earlier one, as after a restart or of another worker.
+
+    A page that the app caches has an old uptime, and is no sign of a restart.
+    """
+    if before.uptime is not None and after.uptime is not None and after.uptime < before.uptime:
+        return True
+    if before.started is not None and after.started is not None:
+        return after.started > before.started + START_SLACK
+    return any(now < then for then, now in zip(before.counts, after.counts, strict=True))
+
+
 def _start(before: Scrape | None, after: Scrape) -> Scrape | None:
     """The scrape to count from; None where it cannot be known."""
     if before is None:

@@ -25,19 +25,14 @@ def answered(
     *,
     status: str = "200",
     by: str = "client",
-    completion: str = "OK",
 ) -> str:
-    return (
-        "\t".join(
-            ("answered", request, by, "1.5", status, addresses, statuses, headers, responses, completion)
-        )
-        + "\n"
-    )
+    return "\t".join(("answered", request, by, "1.5", status, addresses, statuses, headers, responses)) + "\n"
 
 
-def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD) -> Counter:
+def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD, errors: str = "") -> Counter:
     log = tmp_path / "generation.log"
     log.write_text("".join(lines))
+    (tmp_path / "generation.log.errors").write_text(errors)
     counter = Counter(old)
     counter.follow(log, share)
     counter.read()
@@ -53,7 +48,7 @@ def figures(tally: SlotTally) -> tuple[int, int, int]:
     [
         (answered("a"), (1, 0, 0)),
         (answered("a", statuses="404", status="404"), (1, 0, 1)),
-        (answered("a", completion=""), (1, 0, 1)),
+        (answered("a", status="009"), (0, 1, 0)),
         (answered("a", statuses="500", status="500"), (0, 1, 0)),
         (answered("a", statuses="502", headers="-", status="502"), (0, 1, 0)),
         (answered("a", statuses="504", headers="-", responses="30.000", status="504"), (0, 1, 0)),
@@ -78,6 +73,15 @@ def test_a_request_that_was_retried_is_an_error_of_the_slot_that_failed(tmp_path
 def test_an_address_that_is_not_the_old_slot_s_counts_for_the_new_slot(tmp_path: Path) -> None:
     """nginx names the upstream where no server of it can be resolved."""
     assert figures(read(tmp_path, answered("a", "app", "502", "-", "0.000", status="502")).new) == (0, 1, 0)
+
+
+def test_an_answer_that_the_slot_broke_off_is_an_error_and_no_good_one(tmp_path: Path) -> None:
+    told = (
+        "2026/11/29 10:00:00 [error] 7#7: *1 upstream prematurely closed connection while reading upstream,"
+        ' client: 127.0.0.1, server: _, request: "GET / HTTP/1.1", upstream: "http://{}/", host: "a"\n'
+    )
+    counter = read(tmp_path, answered("a"), answered("b"), answered("c", OLD), errors=told.format(NEW))
+    assert (figures(counter.new), figures(counter.old)) == ((1, 1, 0), (1, 0, 0))
 
 
 def test_the_latency_is_the_time_to_the_first_byte(tmp_path: Path) -> None:
@@ -114,6 +118,7 @@ def test_a_line_that_is_not_written_to_its_end_is_read_later(tmp_path: Path) -> 
 
 def test_the_tallies_go_on_over_the_generations_of_a_change(tmp_path: Path) -> None:
     counter = read(tmp_path, answered("a", OLD), begun("b"), share=0)
+    (tmp_path / "next.log.errors").touch()
     (tmp_path / "next.log").write_text(answered("c") + answered("d", OLD))
     counter.follow(tmp_path / "next.log", 50)
     counter.read()

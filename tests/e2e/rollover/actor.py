@@ -121,6 +121,17 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"the first of it")
             self.close_connection = True
             return None, ""
+        if FAULT == "one in two chunked breaks off" and self.is_nth(2):
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"5\r\nfirst\r\n")
+            self.close_connection = True
+            return None, ""
+        if FAULT == "not HTTP":
+            self.wfile.write(b"<html>bare</html>\n")
+            self.close_connection = True
+            return None, ""
         if FAULT == "errors uncounted":
             data = b"broken"
             self.send_response(500)

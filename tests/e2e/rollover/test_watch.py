@@ -11,6 +11,7 @@ from tests.e2e.project import Project, make, until, used
 from tests.e2e.rollover import actor
 from tests.e2e.rollover.course import alone, see, under_load
 from tests.e2e.rollover.load import Load
+from tests.ports import free_port
 
 CANARY = {"window": 1, "max_p99_ms": 5000}
 ALL_AT_ONCE = {"steps": [100], "interval": 4, "min_requests": 10}
@@ -20,7 +21,9 @@ FAULTS = {
     "one in three resets": (3, "as nginx counted"),
     "one in three hangs": (3, "as nginx counted"),
     "not found": (3, "client errors"),
-    "one in two breaks off": (3, "broken off"),
+    "one in two breaks off": (3, "as nginx counted"),
+    "one in two chunked breaks off": (3, "as nginx counted"),
+    "not HTTP": (3, "as nginx counted"),
     "counts afresh": (6, "its counters went back"),
     "dies later": (6, "died"),
     "fails above 40/s": (3, "error rate"),
@@ -93,6 +96,28 @@ def test_errors_on_the_address_of_the_health_path_are_seen(serving: Project) -> 
         )
     assert course.ended.code == 3, course.ended.said
     assert "as nginx counted" in course.ended.err
+
+
+@pytest.mark.parametrize("change", ["nginx__private", "nginx__port"])
+def test_a_failed_deploy_brings_back_the_nginx_settings_too(serving: Project, change: str) -> None:
+    """A path that becomes private, and a port for which nginx has to be made anew."""
+    before, was = see(serving), serving.manifest["nginx"].get("port")
+    value = ["/metrics", "/healthz"] if change == "nginx__private" else free_port()
+    serving.set(
+        **{change: value}, services__env={"FAULT": "dies"}, services__health={"passes": 60, "interval": 0.2}
+    )
+    try:
+        ended = serving.run("deploy")
+    finally:
+        serving.set(
+            nginx__private=None,
+            nginx__port=was,
+            services__env={},
+            services__health={"interval": 0.2, "timeout": 20},
+        )
+    assert ended.code == 6, ended.said
+    assert see(serving).answers == before.answers
+    assert serving.run("plan", "--json").ok().document()["steps"] == []
 
 
 def test_a_well_release_is_watched_for_the_interval_and_loses_no_request(serving: Project) -> None:
