@@ -29,7 +29,9 @@ def stop(*_):
 
 
 def die():
-    time.sleep(3 if FAULT == "dies" else 6)
+    if FAULT == "dies later":
+        used.wait()
+    time.sleep(3 if FAULT == "dies" else 1.5)
     print("no memory left", flush=True)
     os._exit(9)
 
