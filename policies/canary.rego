@@ -100,7 +100,7 @@ title := {
 
 # ---- is the input whole?
 
-faults := [text | some part in parts; not fit(part[0]); text := part[1]]
+faults := [text | some part in parts; name := part[0]; not fit(name); text := part[1]]
 
 parts := [
 	["operation", "input.operation must be promote, deploy or rollback"],
@@ -257,7 +257,8 @@ counted["max_p99_ms"] := counted_p99 if {
 counted_p99 := input.clients.p99_ms if is_figure(input.clients.p99_ms)
 
 counted_p99 := input.clients.beyond_ms if {
-	not is_figure(input.clients.p99_ms)
+	p99_ms := input.clients.p99_ms
+	not is_figure(p99_ms)
 	is_figure(input.clients.beyond_ms)
 }
 

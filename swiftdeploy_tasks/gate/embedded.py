@@ -4,8 +4,9 @@ It reads the same bundle as the server, and its answers meet the same doubts. Wh
 would not is refused: see `plan`.
 
 regopy has quirks to stay clear of: its `Input` loses digits and quotes, so input goes in as JSON text; it
-prints what it also raises, so its log is switched off; and a second `build` of one interpreter mixes up its
-entry points, so each has an interpreter of its own.
+prints what it also raises, so its log is switched off; a second `build` of one interpreter mixes up its
+entry points, so each has an interpreter of its own; and it goes on with the result of a builtin that failed,
+where OPA ends the body, so such a failure ends the evaluation.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ def _interpreter(bundle: Bundle) -> Interpreter:
 
     engine = Interpreter()
     engine.log_level = LogLevel.NONE
+    engine.strict_built_in_errors = True
     for name, found in bundle.plain:
         try:
             engine.add_module(name, found.text)
@@ -172,8 +174,11 @@ def _value(engine: Interpreter, compiled: Compiled, domain: str, name: str, text
         engine.set_input_term(text)
         output = engine.query_bundle_entrypoint(compiled, _entry(domain, name))
         if not output.ok():
-            message = f"the policy of {domain} contradicts itself: a rule has two values at once"
-            raise GateUnavailable(message, NEXT)
+            raise GateUnavailable(
+                f"the policy of {domain} contradicts itself (a rule has two values at once), or a builtin "
+                "failed on a value that it does not take, as in count(1)",
+                f"test the value first, as in is_string(x), or {plan.SERVER}",
+            )
         answers = output.results[0].expressions
     except (RegoError, ValueError, RecursionError) as error:
         # An undefined function is found only now, and comes as text that is not JSON.

@@ -17,13 +17,6 @@ _DIFFERENT = {"min": "orders numbers as text", "max": "orders numbers as text"}
 _LOCAL, _INPUT, _DATA = "local", 0, 1
 _ROUNDS = 100
 _UNBOUND = "a variable is used that has no value, or gets it only further on (OPA: var is unsafe)"
-_LOOKED_UP = (
-    "input or data is looked up in an expression under `not`: where it is missing OPA stops there, and the "
-    "embedded engine goes on; give it a name first, as in x := input.y, and use that under `not`"
-)
-_TYPES = {"string", "number", "array", "object", "set", "boolean"}
-_NESTED = frozenset({"array", "object", "set"})
-_SUBTRACTED = frozenset({"number", "set"})
 _MADE = {
     "MakeNumberRefStmt": "number",
     "MakeNumberIntStmt": "number",
@@ -32,6 +25,21 @@ _MADE = {
     "MakeObjectStmt": "object",
     "MakeSetStmt": "set",
 }
+_NOT_PLAIN = (
+    "`not` is before more than one reference, or one call or comparison of variables and constants: OPA "
+    "evaluates the inner parts before the negation, and the embedded engine does not; assign them to variables before "
+    "the `not`"
+)
+# The builtins whose result is declared wrongly in the plan.
+_MISDECLARED = {"concat", "strings.any_prefix_match", "strings.any_suffix_match", "strings.reverse"}
+# What only makes a value, or tests the result, in an expression under `not`.
+_PLAIN = frozenset(
+    {"ResetLocalStmt", "AssignVarStmt", "IsDefinedStmt", "NotEqualStmt", "ArrayAppendStmt", "SetAddStmt"}
+    | {"ObjectInsertStmt", *_MADE}
+)
+_TYPES = {"string", "number", "array", "object", "set", "boolean"}
+_NESTED = frozenset({"array", "object", "set"})
+_SUBTRACTED = frozenset({"number", "set"})
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def faults(plan: Mapping[str, Any], *, is_builtin: Callable[[str], bool]) -> tup
     builtins = {found["name"]: found["decl"]["args"] for found in plan["static"].get("builtin_funcs", ())}
     arities = {name: len(args) for name, args in builtins.items()}
     arities |= {name: len(found["params"]) for name, found in functions.items()}
-    kinds = _kinds(functions)
+    kinds = _kinds(functions, _results(plan))
     found: list[Fault] = []
     for function in functions.values():
         place, bound = "", {_INPUT, _DATA, *function["params"]}
@@ -153,7 +161,20 @@ def _compared(step: _Step) -> tuple[Mapping[str, Any], ...]:
     return ()
 
 
-def _kinds(functions: Mapping[str, Any]) -> dict[int, frozenset[str]]:
+def _results(plan: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Return the type of the result of each builtin, where it is one and certain."""
+    found = {
+        one["name"]: one["decl"].get("result", {}).get("type")
+        for one in plan["static"].get("builtin_funcs", ())
+    }
+    return {
+        name: frozenset({type_})
+        for name, type_ in found.items()
+        if type_ in _TYPES and name not in _MISDECLARED
+    }
+
+
+def _kinds(functions: Mapping[str, Any], results: Mapping[str, frozenset[str]]) -> dict[int, frozenset[str]]:
     """Return the types that each local value can have; a value of unknown type has none."""
     sources: dict[int, list[frozenset[str] | Mapping[str, Any] | None]] = {}
     for function in functions.values():
@@ -168,6 +189,8 @@ def _kinds(functions: Mapping[str, Any]) -> dict[int, frozenset[str]]:
                     made = step.fields["source"]
                 elif step.kind == "CallStmt" and step.fields["func"] in functions:
                     made = {"type": "local", "value": functions[step.fields["func"]]["return"]}
+                elif step.kind == "CallStmt":
+                    made = results.get(step.fields["func"])
                 sources.setdefault(local, []).append(made)
     kinds: dict[int, frozenset[str]] = {}
     for _ in range(_ROUNDS):
@@ -191,16 +214,33 @@ def _kind(operand: Mapping[str, Any] | None, kinds: Mapping[int, frozenset[str]]
 
 
 def _negated(negated: _Step) -> Iterator[str]:
-    """Yield what OPA refuses, or looks up before the negation, in an expression under `not`."""
+    """Yield what OPA refuses, or evaluates before the negation, in an expression under `not`."""
     (steps,) = negated.blocks
-    fragile: set[int] = set()
+    if any(step.kind == "ScanStmt" for step in steps):
+        yield "a variable is used under `not` that nothing outside gives a value (OPA: var is unsafe)"
+    elif not _is_plain(steps):
+        yield _NOT_PLAIN
+
+
+def _is_plain(steps: Sequence[_Step]) -> bool:
+    """Return whether these are one call or comparison of known values, or one path below input or data."""
+    path, found, is_evaluated = {_INPUT, _DATA}, set[int](), False
     for step in steps:
-        if step.kind == "ScanStmt":
-            yield "a variable is used under `not` that nothing outside gives a value (OPA: var is unsafe)"
-        if step.kind == "CallStmt" and step.read & fragile:
-            yield _LOOKED_UP
-        if step.read & fragile or (step.kind == "DotStmt" and step.read & {_INPUT, _DATA}):
-            fragile |= step.written
+        source = step.fields.get("source")
+        from_path = isinstance(source, Mapping) and source["type"] == _LOCAL and source["value"] in path
+        if step.kind == "AssignVarStmt" and from_path:
+            path |= step.written
+        elif step.kind == "DotStmt" and from_path and not is_evaluated:
+            if (step.read - path) & found or len(step.read & path) > 1:
+                return False
+            path |= step.written
+            found |= step.written
+        elif step.kind in {"CallStmt", "EqualStmt"} and not is_evaluated and not step.read & found:
+            is_evaluated = True
+            found |= step.written
+        elif step.kind not in _PLAIN or (step.kind != "NotEqualStmt" and step.read & found):
+            return False
+    return True
 
 
 def _recursive(functions: Mapping[str, Any]) -> list[str]:

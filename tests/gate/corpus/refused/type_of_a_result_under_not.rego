@@ -1,4 +1,3 @@
-# embedded: types are followed through variables and rules, not through builtins
 package swiftdeploy.trial
 
 y := "a"

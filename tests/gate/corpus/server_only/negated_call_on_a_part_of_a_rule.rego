@@ -1,4 +1,3 @@
-# embedded: a missing part of a rule's value, inside a call under `not`, ends the body in OPA
 package swiftdeploy.trial
 
 r := input.compose.services

@@ -1,4 +1,3 @@
-# embedded: types are not followed into functions
 package swiftdeploy.trial
 
 f(x) := concat(",", x)
