@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import cell, plan
+from swiftdeploy_tasks.gate import cell, plan, source
 from swiftdeploy_tasks.gate.belief import NEXT, believe
 from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
 from swiftdeploy_tasks.gate.declared import Answer, Declared, declared, rules_of
@@ -155,10 +155,15 @@ def _refuse_faults(bundle: Bundle) -> None:
     compiled = engine.build("data", [])
     if not compiled.ok():
         raise _unfit(bundle)
+    found = [
+        plan.Fault(f"{name}:{row}", what)
+        for name, text in bundle.modules
+        for row, what in source.faults(text)
+    ]
     with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
         engine.save_bundle(folder, compiled)
         planned = json.loads(Path(folder, "plan.json").read_text(encoding="utf-8"))
-    found = plan.faults(planned, is_builtin=engine.is_builtin)
+    found += plan.faults(planned, is_builtin=engine.is_builtin)
     if found:
         more = f" (and {len(found) - SHOWN} more)" if len(found) > SHOWN else ""
         told = "; ".join(map(str, found[:SHOWN]))

@@ -27,8 +27,12 @@ _MADE = {
 }
 _NOT_PLAIN = (
     "`not` is before more than one reference, or one call or comparison of variables and constants: OPA "
-    "evaluates the inner parts before the negation, and the embedded engine does not; assign them to variables before "
-    "the `not`"
+    "evaluates the inner parts before the negation, and the embedded engine does not; assign them to "
+    "variables before the `not`"
+)
+_SHADOWED = (
+    "a comprehension assigns a variable or argument that the body around it has too: OPA keeps the two "
+    "apart, and the embedded engine does not; rename the inner one"
 )
 # The builtins whose result is declared wrongly in the plan.
 _MISDECLARED = {"concat", "strings.any_prefix_match", "strings.any_suffix_match", "strings.reverse"}
@@ -104,6 +108,9 @@ def faults(plan: Mapping[str, Any], *, is_builtin: Callable[[str], bool]) -> tup
             found += [Fault(place, what) for what in _arguments(step, builtins, kinds)]
             if step.kind == "NotStmt":
                 found += [Fault(place, what) for what in _negated(step)]
+        found += [
+            Fault(_place(step, files) or place, _SHADOWED) for step in _shadowing(_body(function), set())
+        ]
     found += [Fault("", f"{name} is recursive") for name in _recursive(functions)]
     return tuple(dict.fromkeys(found))
 
@@ -241,6 +248,18 @@ def _is_plain(steps: Sequence[_Step]) -> bool:
         elif step.kind not in _PLAIN or (step.kind != "NotEqualStmt" and step.read & found):
             return False
     return True
+
+
+def _shadowing(steps: Sequence[_Step], outer: set[int]) -> Iterator[_Step]:
+    """Yield the assignments, inside other statements, of a variable that has a value outside."""
+    own = set(outer)
+    for step in steps:
+        for block in step.blocks:
+            yield from _shadowing(block, own)
+        if step.kind == "AssignVarStmt":
+            if step.written & outer:
+                yield step
+            own |= step.written
 
 
 def _recursive(functions: Mapping[str, Any]) -> list[str]:
