@@ -18,7 +18,8 @@ ORDER = """
     manifest_text manifest_edit manifest_check manifest preflight release plan
     private_paths sandbox artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
-    gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.plan gate.source gate.embedded
+    gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell
+    gate.step gate.kinds gate.plan gate.source gate.embedded
     gate.opa_check gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local_opa
