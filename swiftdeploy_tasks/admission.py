@@ -29,7 +29,7 @@ from swiftdeploy_tasks.watch import Figures
 
 HOST = "127.0.0.1"
 # The form of what is remembered about policies.
-JUDGEMENT = "policies 2"
+JUDGEMENT = "policies 3"
 DOMAINS = ("infrastructure", "isolation", "canary")
 # One part of what is written, and its text.
 Part = tuple[str, str]
