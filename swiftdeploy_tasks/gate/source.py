@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 _WORD = re.compile(
@@ -134,10 +134,8 @@ def _head(statement: Sequence[_Word | _Group]) -> Iterator[tuple[int, str]]:
     texts = [item.text if isinstance(item, _Word) else item.opened for item in statement]
     if first.text in _RESERVED:
         yield first.row, f"a rule is named {first.text} (OPA: rules must not shadow {first.text})"
-    if len(statement) > 1 and isinstance(arguments := statement[1], _Group) and arguments.opened == "(":
-        for word in arguments.items:
-            if isinstance(word, _Word) and word.text in _RESERVED:
-                yield word.row, f"an argument is named {word.text} (OPA: args must not shadow {word.text})"
+    if len(statement) > 1 and isinstance(statement[1], _Group) and statement[1].opened == "(":
+        yield from _parameters(first, statement[1])
     has_if = False
     for before, item in itertools.pairwise(statement):
         if isinstance(item, _Word):
@@ -151,13 +149,27 @@ def _head(statement: Sequence[_Word | _Group]) -> Iterator[tuple[int, str]]:
         yield first.row, f"{first.text} is a rule without a value and a body, which Rego v1 does not have"
 
 
-def _inside(group: _Group, *, is_top: bool = False) -> Iterator[tuple[int, str]]:
+def _parameters(name: _Word, group: _Group) -> Iterator[tuple[int, str]]:
+    """Yield the faults of a function's arguments."""
+    if len(group.items) == 1:
+        yield name.row, f"the function {name.text} has no arguments (OPA: undefined function)"
+    for word in group.items:
+        if isinstance(word, _Word) and word.text in _RESERVED:
+            yield word.row, f"an argument is named {word.text} (OPA: args must not shadow {word.text})"
+
+
+def _inside(
+    group: _Group, *, is_top: bool = False, outer: frozenset[str] = frozenset()
+) -> Iterator[tuple[int, str]]:
     """Yield the faults between brackets: empty expressions, and names assigned twice or reserved."""
     assigned: set[str] = set()
     for number, item in enumerate(group.items):
         if isinstance(item, _Group):
-            yield from _inside(item)
+            yield from _inside(item, outer=outer | (frozenset() if is_top else assigned))
             continue
+        known = outer | (set() if is_top else assigned)
+        if item.text == "with" and not _is_value(group.items[number + 1 :], known):
+            yield item.row, "`with` is given a reference; assign it to a variable before, as in x := input.y"
         if item.text == ";" and not is_top and _is_empty(group.items, number):
             yield item.row, "a semicolon stands without an expression on each side"
         names = [*_given(group.items, number)]
@@ -168,6 +180,24 @@ def _inside(group: _Group, *, is_top: bool = False) -> Iterator[tuple[int, str]]
                 yield word.row, f"{word.text} is assigned twice in one body (OPA: var assigned above)"
         if item.text != "every":
             assigned |= {word.text for word in names} - {"_"}
+
+
+def _is_value(items: Sequence[_Word | _Group], known: Set[str]) -> bool:
+    """Return whether what `with` gives for input or data is a constant or a variable."""
+    if not items or _last(items[0]).text not in _RESERVED:
+        return True
+    for number, item in enumerate(items[:-1]):
+        if isinstance(item, _Word) and item.text == "as":
+            value, after = items[number + 1], items[number + 2 :][:1]
+            if not isinstance(value, _Word) or not value.is_name:
+                return True
+            is_longer = any(
+                one.row == value.row
+                and (one.opened if isinstance(one, _Group) else one.text) in {".", "[", "("}
+                for one in after
+            )
+            return value.text in {*known, "true", "false", "null"} and not is_longer
+    return True
 
 
 def _is_empty(items: Sequence[_Word | _Group], number: int) -> bool:
