@@ -182,14 +182,19 @@ def _split_row(share: int, tally: Tally) -> Row:
 
 
 def _sick(made: Stack, extent: Extent) -> None:
-    """Let canaries turn to errors at 10 %, and see for how long they go on answering."""
+    """Let canaries turn to errors at 10 and at 100 %, and see for how long they go on answering."""
+    for share in (10, 100):
+        _sick_at(share, made, extent)
+
+
+def _sick_at(share: int, made: Stack, extent: Extent) -> None:
     lasts, idles, codes = [], [], Counter[int]()
     for _ in range(extent.canaries):
-        slot = _be_stable(made, steps=(10,), interval=HOLD)
+        slot = _be_stable(made, steps=(share,) if share < 100 else (), interval=HOLD)
         plan = Plan(made.port, extent.rate, seconds=900, fresh=FRESH, idle=IDLE)
         with under_load(plan) as running:
             verb = made.start("promote")
-            verb.until_told(f"app-{slot}: is watched, because it takes 10 %")
+            verb.until_told(f"app-{slot}: is watched, because it takes {share} %")
             time.sleep(random.uniform(2, 3))  # somewhere between two looks
             hurt = made.break_slot(slot)
             codes[verb.end().code] += 1
@@ -203,7 +208,7 @@ def _sick(made: Stack, extent: Extent) -> None:
         _sick_row("most answers on one idle connection", idles, 1),
         (f"exit codes of {many} promotes: {told}", "", "", "", ""),
     ]
-    show(("canary turns sick at 10 %", "median", "worst", "bound", ""), rows)
+    show((f"canary turns sick at {share} %", "median", "worst", "bound", ""), rows)
 
 
 def _sick_row(name: str, seen: list[float], bound: float) -> Row:

@@ -9,8 +9,9 @@
 #   metrics     "declared" or "none" (services.metrics is null)
 #   healthy     whether the subject is; judged where metrics is "none"
 #   window      {"seconds", "requests", "error_rate", "p99_ms", "beyond_ms", …}, or null: could not be read
-#   clients     the same as nginx counted it of the subject, with "client_error_rate" (4xx), or null: it did
-#               not count; an error is 5xx, no answer, or an attempt that nginx had to retry elsewhere
+#   clients     the same as nginx counted it of the subject, with "client_error_rate", or null: it did
+#               not count; an error is 5xx, no answer, or an attempt that nginx had to retry elsewhere, and
+#               a client error an answer 4xx, or one that broke off
 #   beside      the same of the slot that served before, since the change began, or null
 #   silent      true where the app's page counted nothing at all in the window
 #   unreadable  how many scrapes in a row could not be read: 0 with a window
@@ -66,7 +67,7 @@ check(rule) := {
 	"limit": limits[rule],
 	"message": concat("", [title[rule], ": ", counted_words[rule]]),
 } if {
-	counted_badly(rule)
+	exceeds(rule)
 } else := {
 	"rule": rule,
 	"passed": by_page[0],
@@ -137,7 +138,7 @@ fit("window") if input.window == null
 
 fit("window") if is_window(input.window)
 
-# nginx counts whenever a slot is watched: without its count nothing is known of the clients.
+# nginx counts whenever a slot is watched, so a missing count is a fault then.
 fit("clients") if {
 	input.phase == "before"
 	object.get(input, "clients", null) == null
@@ -185,14 +186,14 @@ is_figure(value) if {
 by_page := [input.healthy, concat("", [
 	"judged by health alone (services.metrics is null), ",
 	concat(" ", [who, health]),
-	nothing_counted_badly,
+	nothing_exceeded,
 ])] if {
 	input.metrics == "none"
 }
 
-default nothing_counted_badly := ""
+default nothing_exceeded := ""
 
-nothing_counted_badly := concat("", ["; no limit was passed in ", counted_volume]) if has_counted
+nothing_exceeded := concat("", ["; no limit was exceeded in ", counted_volume]) if has_counted
 
 by_page := [pardoned, concat("", ["not known, the metrics of ", who, " could not be read, ", in_a_row, why])] if {
 	input.metrics == "declared"
@@ -224,7 +225,7 @@ default why := ""
 
 why := concat("", [": ", input.reason]) if is_string(input.reason)
 
-# ---- what nginx counted: a figure beyond its limit fails the rule, whatever the app's page says
+# ---- what nginx counted: a figure beyond its limit fails the rule, also where the app's page has none
 
 has_counted if {
 	is_window(object.get(input, "clients", null))
@@ -257,12 +258,12 @@ counted["max_p99_ms"] := counted_p99 if {
 counted_p99 := input.clients.p99_ms if is_figure(input.clients.p99_ms)
 
 counted_p99 := input.clients.beyond_ms if {
-	p99_ms := input.clients.p99_ms
-	not is_figure(p99_ms)
 	is_figure(input.clients.beyond_ms)
+	p99_ms := object.get(input.clients, "p99_ms", null)
+	not is_figure(p99_ms)
 }
 
-# The part of 4xx among the answers of the new slot, above that of the slot beside it.
+# The share of client errors in the answers of the new slot, less that of the slot beside it.
 counted["max_client_error_rise"] := input.clients.client_error_rate - input.beside.client_error_rate if {
 	judges_count
 	is_window(object.get(input, "beside", null))
@@ -271,12 +272,12 @@ counted["max_client_error_rise"] := input.clients.client_error_rate - input.besi
 	is_figure(input.beside.client_error_rate)
 }
 
-# With fewer requests beside it a slot is not compared.
-comparable := 5
+# With fewer requests in the slot beside it, a slot is not compared.
+comparable := 10
 
-default counted_badly(_) := false
+default exceeds(_) := false
 
-counted_badly(rule) if counted[rule] > limits[rule]
+exceeds(rule) if counted[rule] > limits[rule]
 
 counted_words[rule] := concat("", [
 	json.marshal(figure_counted),
@@ -292,7 +293,7 @@ counted_words[rule] := concat("", [
 }
 
 counted_words["max_client_error_rise"] := concat("", [
-	"4xx are ",
+	"4xx or broken off are ",
 	json.marshal(input.clients.client_error_rate),
 	" of the answers in ",
 	counted_volume,

@@ -308,7 +308,7 @@ own_mounts(name, service) if {
 	count([mount | some mount in mounts; not own_mount(mount); not counts_mount(name, mount)]) == 0
 }
 
-# nginx alone writes the lines by which a watched change is judged.
+# nginx alone has a writable bind: the folder in which it counts the requests of a watched change.
 counts_mount("nginx", mount) if {
 	plain_mount(mount)
 	mount.type == "bind"

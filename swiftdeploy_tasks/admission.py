@@ -23,15 +23,15 @@ from swiftdeploy_tasks.gate.declared import Declared
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.memory import remembered
+from swiftdeploy_tasks.probe import HOST
 from swiftdeploy_tasks.release import Release
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.watch import Figures
 
-HOST = "127.0.0.1"
-# The form of what is remembered about policies.
-JUDGEMENT = "policies 3"
+# Part of the key under which a check of the policies is remembered: another number for another form.
+REMEMBERED_AS = "policies 3"
 DOMAINS = ("infrastructure", "isolation", "canary")
-# One part of what is written, and its text.
+# The name of one part of a rendered file, and its content as JSON.
 Part = tuple[str, str]
 LOOK_SECONDS = 3.0
 ANSWER_SECONDS = 4.5
@@ -83,7 +83,7 @@ def _nginx_facts(nginx: str, operator_port: int) -> dict[str, Any]:
 
 
 def compose_parts(compose: str) -> frozenset[Part]:
-    """Return what a compose file says, part by part: each service, and the rest."""
+    """Return the parts of a compose file: each service, and all the rest as one."""
     found = artifacts.parse_compose(compose)
     services = found["services"]
     rest = {key: value for key, value in found.items() if key != "services"}
@@ -92,18 +92,18 @@ def compose_parts(compose: str) -> frozenset[Part]:
 
 
 def nginx_parts(nginx: str, operator_port: int) -> frozenset[Part]:
-    """Return what nginx's files say of who may reach what, as the isolation policy judges it."""
+    """Return the parts of nginx's files that the isolation policy judges."""
     facts = _nginx_facts(nginx, operator_port)
     return frozenset((f"nginx's {name}", json.dumps(own, sort_keys=True)) for name, own in facts.items())
 
 
 def refuse_unasked(parts: frozenset[Part], asked: frozenset[Part] | None) -> None:
-    """Raise PolicyRefused for a part that the isolation policy was not asked about; None asks for nothing."""
+    """Raise PolicyRefused for a part that the isolation policy was not asked about; None allows all parts."""
     if asked is None or parts <= asked:
         return
     names = ", ".join(sorted({name for name, _ in parts - asked}))
     raise PolicyRefused(
-        f"templates/ now give {names} in another form than isolation was asked about, and it is not written",
+        f"templates/ now render {names} differently from what isolation was asked about; not applied",
         "invoke policy-check",
     )
 
@@ -163,10 +163,10 @@ def ask(
 ) -> Verdict:
     """Put the question to the OPA server, or to the embedded engine; raises GateUnavailable.
 
-    Before that, what answers has compiled the policies. The server has `timeout` seconds, and is believed if
-    it is the one that we started, before its answer and after.
+    The engine that answers has compiled the policies before. The server has `timeout` seconds, and its answer
+    counts only if it is the one that we started, both before the answer and after it.
     """
-    known = declared(settings, manifest, engine, rules)
+    known = declared_rules(settings, manifest, engine, rules)
     if not is_server(manifest, engine.gate):
         from swiftdeploy_tasks.gate.embedded import ask_embedded
 
@@ -176,7 +176,7 @@ def ask(
     _refuse_doubt(manifest, engine)
     verdict = ask_server(
         question,
-        url=f"http://{HOST}:{manifest.opa.port}",
+        url=opa_url(manifest.opa.port),
         revision=rules.revision,
         rules=known.get(question.domain, ()),
         timeout=timeout,
@@ -194,32 +194,36 @@ def _refuse_doubt(manifest: Manifest, engine: Engine) -> None:
 
 @contextmanager
 def _as_gate() -> Iterator[None]:
-    """Turn an engine that cannot be asked into a gate that cannot be asked."""
+    """Turn an EngineError into GateUnavailable."""
     try:
         yield
     except EngineError as error:
         raise GateUnavailable(error.message, error.next) from None
 
 
-def declared(settings: Settings, manifest: Manifest, engine: Engine, rules: Bundle) -> Declared:
-    """Return the rules of each domain, once what answers compiled the policies and refused an empty input.
+def declared_rules(settings: Settings, manifest: Manifest, engine: Engine, rules: Bundle) -> Declared:
+    """Return the rules of each domain, after the engine that answers compiled the policies.
 
-    The same policies are not judged twice by the same answerer. Raises GateUnavailable.
+    The result is remembered for this engine and revision. Raises GateUnavailable where a policy does not
+    compile, or a domain does not refuse an empty input.
     """
     made_of = policies_made_of(manifest, engine, rules)
 
     def judge() -> str:
         return json.dumps(_judged(manifest, engine, rules), sort_keys=True)
 
-    for folder in (settings.checked, None):
-        with suppress(ValueError, AttributeError):
-            said = remembered(folder, made_of, judge) if folder else judge()
-            return {domain: tuple(names) for domain, names in json.loads(said).items()}
-    raise AssertionError("what was just judged can be read")
+    # What is remembered may be damaged.
+    with suppress(ValueError, AttributeError):
+        return _rules_in(remembered(settings.checked, made_of, judge))
+    return _rules_in(judge())
+
+
+def _rules_in(said: str) -> Declared:
+    return {domain: tuple(names) for domain, names in json.loads(said).items()}
 
 
 def policies_made_of(manifest: Manifest, engine: Engine, rules: Bundle) -> list[str]:
-    """Return what a judgement of the policies depends on; raises GateUnavailable where nothing can judge."""
+    """Return what a check of the policies depends on; raises GateUnavailable where no engine can make it."""
     if is_server(manifest, engine.gate):
         with _as_gate():
             judge = engine.opa_identity(manifest)
@@ -227,7 +231,7 @@ def policies_made_of(manifest: Manifest, engine: Engine, rules: Bundle) -> list[
             raise GateUnavailable(f"{manifest.opa.image} is not here", "invoke deploy")
     else:
         judge = f"regopy {version('regopy')}"
-    return [JUDGEMENT, rules.revision, *DOMAINS, judge]
+    return [REMEMBERED_AS, rules.revision, *DOMAINS, judge]
 
 
 def _judged(manifest: Manifest, engine: Engine, rules: Bundle) -> Declared:
@@ -270,12 +274,17 @@ def unpublished(settings: Settings, rules: Bundle) -> str:
     return ""
 
 
+def opa_url(port: int) -> str:
+    """Return the address of the OPA server on this port."""
+    return f"http://{HOST}:{port}"
+
+
 def other_revision(rules: Bundle, port: int) -> str:
     """Return what an OPA server on `port` says instead of this revision, "" when it has it in force."""
     from swiftdeploy_tasks.gate.opa import wait_ready
 
     try:
-        wait_ready(f"http://127.0.0.1:{port}", rules.revision, deadline=LOOK_SECONDS)
+        wait_ready(opa_url(port), rules.revision, deadline=LOOK_SECONDS)
     except GateUnavailable as error:
         return error.message
     return ""

@@ -29,7 +29,12 @@ class ManifestFile:
     content: bytes
 
     def in_mode(self, mode: str) -> ManifestFile:
-        """Return the same manifest with `services.mode` set; raises ManifestError where it cannot be."""
+        """Return the same manifest with `services.mode` set; raises ManifestError where it cannot be.
+
+        A mode that the manifest gives already, by default too, changes no byte.
+        """
+        if self.manifest.services.mode == mode:
+            return self
         content = manifest_edit.set_mode(self.content, mode)
         return ManifestFile(in_mode(self.manifest, mode, content), content)
 

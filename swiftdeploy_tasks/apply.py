@@ -24,9 +24,9 @@ from swiftdeploy_tasks.settings import Settings
 
 CONFIRMATIONS = 5
 LATE_SECONDS = 2.0
-# How long a first request is waited for where none was seen before the switch.
+# How long to wait for a first request where none came before the switch.
 FIRST_REQUEST_SECONDS = 0.3
-# How long an undo waits for an engine that restarts: a daemon with many containers takes its time.
+# How long an undo waits for an engine that restarts: a daemon with many containers restarts slowly.
 ENGINE_SECONDS = 120.0
 _PHASES = {
     "start": "start",
@@ -71,7 +71,7 @@ def _is_settled(job: Job, wanted: Traffic) -> bool:
 
 
 def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
-    """Return whether the files on disk are those of this generation, or of the way back from it."""
+    """Return whether the files on disk are those of this generation, or of the undo of its change."""
     paths = (folder / "nginx.conf", folder / "upstream.conf")
     if not all(map(artifacts.is_intact, paths)):
         return False
@@ -175,7 +175,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     now = job.engine.observe()
     if serving and not (serving in now.slots and now.slots[serving].live):
         job.say(f"app-{serving}, which served, is gone: what was started stays")
-        write_compose(job, now)
+        _keep_what_is_left(job, now)
         return None
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
@@ -197,10 +197,19 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     return back if serving else None
 
 
+def _keep_what_is_left(job: Job, now: State) -> None:
+    """Give all traffic to the slot that still runs: the files on disk are those of one that does not."""
+    job.back, job.back_id = None, ""
+    left = {slot: there for slot, there in now.slots.items() if there.live}
+    if now.proxy and len(left) == 1:
+        traffic.route(job, State(now.proxy, left, Traffic(dict.fromkeys(left, 100))))
+    write_compose(job, now)
+
+
 def _wait_for_engine(job: Job) -> None:
     """Wait for an engine that restarts; raises EngineError after ENGINE_SECONDS."""
     deadline = time.monotonic() + ENGINE_SECONDS
-    is_told = False
+    is_announced = False
     while True:
         try:
             job.engine.observe()
@@ -208,9 +217,9 @@ def _wait_for_engine(job: Job) -> None:
         except EngineError:
             if time.monotonic() >= deadline:
                 raise
-        if not is_told:
+        if not is_announced:
             job.say(f"the engine does not answer: waiting for it, at most {ENGINE_SECONDS:g} s")
-            is_told = True
+            is_announced = True
         time.sleep(traffic.TICK)
 
 
@@ -276,7 +285,7 @@ def confirm(job: Job, slot: Slot, release: Release) -> None:
 def _hold(job: Job, step: Step) -> None:
     """Watch the new slot for one interval; with too few requests, for one more.
 
-    A slot that has all traffic is not watched when no client asks for anything: there is nothing to see.
+    A slot that has all traffic is not watched while no client sends requests.
     """
     if job.watch is None:
         return
@@ -304,16 +313,16 @@ def _tick_for(watch: Watch, seconds: float) -> None:
 
 
 def _wait_for_answers(job: Job, slot: Slot) -> None:
-    """Watch on until the requests of the step are answered, or nginx has given them up."""
+    """Watch until the requests of the step are answered, or their time at nginx is over."""
     assert job.watch is not None
     began_by = time.time()
     deadline = time.monotonic() + job.manifest.nginx.proxy_timeout + traffic.TICK
-    is_told = False
+    is_announced = False
     while (waiting := job.watch.waiting(began_by)) and time.monotonic() < deadline:
-        if not is_told:
+        if not is_announced:
             left = deadline - time.monotonic()
             job.say(f"app-{slot} has not answered {waiting}: watching on, at most {left:.0f} s")
-            is_told = True
+            is_announced = True
         _tick_for(job.watch, traffic.TICK)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
@@ -63,33 +63,33 @@ def _refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
     )
 
 
-def may_write(run: Run, job: Job, states: Iterable[State]) -> None:
-    """Ask about the files that are applied in each of these states, and let the job write no other ones.
+def allowed_parts(run: Run, job: Job, states: Iterable[State]) -> frozenset[admission.Part]:
+    """Ask isolation about the files that are applied in each of these states; return the parts it allowed.
 
-    What differs only in its generation, weights and addresses is asked once. Raises PolicyRefused or
-    GateUnavailable.
+    States whose files differ only in generation, weights or addresses are asked about once. Raises
+    PolicyRefused or GateUnavailable.
     """
     rules = ready(run, job.manifest, job.engine, "isolation")
-    admitted = frozenset[admission.Part]()
-    is_told = any(verdict["domain"] == "isolation" for verdict in run.document.get("verdicts", ()))
+    allowed = frozenset[admission.Part]()
+    is_shown = any(verdict["domain"] == "isolation" for verdict in run.document.get("verdicts", ()))
     for question, parts in _written(run, job, states):
-        if not parts <= admitted:
-            verdict = _ask(run, question, job.manifest, job.engine, rules, quiet=is_told)
+        if not parts <= allowed:
+            verdict = _ask(run, question, job.manifest, job.engine, rules, quiet=is_shown)
             _refuse(run, job.engine, verdict)
-            admitted |= parts
-    admission.refuse_unasked(run.invocation.carried.get("opa_parts", frozenset()), admitted)
-    job.admitted = admitted
+            allowed |= parts
+    admission.refuse_unasked(run.invocation.carried.get("opa_parts", frozenset()), allowed)
+    return allowed
 
 
-def tell_written(run: Run, job: Job, states: Iterable[State]) -> None:
-    """Ask the same of a rollback, for the record: it goes on whatever is answered."""
+def record_isolation(run: Run, job: Job, states: Iterable[State]) -> None:
+    """Ask isolation about the files that a rollback applies, for the record: no answer stops it."""
     try:
         rules = ready(run, job.manifest, job.engine, "isolation")
-        told = frozenset[admission.Part]()
+        asked = frozenset[admission.Part]()
         for question, parts in _written(run, job, states):
-            if not parts <= told:
+            if not parts <= asked:
                 verdict = _ask(run, question, job.manifest, job.engine, rules)
-                told |= parts
+                asked |= parts
                 if verdict.failed:
                     sentence = verdict.failed[0].sentence
                     run.screen.line(f"  isolation is refused ({sentence}); a rollback goes on", "warn")
@@ -100,9 +100,9 @@ def tell_written(run: Run, job: Job, states: Iterable[State]) -> None:
 def _written(
     run: Run, job: Job, states: Iterable[State]
 ) -> Iterator[tuple[Question, frozenset[admission.Part]]]:
-    """Yield what would be asked about the applied files of each state, with the parts that it covers.
+    """Yield the question about the applied files of each state, with the parts that it covers.
 
-    The fullest state comes first: its files have most parts of the others.
+    The state with most slots comes first: its files have most parts of the others.
     """
     looked = replace(job, known=job.engine.facts(job.manifest))
     port = job.manifest.nginx.operator_port
@@ -174,9 +174,9 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
     from swiftdeploy_tasks.gate.opa import wait_ready
 
     job = Job(run.settings, asked, engine, True, run.say, run.note)
-    url = f"http://127.0.0.1:{asked.opa.port}"
+    url = admission.opa_url(asked.opa.port)
     engine.prepare_opa(asked, run.say)
-    admission.declared(run.settings, asked, engine, rules)
+    admission.declared_rules(run.settings, asked, engine, rules)
     text = write_compose(job, engine.observe())
     spec = engine.opa_spec(asked, text)
     had, fault = engine.has_opa(), engine.opa_fault(spec, text)
@@ -197,7 +197,7 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
 
 
 def _start_opa(run: Run, engine: Engine, asked: Manifest, spec: str, text: str) -> None:
-    """Start the one who answers, which nobody can be asked about before; it is asked about next."""
+    """Start OPA; isolation is asked about its part of the compose file as soon as it answers."""
     own = (part for part in admission.compose_parts(text) if part[0] == "services.opa")
     run.invocation.carried["opa_parts"] = frozenset(own)
     engine.start_opa(asked, spec, run.say)
@@ -249,15 +249,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
     def wait(length: float) -> None:
         run.screen.countdown(f"measuring what serves now for {length:g} s", length)
 
-    figures = watch.before(
-        asked,
-        engine,
-        serving,
-        seconds=seconds,
-        recorded=scrapes_of(run, serving, change.current, seconds=seconds),
-        wait=wait,
-    )
-    figures = _masked(run, figures)
+    figures = _figures(run, asked, engine, serving, change, seconds=seconds, wait=wait)
     question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
     verdict = _ask(run, question, asked, engine, rules)
     if verdict.failed:
@@ -272,23 +264,38 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         figures = Figures(None)
         if serving:
             seconds = float(rules.limits("canary")[admission.WINDOW])
-            figures = watch.before(
+            figures = _figures(
+                run,
                 asked,
                 engine,
                 serving,
+                change,
                 seconds=seconds,
-                recorded=scrapes_of(run, serving, change.current, seconds=seconds),
                 wait=lambda _: time.sleep(ROLLBACK_WINDOW),
             )
-        figures = _masked(run, figures)
         question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
         _ask(run, question, asked, engine, rules)
     except (GateUnavailable, OSError) as error:
-        run.screen.line(f"  nobody could be asked ({error}); a rollback goes on without", "warn")
+        run.screen.line(f"  canary is unanswered ({error}); a rollback goes on", "warn")
+
+
+def _figures(
+    run: Run,
+    asked: Manifest,
+    engine: Engine,
+    serving: Slot,
+    change: Change,
+    *,
+    seconds: float,
+    wait: Callable[[float], None],
+) -> Figures:
+    """Return what the serving slot did in the window before a change."""
+    recorded = scrapes_of(run, serving, change.current, seconds=seconds)
+    return _masked(run, watch.before(asked, engine, serving, seconds=seconds, recorded=recorded, wait=wait))
 
 
 def _masked(run: Run, figures: Figures) -> Figures:
-    """Return the figures with what the app's page says masked: it is asked about, recorded and shown."""
+    """Return the figures without secrets: an error may quote the app's page, and it is recorded and shown."""
     return dataclasses.replace(figures, problem=run.masked(figures.problem))
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from swiftdeploy_tasks import applied, apply, noting, releases, reserve, settling, signals, traffic
+from swiftdeploy_tasks.admission import Part
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.job import Job, write_compose
@@ -18,7 +19,8 @@ from swiftdeploy_tasks.plan import Step, plan, serving_slot
 from swiftdeploy_tasks.recording import INVOCATION, Run
 from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic
 
-Ask = Callable[[Run, Job, Iterable[State]], None]
+# Returns the parts of files that the change may write, None for all.
+Ask = Callable[[Run, Job, Iterable[State]], frozenset[Part] | None]
 
 
 def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
@@ -42,12 +44,12 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
 def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, *, ask: Ask) -> None:
     """Make the release what runs, or go back to what ran before and raise what went wrong.
 
-    `text` is the manifest that it will run under; `ask` puts what is going to be written to the gate.
+    `text` is the manifest that it will run under; `ask` asks the gate about the files that are written.
     """
     began = time.monotonic()
     drifted = noting.drift(run, before)
     choice.record(run.settings, job.engine.name)
-    steps = _admitted(run, job, before, release, ask)
+    steps = _admitted_steps(run, job, before, release, ask)
     settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     try:
         job.former = traffic.former(job)
@@ -65,7 +67,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
             if not job.with_opa:
                 job.engine.stop_opa()
     except BaseException as problem:
-        # What leads back was not asked about, and is not barred.
+        # The gate was not asked about the files of an undo, and must not stop it.
         job.admitted = None
         _go_back(run, job, before, problem)
         raise
@@ -81,16 +83,16 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
     run.screen.line(f"  {told}", "pass")
 
 
-def _admitted(run: Run, job: Job, before: State, release: Release, ask: Ask) -> tuple[Step, ...]:
-    """Return the steps, when the gate was asked about all that they write; no slot and no traffic was moved.
+def _admitted_steps(run: Run, job: Job, before: State, release: Release, ask: Ask) -> tuple[Step, ...]:
+    """Return the steps after the gate allowed what they write; no slot and no traffic has moved yet.
 
-    Where it is refused, or cannot be done, and nothing ran before, what was made for it is removed.
+    Where that fails and nothing ran before, what was prepared is removed.
     """
     try:
         job.engine.prepare(job.manifest)
         wanted = apply.goal(job, release, confirmed=releases.present(run.settings.releases))
         steps = plan(before, wanted)
-        ask(run, job, [before, *(step.then for step in steps)])
+        job.admitted = ask(run, job, [before, *(step.then for step in steps)])
     except BaseException:
         if before.proxy is None and not before.slots:
             with signals.deferred():

@@ -37,7 +37,7 @@ def all_of(
 ) -> tuple[Finding, ...]:
     """Make every check; the findings are in the order of NAMES.
 
-    Without `needs_secrets`, the running slot has them, and our environment need not.
+    Without `needs_secrets` they are not checked: the running slot has them.
     """
     _begin_policies(settings, manifest, engine)
     own = engine.check(manifest)
@@ -61,7 +61,7 @@ def all_of(
 
 
 def _fields(settings: Settings, manifest: Manifest) -> Finding:
-    """Check the one value that the schema cannot: whether the rendered files have a place of their own."""
+    """Check `rendered`, which the schema cannot: its folder holds no file that we did not make."""
     try:
         root_files.refuse_foreign(manifest.rendered, root=settings.root, state=settings.state)
     except PreflightError as error:
@@ -211,7 +211,7 @@ def _begin_policies(settings: Settings, manifest: Manifest, engine: Engine) -> N
 
 
 def _policies(settings: Settings, manifest: Manifest, engine: Engine, *, is_reached: bool) -> Finding:
-    """Let what answers compile the policies and judge an empty input, unless it did so before."""
+    """Check that the engine that answers compiles the policies and refuses an empty input."""
     try:
         rules = admission.bundle(settings, manifest)
         if admission.is_server(manifest, engine.gate):
@@ -220,7 +220,7 @@ def _policies(settings: Settings, manifest: Manifest, engine: Engine, *, is_reac
             if not engine.opa_identity(manifest):
                 message = f"not made yet: {manifest.opa.image} is not here; deploy pulls it and checks first"
                 return Finding("policies", None, message)
-        found = admission.declared(settings, manifest, engine, rules)
+        found = admission.declared_rules(settings, manifest, engine, rules)
     except (EngineError, GateUnavailable) as error:
         return Finding(
             "policies", False, error.message, error.next or "correct the policy, then: invoke validate"

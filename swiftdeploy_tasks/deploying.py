@@ -6,6 +6,7 @@ from swiftdeploy_tasks import apply, asking, checks, noting, releases, settling,
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, keep_applied, secrets_of
 from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.plan import serving_slot
 from swiftdeploy_tasks.preflight import failure
 from swiftdeploy_tasks.project import engine_of, job_of, read_file
 from swiftdeploy_tasks.recording import Run
@@ -40,8 +41,8 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     if running and running.mode != release.mode:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     change = Change("deploy", running or release, release)
-    job.watch = asking.slot_watch(run, asked, engine, change, before.traffic.leader)
-    carry_out(run, job, before, release, file.content, ask=asking.may_write)
+    job.watch = asking.slot_watch(run, asked, engine, change, serving_slot(before, present))
+    carry_out(run, job, before, release, file.content, ask=asking.allowed_parts)
     with signals.undisturbed():
         apply.boundary("confirm the release")
         is_new = running != release or releases.present(run.settings.releases) != release.id
@@ -52,4 +53,4 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         keep_applied(run, release, file.content)
         asking.record_scrape(run, asked, engine)
         settling.forget(run.settings)
-    verbs.tell_edited(run, file.content)
+    verbs.warn_edited(run, file.content)

@@ -44,13 +44,13 @@ def replace_all(
 ) -> None:
     """Replace several files as `replace` does one: none is renamed before all are written and synced.
 
-    On a full disk a process that may spend the reserve does, and tries again.
+    On a full disk it spends the reserve, where this process may, and tries again.
     """
     while True:
         try:
             return _replace_all(contents, mode, owner)
         except OSError as error:
-            if error.errno not in reserve.FULL or not reserve.spend():
+            if error.errno not in reserve.FULL or not reserve.spend(*contents):
                 raise
 
 
@@ -148,8 +148,8 @@ def sweep(folder: Path, names: Iterable[str] = ("*",)) -> None:
             _is_cleared(left)
 
 
-def is_left(name: str) -> bool:
-    """Return whether a file of this name is what a writer has beside the file that it replaces."""
+def is_temporary(name: str) -> bool:
+    """Return whether `replace` gives this name to a file that it has not renamed yet."""
     return name.startswith(".") and name.endswith(_BESIDE)
 
 

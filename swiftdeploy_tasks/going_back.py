@@ -69,7 +69,7 @@ def rollback(run: Run, to: str) -> None:
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
     noting.target(run, before, release, asked)
     asking.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
-    carry_out(run, job, before, release, kept.content, ask=asking.tell_written)
+    carry_out(run, job, before, release, kept.content, ask=asking.record_isolation)
     with signals.undisturbed():
         apply.boundary("confirm the release")
         releases.roll_back(run.settings.releases, row)

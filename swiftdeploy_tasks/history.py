@@ -20,10 +20,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks import chain, files, foreign, lines, proof, rotation, turn, witness
+from swiftdeploy_tasks import chain, files, foreign_bytes, lines, proof, rotation, turn, witness
 from swiftdeploy_tasks.chain import GENESIS, MAX_LINE, Head, Line, Record, Verification, Witnessed
 from swiftdeploy_tasks.errors import HistoryError
-from swiftdeploy_tasks.foreign import Foreign
+from swiftdeploy_tasks.foreign_bytes import ForeignBytes
 from swiftdeploy_tasks.manifest import HistoryLimits, history_limits
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.snapshot import Snapshot
@@ -123,11 +123,11 @@ class History:
     def proven(self) -> Generator[Record, None, None]:
         """Each record that the head proves and that our own append wrote, newest first.
 
-        It ends at the first break, and at a record that was taken over from past the head, as any program can
-        have put it there. Close it when stopping early, as with `newest_first`. Raises HistoryError.
+        It ends at the first break, and at a record that was taken over from past the head: another program
+        may have written that one. Close it when stopping early, as with `newest_first`. Raises HistoryError.
         """
         with _translated(self.path), self._snapshot() as seen:
-            adopted = foreign.read(self._foreign_path).adopted
+            adopted = foreign_bytes.read(self._foreign_path).adopted
             for record in seen.linked():
                 if record["seq"] <= adopted:
                     return
@@ -188,19 +188,19 @@ class History:
             "torn": [{"bytes": line.size, "sha256": line.digest} for line in torn],
         }
         record = self._put(fd, base, content)
-        # The record that closes off torn lines is as long as others make it.
+        # The record that closes off torn lines grows with their number, so it does not count as ours either.
         self._count_foreign(fd, head)
         return Head.of(record)
 
     def _is_full(self, fd: int) -> bool:
         """Whether our own bytes fill the file."""
         size, most = os.fstat(fd).st_size, self.limits.max_bytes
-        return size >= most and foreign.read(self._foreign_path).own(size) >= most
+        return size >= most and foreign_bytes.read(self._foreign_path).own(size) >= most
 
     def _count_foreign(self, fd: int, head: Head | None) -> None:
-        """Count what stands behind the head's line, which no append of ours has confirmed."""
+        """Count the bytes after the head's line, which our own append did not finish."""
         if head:
-            foreign.keep(self._foreign_path, foreign.read(self._foreign_path).recounted(fd, head))
+            foreign_bytes.keep(self._foreign_path, foreign_bytes.read(self._foreign_path).recounted(fd, head))
 
     def _tail(self, fd: int, head: Head | None) -> tuple[list[Line], Line | None]:
         """The torn lines at the file's end, oldest first, and the last line before them."""
@@ -240,8 +240,8 @@ class History:
         if not last.terminated:
             lines.append(fd, b"\n")
         os.fsync(fd)
-        count = foreign.read(self._foreign_path)
-        foreign.keep(self._foreign_path, replace(count, adopted=last.record["seq"]))
+        count = foreign_bytes.read(self._foreign_path)
+        foreign_bytes.keep(self._foreign_path, replace(count, adopted=last.record["seq"]))
         self._save(Head.of(last.record))
         return Head.of(last.record)
 
@@ -275,8 +275,8 @@ class History:
         if size and os.pread(fd, 1, size - 1) != b"\n":
             line = b"\n" + line
         if not size:
-            adopted = foreign.read(self._foreign_path).adopted
-            foreign.keep(self._foreign_path, Foreign(adopted=adopted))
+            adopted = foreign_bytes.read(self._foreign_path).adopted
+            foreign_bytes.keep(self._foreign_path, ForeignBytes(adopted=adopted))
         lines.append(fd, line)
         os.fsync(fd)
         if not size:

@@ -60,12 +60,12 @@ class FormerProxy:
 class Job:
     """One change of what runs: what is asked for, where, and how its course is told and recorded.
 
-    `back` is the state that nginx starts from while another one is in force, and that an undo goes to: what
+    `back` is the state that an undo goes to, and that nginx starts from while another one is in force: what
     served before, alone. `back_id` is its generation on disk, "" before it was written.
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
     going to change; without it they are asked for each time. `discard_volumes` says that what a slot holds
     in volumes of its own goes with it. `admitted` are the parts of the applied files that the isolation
-    policy was asked about: no other one is written. None: nobody has to be asked.
+    policy allowed: no other one is written. None allows all.
     """
 
     settings: Settings

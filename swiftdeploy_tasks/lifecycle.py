@@ -12,7 +12,7 @@ from swiftdeploy_tasks.settling import settle
 
 JSON = {"json": "Print one JSON document on stdout, and everything else on stderr."}
 WAIT = {"wait": "Seconds to wait while another invocation holds the project's lock."}
-DISCARD = {"discard-volumes": "Lose the data that a slot holds in volumes which its image declares."}
+DISCARD = {"discard-volumes": "Replace a slot although volumes that its image declares hold data."}
 _CHANGE: dict[str, Any] = {
     "verdicts": [],
     "release": None,

@@ -34,7 +34,10 @@ CI_RUNS = {
     "Jenkins": "BUILD_TAG",
 }
 
-# What names a person and can be set by anyone: whom sudo ran for, and whom a CI system ran for.
+# Bytes of a holder's JSON at most: nine claims of 100 characters, each escaped, and the rest.
+LONGEST_HOLDER = 1 << 14
+
+# The variables in which sudo and CI systems name a person; any user can set them.
 CLAIMS = (
     "SUDO_USER",
     "DOAS_USER",
@@ -53,7 +56,7 @@ LONGEST_CLAIM = 100
 class Holder:
     """Who holds the lock: a user on a host, in a process, for a verb, since (RFC 3339).
 
-    `claimed` is what the holder's environment says beside it; a version that did not know it wrote none.
+    `claimed` is what the holder's environment says of the person; older versions wrote none.
     """
 
     verb: str
@@ -177,7 +180,7 @@ def _try(descriptor: int) -> bool:
 
 def _holder(descriptor: int) -> Holder | None:
     try:
-        found, _ = json.JSONDecoder().raw_decode(os.pread(descriptor, 4096, 0).decode())
+        found, _ = json.JSONDecoder().raw_decode(os.pread(descriptor, LONGEST_HOLDER, 0).decode())
         holder = Holder(**found)
         return holder if isinstance(holder.claimed, dict) else None
     except (ValueError, TypeError):

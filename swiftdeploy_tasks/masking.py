@@ -1,7 +1,7 @@
-"""A text from outside without secrets: an app, or a tool, may print what it was given.
+"""Masks secrets in text that an app or a tool printed.
 
-A whole text is masked before it is split into lines or cut. A value of fewer than SHORTEST characters is not
-looked for: each word or letter that is masked for it would tell it.
+Mask a whole text before it is split into lines or cut. A value of fewer than SHORTEST characters is not
+masked: a mask in place of a short word would reveal it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def is_short(secret: str) -> bool:
 def masked(text: str, secrets: Iterable[str]) -> str:
     """Return the text without any of the secrets, also as JSON, Python, a URL or base64 has them.
 
-    Of a secret of several lines, each that is not short is one of its own.
+    Each line of a secret of several lines is a secret too, unless it is short.
     """
     spans: list[list[int]] = []
     forms = {form for secret in secrets for part in _parts(secret) for form in _forms(part)}
@@ -64,7 +64,7 @@ def _forms(part: str) -> Iterator[str]:
 
 
 def _encoded(content: bytes) -> Iterator[str]:
-    """The signs of base64 that tell nothing but the content, wherever in an encoded text it begins."""
+    """The base64 characters that depend on the content alone, for each offset at which it may begin."""
     for before in range(3):
         whole = bytes(before) + content
         first, end = -(-8 * before // 6), 8 * len(whole) // 6

@@ -105,27 +105,38 @@ def prospect(run: Run, seen: State) -> Prospect:
         config = apply.goal(settled.job, release, confirmed=confirmed).proxy.config
         before = replace(before, proxy=replace(before.proxy, config=config))
     steps = plan(before, wanted)
-    notes = []
-    if steps and (release.id in removed or releases.was_rolled_back(folder, release.id)):
-        notes.append("deploy refuses this release until --again is given: it was last removed by a rollback")
     policies: tuple[Deed, ...] = ()
+    unavailable = ""
     try:
         policies = tuple(_policies(job, before))
     except GateUnavailable as error:
-        notes.append(f"deploy would be refused: {error.message}")
-    try:
-        root_files.refuse_foreign(asked.rendered, root=run.settings.root, state=run.settings.state)
-    except PreflightError as error:
-        notes.append(f"deploy would be refused: {error.message}")
-    if loss := slot_data.lost(job, before, steps):
-        notes.append(f"deploy would be refused without --discard-volumes: {loss}")
+        unavailable = error.message
+    is_removed = release.id in removed or releases.was_rolled_back(folder, release.id)
+    notes = tuple(_refusals(job, before, steps, is_removed=is_removed, unavailable=unavailable))
     places = tuple(_places(job))
     mends = (*policies, *_settling(settled), *_images(engine, asked), *places)
     root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)
     found = (*_edited(root), *noting.drifted(before), *_edited(applied))
     if _is_in_force(run):
         found += tuple(Found(deed.target, "the state", deed.reason) for deed in (*policies, *places))
-    return Prospect(root, mends, steps, applied, found, tuple(notes))
+    return Prospect(root, mends, steps, applied, found, notes)
+
+
+def _refusals(
+    job: Job, before: State, steps: tuple[Step, ...], *, is_removed: bool, unavailable: str
+) -> Iterator[str]:
+    """Yield why deploy would refuse, in sentences; `unavailable` says why the gate does not answer."""
+    if steps and is_removed:
+        yield "deploy refuses this release until --again is given: it was last removed by a rollback"
+    if unavailable:
+        yield f"deploy would be refused: {unavailable}"
+    places = job.settings
+    try:
+        root_files.refuse_foreign(job.manifest.rendered, root=places.root, state=places.state)
+    except PreflightError as error:
+        yield f"deploy would be refused: {error.message}"
+    if loss := slot_data.lost(job, before, steps):
+        yield f"deploy would be refused without --discard-volumes: {loss}"
 
 
 def _edited(files: tuple[FileChange, ...]) -> Iterator[Found]:
@@ -191,7 +202,7 @@ def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
         folder = root_files.folder_of(job.manifest.rendered, root=places.root, state=places.state)
     except PreflightError:
         return ()
-    foreign = {path.name for path in root_files.foreign(folder)}
+    foreign = {path.name for path in root_files.foreign_files(folder)}
     return artifacts.compare(folder, {name: text for name, text in rendered.items() if name not in foreign})
 
 

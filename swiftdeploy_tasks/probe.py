@@ -68,7 +68,7 @@ def ask(
     """Ask this host's `port`; a refused, reset or late answer is a Reply without a status.
 
     `host` is another address that this host alone can reach: a container's. `mark` is the value of the header
-    PROBE, which tells our requests from those of clients: nginx believes the id of its own generation alone.
+    PROBE, which tells our requests from those of clients: nginx accepts only the id of its own generation.
     """
     import requests
 

@@ -18,6 +18,7 @@ from swiftdeploy_tasks import (
     verbs,
 )
 from swiftdeploy_tasks.admission import Change
+from swiftdeploy_tasks.applied import ManifestFile
 from swiftdeploy_tasks.change import carry_out, keep_applied, secrets_of
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.job import Job
@@ -60,7 +61,17 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)
     job.watch = asking.slot_watch(run, asked, engine, change, serving)
-    carry_out(run, job, before, target, wanted.content, ask=asking.may_write)
+    carry_out(run, job, before, target, wanted.content, ask=asking.allowed_parts)
+    _confirm(run, job, running, target, wanted, read=file.content)
+
+
+def _confirm(
+    run: Run, job: Job, running: Release, target: Release, wanted: ManifestFile, *, read: bytes
+) -> None:
+    """Confirm the release and rewrite services.mode; raises PreflightError where that cannot be done.
+
+    `read` is manifest.yaml as this invocation read it.
+    """
     problem: SwiftDeployError | OSError | None = None
     with signals.undisturbed():
         apply.boundary("confirm the release")
@@ -68,18 +79,18 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
         noting.confirmed(run, running, target)
         apply.boundary("rewrite the mode")
         try:
-            verbs.write_mode(run, wanted, read=file.content)
+            verbs.write_mode(run, wanted, read=read)
         except (SwiftDeployError, OSError) as error:
             problem = error
         apply.boundary("keep the manifest")
         keep_applied(run, target, wanted.content)
-        asking.record_scrape(run, asked, engine)
+        asking.record_scrape(run, job.manifest, job.engine)
         settling.forget(run.settings)
     if problem:
         raise PreflightError(
-            f"version {target.version} ({target.mode}) serves and is confirmed, but services.mode could not "
-            f"be rewritten: {problem}",
-            f"set services.mode: {target.mode} in manifest.yaml",
+            f"version {target.version} ({target.mode}) serves and is confirmed, but"
+            f" services.mode could not be rewritten, or a file made from manifest.yaml could not: {problem}",
+            f"set services.mode: {target.mode} in manifest.yaml, then: invoke render",
         )
 
 

@@ -286,9 +286,9 @@ class RecordedTask(Task[Any]):
     def _start(self, run: Run, *, dry: bool) -> None:
         if dry and self.writes:
             raise UsageError(f"{self.verb} cannot be run dry", "invoke plan")
-        # A prerequisite reads the manifest that the verb then applies: it takes the verb's lock.
-        is_asked = INVOCATION.writes and run.settings.is_project and not dry
-        is_first = INVOCATION.held is None and (self.writes or is_asked)
+        # A prerequisite reads the manifest that the verb then applies, so it takes the verb's lock.
+        will_write = INVOCATION.writes and run.settings.is_project and not dry
+        is_first = INVOCATION.held is None and (self.writes or will_write)
         if is_first:
             asked = INVOCATION.verb or self.verb
             try:

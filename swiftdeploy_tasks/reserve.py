@@ -1,7 +1,7 @@
-"""Blocks of the state folder's disk that are kept for the way back.
+"""Disk blocks that are reserved for rollback, teardown and the undo of a change.
 
-rollback, teardown and the undo of a change write a few small files. On a full disk they free these blocks, a
-part at a time, so that another program that fills the disk meanwhile cannot take them all at once.
+These write a few small files. On a full disk they free the reserve a part at a time, so that another program
+that fills the disk meanwhile cannot take all of it at once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _OPEN: set[Path] = set()
 
 
 def keep(state: Path) -> None:
-    """Allocate the reserve, or what was spent of it, and spend none of it from now on.
+    """Allocate the reserve, or what was spent of it, and let this process spend none of it from now on.
 
-    Without room for it there is none.
+    On a full disk there is no reserve.
     """
     _OPEN.clear()
     with suppress(OSError):
@@ -42,10 +42,16 @@ def open_for_use(state: Path) -> None:
             probe.unlink(missing_ok=True)
 
 
-def spend() -> bool:
-    """Give one part back to the disk; False where none is left, or this process may not spend it."""
+def spend(*files: Path) -> bool:
+    """Give one part back to the disk; False where none is left, or this process may not spend it.
+
+    Where `files` are to be written, a reserve on another disk than theirs is left alone.
+    """
     for path in _OPEN:
         with suppress(OSError):
+            disks = {file.parent.stat().st_dev for file in files}
+            if disks and path.stat().st_dev not in disks:
+                continue
             descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 if left := os.fstat(descriptor).st_size:
@@ -63,7 +69,7 @@ def forget(state: Path) -> None:
 
 
 def _allocate(path: Path, size: int) -> None:
-    """Have really allocated blocks in this file; raises OSError, and leaves it as long as it was."""
+    """Allocate blocks for this file, not a hole; raises OSError, the file's size then unchanged."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         before = os.fstat(descriptor).st_size

@@ -1,4 +1,4 @@
-"""Which files in the project's folder are ours: only what carries our mark is written or removed there."""
+"""The files that SwiftDeploy makes in the project's folder: only those with our mark are replaced."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def folder_of(rendered: str, *, root: Path, state: Path) -> Path:
     )
 
 
-def foreign(folder: Path) -> tuple[Path, ...]:
-    """Return what has the name of a file that we render and was not made by us."""
+def foreign_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files that have the name of a rendered one and were not made by us."""
     paths = (folder / name for name in artifacts.ROOT_FILES)
     return tuple(path for path in paths if _is_there(path) and not is_rendered(path))
 
@@ -45,7 +45,7 @@ def foreign(folder: Path) -> tuple[Path, ...]:
 def refuse_foreign(rendered: str, *, root: Path, state: Path) -> Path:
     """Return the folder that `rendered` names; raises PreflightError where a file there is not ours."""
     folder = folder_of(rendered, root=root, state=state)
-    if found := foreign(folder):
+    if found := foreign_files(folder):
         names = " and ".join(str(path.relative_to(root)) for path in found)
         were = "were" if len(found) > 1 else "was"
         raise PreflightError(
@@ -69,7 +69,7 @@ def is_report(path: Path) -> bool:
 
 
 def marked(path: Path, text: str) -> str:
-    """Return a report's text with a mark of ours: a page from a template of the project's may have none."""
+    """Return a report's text with our mark, which a page from the project's own template may lack."""
     return text if path.suffix != ".html" or _GENERATOR in text[:_HEAD] else text + _COMMENT
 
 

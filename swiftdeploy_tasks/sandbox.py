@@ -1,7 +1,7 @@
-"""Templates, which a project may replace with its own: they are filled in by Jinja2's sandbox.
+"""Fills in templates in Jinja2's sandbox, as a project may bring its own.
 
-A template comes with a project that may be somebody else's, and `validate` and `plan` fill it in before
-anything is asked. It runs no program, reads no file outside its folder and changes no value.
+A project may be untrusted, and `validate` and `plan` fill in its templates before any policy is asked. A
+template runs no program, reads no file outside its folder and changes no value.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def environment(folders: tuple[Path, ...], **options: Any) -> Environment:
 
 
 def fill(environment: Environment, name: str, values: Mapping[str, Any]) -> str:
-    """Fill in a template; raises PreflightError that names the template and its line where it cannot be."""
+    """Fill in a template; raises PreflightError that names the template and the line of a mistake."""
     with _refusing(environment, name):
         return environment.get_template(name).render(values)
 
@@ -87,7 +87,7 @@ def _place(error: Exception, names: list[str]) -> tuple[str, int | None]:
 def _compiled() -> BytecodeCache | None:
     """Return where compiled templates are kept: Jinja2's own private folder, where there can be one.
 
-    What is kept there is run as it is, so it never lies in a project: a project may come with one.
+    Compiled templates are run unchecked, so the folder is never inside a project.
     """
     from jinja2 import FileSystemBytecodeCache
 
@@ -98,7 +98,7 @@ def _compiled() -> BytecodeCache | None:
                 super().dump_bytecode(bucket)
 
     try:
-        # Under a name of its own: what was compiled without a sandbox does not ask the sandbox.
+        # A name of its own: a template that was compiled without the sandbox lacks its checks.
         return Cache(pattern="__jinja2_sandboxed_%s.cache")
     except (RuntimeError, OSError):
         return None

@@ -69,7 +69,7 @@ def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]
 
     Where the target alone has traffic and is healthy, it is confirmed; else the traffic goes back to the
     release confirmed last. A silent nginx is started again for it, and who is alone then has the traffic.
-    No part of it needs manifest.yaml: `job_under` is given the manifest that was asked about and kept.
+    No part of it needs manifest.yaml: `job_under` gets the kept manifest.
     """
     cut_off = noted(places)
     if cut_off is None:
@@ -86,7 +86,7 @@ def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]
 
 
 def settle(run: Run) -> Run:
-    """Settle what a killed verb left behind, once the lock is held and before manifest.yaml is read.
+    """Settle what a killed verb left behind, after the lock is taken and before manifest.yaml is read.
 
     An nginx or an app that fails meanwhile stops none of it: the verb itself goes on from what is there.
     """
@@ -96,7 +96,8 @@ def settle(run: Run) -> Run:
     cut_off = noted(run.settings)
     if cut_off:
         refuse_another(run)
-        (run.record if run.invocation.needs_history else run.note)("settling", verb=cut_off.verb)
+        record = run.record if run.invocation.needs_history else run.note
+        record("settling", verb=cut_off.verb)
         _settle(run, cut_off)
         forget_manifest(run)
         carried.pop("engine", None)
@@ -160,7 +161,7 @@ def _answers(seen: State) -> bool:
 
 
 def _standing(seen: State, confirmed: str) -> Placement | None:
-    """Return where the confirmed release stands and is well; without it the next verb finds who serves."""
+    """Return the confirmed release in its slot, None where it is dead or unhealthy."""
     for there in seen.slots.values():
         if there.live and there.release and there.release.id == confirmed and there.healthy is not False:
             return there

@@ -110,10 +110,10 @@ class Snapshot:
 
     def _backwards(self) -> Iterator[Line]:
         for _, fd, size in reversed(self._parts):
-            yield from _turned(fd, size)
+            yield from _from_end(fd, size)
         for number in reversed(self.numbers):
             with suppress(FileNotFoundError):
-                yield from _unpacked_and_turned(self.folder / rotation.name_of(number))
+                yield from _unpacked_from_end(self.folder / rotation.name_of(number))
 
     def _gone_last(self) -> Iterator[Line]:
         """The newest rotated file is gone where history.jsonl begins by naming one that is not there."""
@@ -138,14 +138,14 @@ def _lines(path: Path, fd: int, size: int) -> Iterator[Line]:
         yield from lines.of(file, path, size)
 
 
-def _turned(fd: int, end: int) -> Iterator[Line]:
+def _from_end(fd: int, end: int) -> Iterator[Line]:
     """The lines of a file from its end."""
     while end > 0:
         end, line = lines.before(fd, end)
         yield line
 
 
-def _unpacked_and_turned(path: Path) -> Iterator[Line]:
+def _unpacked_from_end(path: Path) -> Iterator[Line]:
     """The lines of a rotated file from its end: unpacked whole, and each read when it is due."""
     held: list[bytes] = []
     with suppress(rotation.Damaged), rotation.unpacked(path) as file:

@@ -255,7 +255,7 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
 
 
 def _masked(engine: Engine, slot: Slot, sample: Sample | None) -> Sample | None:
-    """Return the sample without the slot's secrets: what is wrong with a page may quote the page."""
+    """Return the sample with the slot's secrets masked: its error may quote the app's page."""
     if sample is None or sample.release is None or not sample.problem:
         return sample
     has = engine.environment(slot)

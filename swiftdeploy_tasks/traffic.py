@@ -27,7 +27,7 @@ IN_FORCE_SECONDS = 30.0
 ANSWER_TRIES = 3
 COMING_BACK_SECONDS = 1.5  # the Docker Engine starts an nginx that has died again
 DRAIN_POLL = 0.1
-# Beside the applied nginx files: the id of the generation in force while those on disk are the way back.
+# Beside the applied nginx files: the id of the generation in force while those on disk are of the undo.
 WATCHED = "watched"
 TICK = 1.0
 
@@ -92,21 +92,18 @@ def restore_proxy(job: Job) -> None:
 def route(job: Job, state: State) -> None:
     """Put the state's traffic in force: tested beside, renamed, reloaded, seen in every worker.
 
-    While another state than the way back is in force, the files on disk are those of the way back: it is
-    written before the first share is given, and an nginx that starts again meanwhile starts from it.
+    While the change can be undone, the files on disk are those of the undo: an nginx that starts again
+    meanwhile reads them.
     """
     folder = job.settings.nginx_folder
     generation = _new_generation(job, state)
-    goes_on = job.back is not None and _is_on_the_way(job.back, state)
-    if job.back and goes_on:
-        back = _new_generation(job, job.back)
-        _write(job, job.back, folder / "back", back)
-        files.replace(folder / WATCHED, generation.id)
-        job.back_id = back.id
+    can_undo = job.back is not None and _can_undo(job.back, state)
+    if job.back and can_undo:
+        _write_back(job, job.back, generation.id)
     _write(job, state, folder / "next", generation)
     try:
         job.engine.test_candidate(folder)
-        if goes_on:
+        if can_undo:
             put(folder / "next", folder)
         else:
             before = {path: path.read_bytes() for path in _files(folder) if path.exists()}
@@ -116,57 +113,73 @@ def route(job: Job, state: State) -> None:
     try:
         _load(job, generation.id)
     except ProxyError:
-        if goes_on:
+        if can_undo:
             put(folder / "back", folder)
         else:
             files.replace_all(before)
         job.engine.reload_proxy()
         raise
     finally:
-        if goes_on:
+        if can_undo:
             put(folder / "back", folder)
-    if not goes_on:
+    if not can_undo:
         job.back_id = ""
         (folder / WATCHED).unlink(missing_ok=True)
-    if state.traffic.counted and job.watch:
-        new = next((slot for slot in state.slots if job.back is None or slot not in job.back.slots), None)
-        job.watch.follow(job.settings.counts / f"{generation.id}.log", state.traffic.of(new) if new else 0)
+    _follow_count(job, state, generation.id)
     forget_counts(job.settings, but=generation.id)
 
 
+def _write_back(job: Job, back: State, generation: str) -> None:
+    """Write the files of an undo beside the others, before `generation` is put in force."""
+    folder = job.settings.nginx_folder
+    undone = _new_generation(job, back)
+    _write(job, back, folder / "back", undone)
+    files.replace(folder / WATCHED, generation)
+    job.back_id = undone.id
+
+
+def _follow_count(job: Job, state: State, generation: str) -> None:
+    """Let the watch read what nginx counts in this state."""
+    if state.traffic.counted and job.watch:
+        new = next((slot for slot in state.slots if job.back is None or slot not in job.back.slots), None)
+        job.watch.follow(job.settings.counts / f"{generation}.log", state.traffic.of(new) if new else 0)
+
+
 def go_back(job: Job, whole: State) -> None:
-    """Put the way back in force: by a reload of the files that lie on disk, else by writing `whole`."""
+    """Undo the change of traffic: by a reload of the files that lie on disk, else by writing `whole`."""
     if not job.back_id:
-        return route(job, whole)
+        route(job, whole)
+        return
     folder = job.settings.nginx_folder
     put(folder / "back", folder)
     try:
-        # An nginx that started again has read the way back already.
+        # An nginx that started again has read these files already.
         if _loaded(job.engine.operator_port()) != job.back_id:
             _load(job, job.back_id)
     except ProxyError as error:
         job.say(f"{error.message}; writing the configuration again")
-        return route(job, whole)
+        route(job, whole)
+        return
     (folder / WATCHED).unlink(missing_ok=True)
-    return forget_counts(job.settings)
+    forget_counts(job.settings)
 
 
 def put(source: Path, folder: Path) -> None:
-    """Rename what nginx reads from `source` into `folder`; nothing where it was renamed already."""
+    """Rename the files that nginx reads from `source` into `folder`; one that was renamed already is left."""
     for path in _files(source):
         with suppress(FileNotFoundError):
             path.replace(folder / path.name)
 
 
 def forget_counts(settings: Settings, *, but: str = "") -> None:
-    """Remove the lines that nginx wrote for a watch, but for those of the generation `but`."""
+    """Remove the files in which nginx counted requests, except that of the generation `but`."""
     for path in settings.counts.glob("*.log"):
         if path.stem != but:
             path.unlink(missing_ok=True)
 
 
-def _is_on_the_way(back: State, state: State) -> bool:
-    """Return whether the slot of the way back is still there, and something else than it is in force."""
+def _can_undo(back: State, state: State) -> bool:
+    """Return whether an undo is possible and needed: its slot is still there, with other traffic."""
     return set(back.slots) <= set(state.slots) and state.traffic != back.traffic
 
 
@@ -190,7 +203,7 @@ def _load(job: Job, generation: str) -> None:
 
     if not probe.until(loaded_by_all, seconds=IN_FORCE_SECONDS):
         raise ProxyError(
-            f"nginx did not load the new files within {IN_FORCE_SECONDS:g} s; the old ones were put back",
+            f"nginx did not load generation {generation} within {IN_FORCE_SECONDS:g} s",
             "invoke validate",
             log=job.engine.logs("nginx"),
         )

@@ -67,7 +67,7 @@ def render(run: Run) -> None:
 def write_root(run: Run) -> tuple[FileChange, ...]:
     """Write the two files for review; what was edited by hand is shown, kept aside and replaced.
 
-    Raises PreflightError where a file of another maker is in the way.
+    Raises PreflightError where a file that we did not make is in the way.
     """
     asked, engine, places = read_manifest(run), engine_of(run), run.settings
     folder = root_files.refuse_foreign(asked.rendered, root=places.root, state=places.state)
@@ -98,28 +98,27 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
 def write_mode(run: Run, wanted: ManifestFile, *, read: bytes) -> None:
     """Set services.mode in manifest.yaml as it is now, and write the files at the root for `wanted`.
 
-    `read` are the bytes that this invocation read: an edit made since then stays in the file, and is told.
+    `read` are the bytes that this invocation read: an edit made since then stays in the file, with a warning.
     """
     carry(run, wanted)
-    try:
-        there = manifest_edit.write_mode(run.settings.manifest, wanted.manifest.services.mode)
-        if there != read:
-            _tell_edited(run)
-    finally:
-        write_root(run)
+    if wanted.content == read:
+        warn_edited(run, read)
+    elif manifest_edit.write_mode(run.settings.manifest, wanted.manifest.services.mode) != read:
+        _warn_edited(run)
+    write_root(run)
 
 
-def tell_edited(run: Run, read: bytes) -> None:
-    """Say that manifest.yaml is not what this invocation read any more, and that the edit is not applied."""
+def warn_edited(run: Run, read: bytes) -> None:
+    """Warn where manifest.yaml was edited since this invocation read it: the edit is not applied."""
     try:
         there = run.settings.manifest.read_bytes()
     except OSError:
         there = b""
     if there != read:
-        _tell_edited(run)
+        _warn_edited(run)
 
 
-def _tell_edited(run: Run) -> None:
+def _warn_edited(run: Run) -> None:
     run.note("manifest", "edited")
     run.screen.line(
         f"  manifest.yaml was edited while {run.task} ran: the edit stays in the file and was not applied; "
@@ -129,10 +128,12 @@ def _tell_edited(run: Run) -> None:
 
 
 def try_to_write_mode(run: Run, mode: str) -> None:
-    """Rewrite services.mode and the rendered files; what cannot be written is said, and stops nothing."""
+    """Rewrite services.mode and the rendered files; where that fails, warn and go on."""
     try:
-        manifest_edit.write_mode(run.settings.manifest, mode)
         forget_manifest(run)
+        if read_manifest(run).services.mode != mode:
+            manifest_edit.write_mode(run.settings.manifest, mode)
+            forget_manifest(run)
     except (SwiftDeployError, OSError) as error:
         run.note("mode", "failed", error=str(error))
         run.screen.line(f"  services.mode could not be rewritten to {mode}: {error}", "warn")

@@ -16,7 +16,7 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy, PolicyRefused, ProxyError
 from swiftdeploy_tasks.gate.verdict import Verdict
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.metrics import Counted, Counter, Scrape, Tally, UnreadableMetrics, Window
+from swiftdeploy_tasks.metrics import Counted, Counter, Scrape, SlotTally, UnreadableMetrics, Window
 from swiftdeploy_tasks.release import Release, Slot
 
 SCRAPE_SECONDS = 2.0
@@ -124,7 +124,7 @@ class SlotWatch:
     unhealthy: int = 0
     generation: str = ""
     began: float = field(default_factory=_now)
-    step: tuple[float, Tally] | None = None
+    step: tuple[float, SlotTally] | None = None
 
     def follow(self, log: Path, share: int) -> None:
         """Read nginx's count from this file; raises ProxyError where nginx does not write it."""
@@ -196,7 +196,9 @@ class SlotWatch:
             old, new = self.counter.tallies()
             now = _now()
             clients = metrics.counted(self.step, (now, new))
-            beside = metrics.counted((self.began, Tally()), (now, old)) if self.counter.old_address else None
+            beside = (
+                metrics.counted((self.began, SlotTally()), (now, old)) if self.counter.old_address else None
+            )
         return replace(self._page(), clients=clients, beside=beside)
 
     def _page(self) -> Figures:

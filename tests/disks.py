@@ -1,4 +1,4 @@
-"""Small disks of their own for tests: full ones, and ones that nobody may write to."""
+"""Small disks for tests: full ones, and ones that are mounted read-only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def mount(*words: str) -> None:
 
 @contextmanager
 def disk_of_its_own(folder: Path) -> Iterator[None]:
-    """A small disk in the place of this folder; skip the test where nobody may mount one."""
+    """Mount a small disk at this folder; skip the test where this user may not mount one."""
     folder.mkdir()
     try:
         mount("-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", str(folder))
@@ -32,7 +32,7 @@ def disk_of_its_own(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Let nobody write below the folder, root included; files that are open already stay so."""
+    """Mount the folder read-only, for root too; files that are open already stay writable."""
     mount("--bind", str(folder), str(folder))
     try:
         mount("-o", "remount,bind,ro", str(folder))

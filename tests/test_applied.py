@@ -62,7 +62,7 @@ def test_what_was_applied_last_is_in_force_without_a_word(places: Settings) -> N
 
 
 @pytest.mark.parametrize("damage", [BROKEN, b"", b"other: file\n", b"\xff\xfe", None])
-def test_where_it_is_damaged_or_gone_the_copy_of_what_runs_is_used_and_named(
+def test_where_applied_yaml_is_damaged_or_gone_the_copy_of_what_runs_is_used_and_named(
     places: Settings, damage: bytes | None
 ) -> None:
     places.applied.unlink() if damage is None else places.applied.write_bytes(damage)
@@ -72,7 +72,9 @@ def test_where_it_is_damaged_or_gone_the_copy_of_what_runs_is_used_and_named(
     assert str(copies(places)[0].relative_to(places.state)) in told
 
 
-def test_then_that_of_the_release_before_and_manifest_yaml_last(places: Settings) -> None:
+def test_where_that_copy_is_damaged_too_the_copy_before_it_is_used_and_manifest_yaml_last(
+    places: Settings,
+) -> None:
     places.applied.write_bytes(BROKEN)
     copies(places)[0].write_bytes(BROKEN)
     assert version(places)[0] == "1.0.0"
@@ -82,7 +84,7 @@ def test_then_that_of_the_release_before_and_manifest_yaml_last(places: Settings
     assert told.endswith("manifest.yaml is used instead")
 
 
-def test_a_schema_that_refuses_what_was_kept_does_not_bar_it(places: Settings) -> None:
+def test_what_was_kept_is_used_although_the_project_s_schema_refuses_it(places: Settings) -> None:
     (places.root / "schema").mkdir()
     schema = places.root / "schema" / "manifest.schema.json"
     for broken in ("{", '{"type": "string"}', '{"properties": []}'):

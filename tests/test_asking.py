@@ -72,9 +72,8 @@ def test_one_appended_scrape_does_not_dilute_the_error_rate(history: History, ap
 
 @pytest.mark.parametrize("place", [Head(1, "ab" * 32), Head(90, "cd" * 32)])
 def test_a_scrape_that_follows_no_record_starts_no_window(history: History, place: Head) -> None:
-    forge_after = place
     history.append("started", "deploy", "ours")
-    forge(history, scrape(ok=0, errors=224, ago=SECONDS), forge_after)
+    forge(history, scrape(ok=0, errors=224, ago=SECONDS), place)
     assert known(history) == []
     history.append("started", "promote", "ours")
     assert known(history) == []

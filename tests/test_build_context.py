@@ -10,7 +10,7 @@ import pytest
 
 from swiftdeploy_tasks import artifacts
 from swiftdeploy_tasks.engines import docker_context
-from swiftdeploy_tasks.engines.docker_context import Context
+from swiftdeploy_tasks.engines.docker_context import BuildContext
 from tests.render import accepted
 from tests.render import root_files as rendered_files
 from tests.render.test_root_files import BASE
@@ -41,14 +41,14 @@ def put(root: Path, files: dict[str, str]) -> None:
         (root / name).write_text(text)
 
 
-def read(root: Path, *, state: str = ".swiftdeploy", build: str = ".", **more: Any) -> Context:
+def read(root: Path, *, state: str = ".swiftdeploy", build: str = ".", **more: Any) -> BuildContext:
     services = {**BASE["services"], "build": build}
     manifest = accepted(BASE | {"services": services} | more)
     assert manifest.services.build
     return docker_context.read(manifest, manifest.services.build, root=root, home=root / state)
 
 
-def sent(context: Context) -> set[str]:
+def sent(context: BuildContext) -> set[str]:
     """The files that reach the engine."""
     with context.archive() as archive, tarfile.open(fileobj=archive) as tar:
         return {member.name for member in tar if not member.isdir()}

@@ -119,7 +119,7 @@ RULES = ["max_load_per_core", "max_memory_used_percent", "min_disk_free_gb"]
 
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize("checks", [["invented"], RULES])
-def test_a_stranger_on_the_port_of_opa_never_answers(place: Place, user: int, checks: list[str]) -> None:
+def test_another_process_on_the_port_of_opa_never_answers(place: Place, user: int, checks: list[str]) -> None:
     with impostor(place, checks=checks, user=user) as process:
         assert place.manifest.opa.port not in place.engine.held_ports()
         assert place.fault()
@@ -128,7 +128,7 @@ def test_a_stranger_on_the_port_of_opa_never_answers(place: Place, user: int, ch
     assert raised.value.exit_code == 4
 
 
-def test_a_stranger_that_came_after_opa_had_died_never_answers(place: Place) -> None:
+def test_another_process_that_took_the_port_of_a_dead_opa_never_answers(place: Place) -> None:
     place.start()
     wait_ready(f"http://127.0.0.1:{place.manifest.opa.port}", place.rules.revision)
     assert place.ask() is False
@@ -140,7 +140,7 @@ def test_a_stranger_that_came_after_opa_had_died_never_answers(place: Place) -> 
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
-def test_opa_that_cannot_have_its_port_says_who_holds_it(place: Place) -> None:
+def test_an_opa_that_cannot_have_its_port_names_the_process_that_holds_it(place: Place) -> None:
     with (
         impostor(place, checks=RULES, user=NOBODY) as process,
         pytest.raises(GateUnavailable, match=rf"OPA ended at once .*\(pid {process.pid}\)"),
@@ -148,7 +148,7 @@ def test_opa_that_cannot_have_its_port_says_who_holds_it(place: Place) -> None:
         place.start()
 
 
-def test_what_is_noted_of_opa_is_readable_by_this_user_alone_and_names_one_process(place: Place) -> None:
+def test_the_note_of_opa_is_readable_by_this_user_alone_and_names_one_process(place: Place) -> None:
     place.start()
     note = place.engine.home / "run" / "opa.json"
     assert note.stat().st_mode & 0o777 == 0o600

@@ -194,12 +194,14 @@ def test_no_variable_makes_another_user(monkeypatch: pytest.MonkeyPatch, name: s
     assert "anything" not in json.dumps(lock.who())
 
 
-def test_a_user_that_the_system_does_not_know_goes_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_login_name_is_its_uid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_123)
     assert (lock.who()["user"], lock.who()["uid"]) == ("4000000123", 4_000_000_123)
 
 
-def test_whom_sudo_and_ci_name_is_claimed_and_never_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_person_that_sudo_and_ci_name_is_a_claim_and_never_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SUDO_USER", "ana")
     monkeypatch.setenv("GITHUB_ACTOR", "octo\x1b[2J" + "x" * 500)
     found = lock.who()
@@ -208,7 +210,7 @@ def test_whom_sudo_and_ci_name_is_claimed_and_never_the_user(monkeypatch: pytest
     assert found["claimed"]["GITHUB_ACTOR"] == "octo?[2J" + "x" * 92
 
 
-def test_the_holder_is_told_with_what_it_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_holder_is_shown_with_its_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "ana")
     held = acquire(tmp_path)
     user = pwd.getpwuid(os.getuid()).pw_name

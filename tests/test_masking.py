@@ -35,9 +35,7 @@ def test_a_secret_of_several_lines_is_masked_line_by_line() -> None:
 
 def test_a_secret_of_several_lines_leaves_none_of_its_short_lines_where_it_is_whole() -> None:
     assert masked(f"key:\n{KEY}\nan abc", [KEY]) == f"key:\n{MASK}\nan abc"
-    assert (
-        masked(KEY.replace("\n", "\r\n").replace("\r\n", "\n"), [KEY.replace("\n", "\r\n") + "\r\n"]) == MASK
-    )
+    assert masked(KEY, [KEY.replace("\n", "\r\n") + "\r\n"]) == MASK
 
 
 def test_a_line_of_six_signs_is_masked_by_itself_and_one_of_five_is_not() -> None:
@@ -45,7 +43,7 @@ def test_a_line_of_six_signs_is_masked_by_itself_and_one_of_five_is_not() -> Non
 
 
 @pytest.mark.parametrize("secret", ["a", "4711", "12345", " 12345\n", "a\nb\nc", ""])
-def test_a_short_secret_masks_nothing_and_so_tells_nothing(secret: str) -> None:
+def test_a_short_secret_is_not_masked_as_a_mask_would_reveal_it(secret: str) -> None:
     assert masked("a banana for 4711 or 12345", [secret]) == "a banana for 4711 or 12345"
 
 

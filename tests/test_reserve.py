@@ -1,4 +1,4 @@
-"""The blocks that are kept for the way back, and who may spend them."""
+"""The disk blocks that are reserved for an undo, and which process may spend them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_without_room_there_is_no_reserve_and_nothing_of_it_stays(state: Path) -
     assert (state / "reserve").stat().st_size == reserve.SIZE
 
 
-def test_on_a_full_disk_only_who_may_spend_the_reserve_can_write(state: Path) -> None:
+def test_on_a_full_disk_only_a_process_that_opened_the_reserve_can_write(state: Path) -> None:
     reserve.keep(state)
     fill(state)
     with pytest.raises(OSError, match="No space left"):

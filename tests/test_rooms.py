@@ -14,13 +14,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 
 # A room imports only rooms above it.
 ORDER = """
-    errors settings reserve files signals memory called masking cores
+    errors settings reserve files signals memory called masking core_dumps
     manifest_text manifest_edit manifest_check manifest preflight release plan
     private_paths sandbox artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
-    gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell
-    gate.step gate.kinds gate.plan gate.source gate.embedded
-    gate.opa_check gate.opa gate
+    gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.statements
+    gate.kinds gate.compiled gate.source gate.embedded gate.opa_check gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local_opa
     engines.local_checks engines.local
@@ -28,7 +27,7 @@ ORDER = """
     engines.docker_context engines.docker_images engines.docker_form engines.docker_nginx
     engines.docker_opa engines.docker_volumes engines.docker_checks engines.docker
     engines.choice
-    host chain walk flaws proof lines foreign rotation witness snapshot turn history
+    host chain walk flaws proof lines foreign_bytes rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields
     report.gathering report.runs report.sentences report.news report.scrapes report.telling
     report.cells report.tables report.markdown report.inline report.density report.figures report.seen

@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def _foreign(root: Path) -> list[str]:
-    return [path.name for path in root_files.foreign(root)]
+    return [path.name for path in root_files.foreign_files(root)]
 
 
 def test_a_file_that_we_rendered_is_ours_also_when_it_was_edited(root: Path) -> None:

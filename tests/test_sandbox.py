@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import sandbox
+from swiftdeploy_tasks import artifacts, sandbox
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.release import Traffic
 from tests.render import FOLDERS, accepted, root_files
@@ -35,8 +36,6 @@ ESCAPES = [
 def test_a_template_that_reaches_beyond_its_values_is_refused_by_name_and_line(
     tmp_path: Path, escape: str, options: dict[str, bool]
 ) -> None:
-    import functools
-
     touched = tmp_path / "touched"
     (tmp_path / "own.j2").write_text("one\n{{ " + escape.replace("FILE", str(touched)) + " }}\n")
     values = {"traffic": Traffic(), "body": functools.partial(open, "/"), "place": tmp_path, "made": [0]}
@@ -95,9 +94,6 @@ def test_any_mistake_in_an_included_template_is_told_with_its_name_and_line(
 
 
 def test_a_project_s_nginx_template_runs_no_shell(tmp_path: Path) -> None:
-    from swiftdeploy_tasks import artifacts
-    from swiftdeploy_tasks.release import Traffic
-
     touched = tmp_path / "touched"
     (tmp_path / "nginx.conf.j2").write_text("\n{{ " + SHELL.replace("FILE", str(touched)) + " }}\n")
     asked = accepted({**NGINX, "network": {"name": "net", "driver_type": "bridge"}})

@@ -134,7 +134,7 @@ class DockerEngine:
         docker_places.make_network(project, network.name, network.driver_type, self.home)
         docker_places.make_volume(project, manifest.services.log_volume, manifest.nginx.image, self.folder)
         files.make_folder(self.folder / "nginx", mode=0o755)
-        # nginx's user in the container has no name on this host: it may add files here, and remove its own.
+        # nginx's user in the container is unknown on this host: everyone may add files, and remove their own.
         files.make_folder(self.folder / "counts", mode=0o1777)
         if not self._mount():
             files.replace(self._mark, tokens.token_hex(8))

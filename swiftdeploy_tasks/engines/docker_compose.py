@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from swiftdeploy_tasks import cores, signals
+from swiftdeploy_tasks import core_dumps, signals
 from swiftdeploy_tasks.engines import docker_client
 from swiftdeploy_tasks.errors import EngineError, PreflightError
 
@@ -78,7 +78,7 @@ def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subpro
     try:
         with (
             signals.deferred(),
-            cores.forbidden(),
+            core_dumps.disabled(),
             subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,

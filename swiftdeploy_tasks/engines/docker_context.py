@@ -1,6 +1,6 @@
 """The build context of services.build: what is sent to the engine, and the digest of it.
 
-What SwiftDeploy makes is in neither. It is told by its place together with its mark, so that a file of the
+Files that SwiftDeploy makes are in neither. They are known by place and mark together: a file of the
 project's own that only has the same name is sent and counts.
 """
 
@@ -27,7 +27,7 @@ _LINE = 65536
 
 
 @dataclass(frozen=True)
-class Context:
+class BuildContext:
     """The folder of a build, and the names in it that are sent."""
 
     folder: Path
@@ -63,7 +63,7 @@ class Context:
         return file
 
 
-def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> Context:
+def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> BuildContext:
     """Return the context that `build` names; raises PreflightError where there is no Dockerfile."""
     from docker.utils.build import exclude_paths
 
@@ -83,7 +83,7 @@ def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> Context
         rendered=frozenset(_rendered(manifest, root, home)),
     )
     names = sorted(exclude_paths(str(folder), rules, build.dockerfile))
-    return Context(folder, build, tuple(name for name in names if not ours.has(folder / name)))
+    return BuildContext(folder, build, tuple(name for name in names if not ours.has(folder / name)))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class _Ours:
         """Return whether SwiftDeploy made this, or keeps its state in it."""
         if path.is_relative_to(self.home) or path.is_relative_to(self.root / STATE):
             return True
-        if path in self.written or files.is_left(path.name):
+        if path in self.written or files.is_temporary(path.name):
             return True
         if path in self.rendered:
             return root_files.is_rendered(path)

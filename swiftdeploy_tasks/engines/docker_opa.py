@@ -1,4 +1,4 @@
-"""OPA in a container: policies looked at without network, and whether it is ours that answers."""
+"""OPA in a container: checks policies without network, and tells our server from another."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from swiftdeploy_tasks.engines import docker_containers
 from swiftdeploy_tasks.engines.docker_client import archive, client, translated
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable
+from swiftdeploy_tasks.probe import HOST
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-HOST = "127.0.0.1"
 RUN_SECONDS = 30
 _FOLDER = "bundle"
 _INPUT = "input.json"
@@ -24,7 +24,7 @@ def run(image: str, project: str, home: str, files: Mapping[str, bytes], words: 
     given = {f"{_FOLDER}/{name}": content for name, content in files.items()} | {_INPUT: b"{}"}
     command = [word if word != "--stdin-input" else f"--input=/{_INPUT}" for word in words]
     try:
-        with translated(f"{image} cannot look at the policies"):
+        with translated(f"{image} cannot check the policies"):
             container = client().containers.create(
                 image,
                 command=command,
@@ -42,7 +42,7 @@ def run(image: str, project: str, home: str, files: Mapping[str, bytes], words: 
                 container.wait(timeout=RUN_SECONDS)
                 printed = container.logs(stdout=True, stderr=False) or container.logs()
             finally:
-                container.remove(force=True)
+                container.remove(force=True, v=True)
     except EngineError as error:
         raise GateUnavailable(error.message, error.next) from None
     return bytes(printed).decode("utf-8", "replace")

@@ -1,6 +1,6 @@
 """The volumes that an image declares: each container gets its own, and the engine names it.
 
-What a slot wrote is told from what the image itself has at that path, so that only data counts.
+A volume holds data where it has a file that differs from the image's own content at that path.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldVolume:
     """A volume of a container with data in it: where it is mounted, its name, and how that is known."""
 
     path: str
@@ -49,13 +49,13 @@ def declared(image: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 
 def notice(paths: tuple[str, ...]) -> str:
-    """Return what a person has to know of these volumes, "" where there are none."""
+    """Return the notice about volumes at these paths, "" where there are none."""
     if not paths:
         return ""
     volumes = f"the volume{'s' if len(paths) > 1 else ''} {' and '.join(paths)}"
     return (
-        f"the image declares {volumes}: each slot has its own, and the content goes with the slot until "
-        "services.volumes keeps it, a key that this version does not have"
+        f"the image declares {volumes}: each slot has its own, and the content goes with the slot; "
+        "this version has no key that keeps it"
     )
 
 
@@ -70,25 +70,31 @@ def anonymous(one: Container) -> dict[str, str]:
     }
 
 
-def held(one: Container, home: Path) -> tuple[Held, ...]:
-    """Return those of its volumes that hold a file which the image does not have, or has otherwise.
+def held(one: Container, home: Path) -> tuple[HeldVolume, ...]:
+    """Return those of its volumes that hold data.
 
-    Where nothing is known of the image's own content every file counts, and a volume that cannot be read
-    counts as one with data.
+    Where the image's own content is not known, every file is data. A volume that cannot be read holds data.
     """
     found = []
     for path, volume in sorted(anonymous(one).items()):
         made_of = _made_of(str(one.attrs["Image"]), path)
-        known: dict[str, str] = json.loads(
-            memory.remembered(home / "checked", made_of, lambda: "{}", keep=False)
-        )
+        known = _known(memory.remembered(home / "checked", made_of, lambda: "{}", keep=False))
         try:
             with translated(f"the volume {volume} of {one.name} cannot be read"):
                 if example := next(_files(one, path, known), None):
-                    found.append(Held(path, volume, f"for example {example[0]}"))
+                    found.append(HeldVolume(path, volume, f"for example {example[0]}"))
         except (EngineError, tarfile.TarError):
-            found.append(Held(path, volume, "it cannot be read"))
+            found.append(HeldVolume(path, volume, "it cannot be read"))
     return tuple(found)
+
+
+def _known(text: str) -> dict[str, str]:
+    """Return what is remembered of an image; nothing where the file that holds it is damaged."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def remember_image(image: str, paths: tuple[str, ...], project: str, home: Path) -> None:
@@ -96,7 +102,7 @@ def remember_image(image: str, paths: tuple[str, ...], project: str, home: Path)
     new = [path for path in paths if not memory.knows(home / "checked", _made_of(image, path))]
     if not new:
         return
-    # Without it every file counts as data, which bars nothing that has to be done now.
+    # Without it every file counts as data later; that is no reason to stop now.
     with suppress(EngineError, tarfile.TarError), translated(f"the content of {image} cannot be read"):
         one = client().containers.create(
             image,
@@ -113,7 +119,7 @@ def remember_image(image: str, paths: tuple[str, ...], project: str, home: Path)
             one.remove(force=True, v=True)
 
 
-def remove(one: Container, kept: tuple[Held, ...]) -> None:
+def remove(one: Container, kept: tuple[HeldVolume, ...]) -> None:
     """Remove the container with its anonymous volumes but for those that are kept."""
     from docker.errors import APIError
 
@@ -158,7 +164,7 @@ class _Chunks(io.RawIOBase):
         self._chunks, self._left = iter(chunks), b""
 
     def readable(self) -> bool:
-        """Return True: it is read once, from its begin to its end."""
+        """Return True: it can be read once, from start to end."""
         return True
 
     def readinto(self, buffer: Any) -> int:

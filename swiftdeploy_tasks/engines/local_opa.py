@@ -1,7 +1,7 @@
-"""OPA as a process on 127.0.0.1: found, run once to look at policies, started, and told from an impostor.
+"""OPA as a process on 127.0.0.1: found, run once to check policies, started, and told from other processes.
 
-Marks in an environment can be forged. So the OPA that is believed is the one whose pid and start are noted in
-the state folder, and only while it listens on OPA's port itself.
+Environment variables can be forged. So OPA is known by the pid and start time that are noted in the state
+folder, and its answers count only while that process listens on OPA's port itself.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from swiftdeploy_tasks.engines import local_processes
 from swiftdeploy_tasks.engines.local_processes import Found
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.probe import HOST
 
-HOST = "127.0.0.1"
 NEXT = "set gate: embedded in manifest.yaml"
 START_SECONDS = 10.0
 RUN_SECONDS = 20.0
@@ -37,7 +37,7 @@ def binary() -> str:
 
 
 def identity() -> str:
-    """Return what tells this `opa` from another; raises GateUnavailable where there is none."""
+    """Return path, size and time of `opa`; raises GateUnavailable where there is none."""
     path = binary()
     seen = Path(path).stat()
     return f"{path}:{seen.st_size}:{seen.st_mtime_ns}"
@@ -61,12 +61,12 @@ def run(given: Mapping[str, bytes], words: Sequence[str]) -> str:
                 env={name: os.environ[name] for name in _INHERITED if name in os.environ},
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise GateUnavailable(f"opa cannot look at the policies: {error}", NEXT) from None
+            raise GateUnavailable(f"opa cannot check the policies: {error}", NEXT) from None
     return (said.stdout or said.stderr).decode("utf-8", "replace")
 
 
 def fault(there: Sequence[Found], home: Path, spec: str, port: int) -> str:
-    """Return why OPA has to be started anew, "" when the one that was started from here runs in this form."""
+    """Return why OPA has to be restarted, "" when the one that was started from here runs in this form."""
     if not any(one.runs for one in there):
         return "it was stopped by a signal" if there else "OPA does not run"
     mine = [one for one in there if one.process.pid == noted(home)]

@@ -1,7 +1,7 @@
 """Processes of ours on this host, known by their user and by what they carry in their environment.
 
-A pid alone names nobody: pids are reused. What carries our home and runs as this user is ours, under whatever
-name: another user can put any mark into an environment. A dead process that nobody has reaped counts as gone.
+A pid alone identifies no process: pids are reused. A process that carries our home and runs as this user is
+ours, under whatever name; another user can set the same variables. A zombie counts as gone.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _own() -> Iterator[Found]:
 
 
 def start_of(pid: int) -> str:
-    """Return what tells a process from every other that has had its pid, "" when it does not live."""
+    """Return boot id and start time of a process, which no later one of its pid has; "" when it is dead."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]

@@ -216,9 +216,9 @@ class Engine(Protocol):
         ...
 
     def opa_identity(self, manifest: Manifest) -> str:
-        """Return what tells this OPA from another (an image id, a binary), "" while it is not here.
+        """Return what identifies this version of OPA: an image id, "" while it is not here, or a binary.
 
-        Raises GateUnavailable where it cannot be had.
+        Raises GateUnavailable where there is no binary.
         """
         ...
 

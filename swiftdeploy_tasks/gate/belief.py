@@ -6,13 +6,14 @@ answer and never decides one: what is not a clear decision raises GateUnavailabl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.verdict import ROLLBACK, Check, Verdict
 
 NEXT = "invoke validate"
+_SHOWN = 3
 _FIELDS = {"rule", "passed", "observed", "limit", "message"}
 
 
@@ -24,13 +25,13 @@ def believe(
     revision: str,
     answered_by: str,
     duration_ms: float = 0.0,
-    is_told: bool = False,
+    is_rollback: bool = False,
 ) -> Verdict:
     """Return the verdict that `decision`, a domain's decision as JSON values, clearly is.
 
     Raises GateUnavailable when it is undefined (None), has no usable limits, has no well-formed check, has
-    other checks than one for each of the domain's `rules`, or contradicts itself. Where `is_told`, one check
-    named `rollback` is enough. `rules` is None only where they are about to be learned from this answer.
+    other checks than one for each of the domain's `rules`, or contradicts itself. For a rollback one
+    check named `rollback` is enough. `rules` is None only where they are learned from this answer.
     """
     if decision is None:
         raise _doubt(domain, "is not defined: the policies do not decide it")
@@ -42,12 +43,12 @@ def believe(
     if not isinstance(allow, bool):
         raise _doubt(domain, f"was answered without a clear allow: {short(allow)}")
     checks = _checks(domain, decision.get("checks"))
-    if rules is not None and not (is_told and [check.rule for check in checks] == [ROLLBACK]):
+    if rules is not None and not (is_rollback and [check.rule for check in checks] == [ROLLBACK]):
         _compare(domain, {check.rule for check in checks}, set(rules))
     passed = all(check.passed for check in checks)
     if allow and not passed:
-        rules = ", ".join(check.rule for check in checks if not check.passed)
-        raise _doubt(domain, f"was allowed although a check failed: {rules}")
+        failed = ", ".join(check.rule for check in checks if not check.passed)
+        raise _doubt(domain, f"was allowed although a check failed: {failed}")
     if passed and not allow:
         raise _doubt(domain, "was refused although no check failed")
     return Verdict(domain, allow, checks, revision, answered_by, duration_ms)
@@ -100,3 +101,9 @@ def short(value: object) -> str:
     """One line of plain characters, cut at 80: what a stranger sent, safe to print."""
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def first_of(sentences: Sequence[str]) -> str:
+    """Return the first sentences on one line, and how many more there are."""
+    more = len(sentences) - _SHOWN
+    return "; ".join(sentences[:_SHOWN]) + (f" (and {more} more)" if more > 0 else "")

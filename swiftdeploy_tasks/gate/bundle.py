@@ -90,7 +90,7 @@ def is_policy(path: Path) -> bool:
 
 
 def _files(folder: Path, top: Path) -> Iterator[Path]:
-    """Yield the bundle's files below `folder`; raises GateUnavailable for what would be left out unseen."""
+    """Yield the bundle's files below `folder`; raises GateUnavailable for data that would not be read."""
     try:
         entries = sorted(folder.iterdir()) if folder.exists() else []
     except OSError as error:
@@ -148,7 +148,7 @@ def _write(bundle: Bundle, folder: Path, *, folder_mode: int, file_mode: int) ->
 
 
 def stale(bundle: Bundle, folder: Path) -> list[Path]:
-    """Return what lies in the bundle's folder and is no part of it, what is inside a folder before it."""
+    """Return what lies in the bundle's folder and is no part of it; a folder comes after its content."""
     wanted = {folder / name for name in bundle.files()}
     kept = wanted | {parent for path in wanted for parent in path.parents}
     return sorted((path for path in folder.rglob("*") if path not in kept), reverse=True)

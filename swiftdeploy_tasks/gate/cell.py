@@ -7,6 +7,7 @@ without a record. The child is forked once for a bundle, keeps it compiled, and 
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING
 
-from swiftdeploy_tasks import cores
+from swiftdeploy_tasks import core_dumps
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.belief import NEXT
 from swiftdeploy_tasks.gate.bundle import Bundle
@@ -74,12 +75,15 @@ def _serve(load: Load, bundle: Bundle, pipe: Connection) -> None:
 
     What the parent had open is closed, its lock above all, and an evaluation that never ends is ended by the
     kernel: the parent may have been killed, and the child is then alone. Its memory holds the parent's
-    secrets, and a crash leaves no core of it.
+    secrets, so core dumps are off.
     """
-    cores.forbid()
+    # A collection in the middle of an import in the forked child re-enters the import, which CPython 3.11
+    # answers with KeyError(thread id).
+    gc.disable()
+    core_dumps.disable()
     os.closerange(3, pipe.fileno())
     os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-    # The engine's library writes its last words to stderr itself.
+    # The engine's library writes to stderr itself when it crashes.
     with open(os.devnull, "wb") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 2)
     for number in (signal.SIGINT, signal.SIGHUP):

@@ -1,7 +1,7 @@
 """The rules that each domain of a bundle declares, learned from what it answers to an empty input.
 
 A domain lists its rules in `rules`; one without such a list has those that it answers an empty input with.
-The engine that answers is the one that is asked here, so this is also the proof that the policies compile.
+It is asked of the engine that answers later, so it also proves that the policies compile there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Answer:
     rules: object
 
 
-def declared(
+def rules_by_domain(
     bundle: Bundle, answers: Mapping[str, Answer], *, required: Iterable[str], answered_by: str
 ) -> Declared:
     """Return the rules of every domain of the bundle.

@@ -1,7 +1,7 @@
 """The answers of the Rego engine that comes with this package, which needs nothing installed.
 
-It reads the same bundle as the server, and its answers meet the same doubts. What it would compile and OPA
-would not is refused: see `plan`.
+It reads the same bundle as the server, and its answers are checked in the same way. A policy that it would
+compile and OPA would not is refused: see `compiled`.
 
 regopy has quirks to stay clear of: its `Input` loses digits and quotes, so input goes in as JSON text; it
 prints what it also raises, so its log is switched off; a second `build` of one interpreter mixes up its
@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import cell, plan, source
-from swiftdeploy_tasks.gate.belief import NEXT, believe
+from swiftdeploy_tasks.gate import cell, source
+from swiftdeploy_tasks.gate.belief import NEXT, believe, first_of
 from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
-from swiftdeploy_tasks.gate.declared import Answer, Declared, declared, rules_of
+from swiftdeploy_tasks.gate.compiled import SERVER, PolicyFault, faults
+from swiftdeploy_tasks.gate.declared import Answer, Declared, rules_by_domain, rules_of
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 
 if TYPE_CHECKING:
@@ -33,13 +34,12 @@ if TYPE_CHECKING:
 
 EVERY = "every domain"
 CHECK_SECONDS = 20.0
-SHOWN = 3
 _MESSAGE = re.compile(r"\(errormsg \d+:([^)]*)\)")
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """A decision, and the rules that the domain declares: None, and why, where they cannot be told."""
+    """A decision, and the rules that the domain declares: None, and why, where they are not known."""
 
     decision: object
     rules: tuple[str, ...] | None
@@ -61,7 +61,7 @@ def ask_embedded(question: Question, bundle: Bundle) -> Verdict:
         revision=bundle.revision,
         answered_by="embedded",
         duration_ms=(time.perf_counter() - begun) * 1000,
-        is_told=question.is_told,
+        is_rollback=question.is_rollback,
     )
     if found.rules is None:
         raise GateUnavailable(found.problem, NEXT)
@@ -74,21 +74,21 @@ def warm(bundle: Bundle) -> None:
 
 
 def check_bundle(bundle: Bundle, *, required: Iterable[str]) -> Declared:
-    """Return the rules of every domain, once it is known to compile, to decide, and to refuse an empty input.
+    """Return the rules of every domain, after each compiled, decided, and refused an empty input.
 
     Raises GateUnavailable that names the file or the domain; so too when a required domain is not there.
     """
     found = cell.decide(load, bundle, EVERY, "{}", seconds=CHECK_SECONDS)
     assert isinstance(found, dict)
-    return declared(bundle, found, required=required, answered_by="embedded")
+    return rules_by_domain(bundle, found, required=required, answered_by="embedded")
 
 
 def load(bundle: Bundle) -> Callable[[str, str], object]:
     """Compile the bundle; return what answers about (domain, input as JSON text).
 
-    About a domain that is its decision as JSON values, None where it is not defined, and its declared rules.
-    About EVERY it is the Answer of each domain, after a look at the plan. It raises GateUnavailable, as this
-    does, and it may take the whole process with it: see `cell`.
+    The answer about a domain is its decision as JSON values, None where it is not defined, and its declared
+    rules. The answer about EVERY is the Answer of each domain, when no policy has a fault. Both raise
+    GateUnavailable, and a crash of the library ends the process: see `cell`.
     """
     entries = [_entry(domain, name) for domain in bundle.domains for name in ("decision", "rules")]
     engine = _interpreter(bundle)
@@ -117,7 +117,7 @@ def load(bundle: Bundle) -> Callable[[str, str], object]:
 
 
 def _rules(bundle: Bundle, domain: str, ask: Callable[[], Answer]) -> tuple[tuple[str, ...] | None, str]:
-    """Return the rules that the domain declares, or None and why its answer to an empty input tells none."""
+    """Return the rules that the domain declares, or None and why its answer to an empty input has none."""
     try:
         return rules_of(domain, ask(), revision=bundle.revision, answered_by="embedded"), ""
     except GateUnavailable as error:
@@ -140,6 +140,7 @@ def _interpreter(bundle: Bundle) -> Interpreter:
 
 
 def _unfit(bundle: Bundle) -> GateUnavailable:
+    """Return the error for policies that do not compile together with their data."""
     alone = [
         domain
         for domain in bundle.domains
@@ -156,19 +157,18 @@ def _refuse_faults(bundle: Bundle) -> None:
     if not compiled.ok():
         raise _unfit(bundle)
     found = [
-        plan.Fault(f"{name}:{row}", what)
+        PolicyFault(f"{name}:{row}", what)
         for name, text in bundle.modules
         for row, what in source.faults(text)
     ]
     with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
         engine.save_bundle(folder, compiled)
         planned = json.loads(Path(folder, "plan.json").read_text(encoding="utf-8"))
-    found += plan.faults(planned, is_builtin=engine.is_builtin)
+    found += faults(planned, is_builtin=engine.is_builtin)
     if found:
-        more = f" (and {len(found) - SHOWN} more)" if len(found) > SHOWN else ""
-        told = "; ".join(map(str, found[:SHOWN]))
         raise GateUnavailable(
-            f"the embedded engine refuses the policies: {told}{more}", f"correct that, or {plan.SERVER}"
+            f"the embedded engine refuses the policies: {first_of([*map(str, found)])}",
+            f"correct the policies, or {SERVER}",
         )
 
 
@@ -182,7 +182,7 @@ def _value(engine: Interpreter, compiled: Compiled, domain: str, name: str, text
             raise GateUnavailable(
                 f"the policy of {domain} contradicts itself (a rule has two values at once), or a builtin "
                 "failed on a value that it does not take, as in count(1)",
-                f"test the value first, as in is_string(x), or {plan.SERVER}",
+                f"test the value first, as in is_string(x), or {SERVER}",
             )
         answers = output.results[0].expressions
     except (RegoError, ValueError, RecursionError) as error:

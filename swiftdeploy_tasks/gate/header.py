@@ -16,7 +16,7 @@ _MARK = "\ufeff"
 
 @dataclass(frozen=True)
 class Header:
-    """A module's package as a path, and its text with that statement in the plainest form on its own line."""
+    """A module's package as a path, and its text with the package statement in plain form on its own line."""
 
     package: tuple[str, ...]
     text: str

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from swiftdeploy_tasks.gate.step import LOCAL, Step, body, every
+from swiftdeploy_tasks.gate.statements import LOCAL, Statement, body_of, every
 
 Operand = Mapping[str, Any]
 _Item = TypeVar("_Item")
@@ -48,7 +48,7 @@ class Kinds:
 
     types: Mapping[int, frozenset[str]]
     origins: Mapping[int, frozenset[int]]
-    filled: Mapping[int, Sequence[Step]]
+    filled: Mapping[int, Sequence[Statement]]
     by_text: frozenset[int]
     builtins: Mapping[str, Any]
     strings: Sequence[str]
@@ -59,8 +59,8 @@ class Kinds:
 
     def members(self, operand: Operand) -> frozenset[str]:
         """Return the types that the members of a collection can have."""
-        fills = [step for origin in self._origins(operand) for step in self.filled.get(origin, ())]
-        found = [self.of(step.fields["value"]) for step in fills]
+        fills = [statement for origin in self._origins(operand) for statement in self.filled.get(origin, ())]
+        found = [self.of(statement.fields["value"]) for statement in fills]
         return frozenset().union(*found) if all(found) else frozenset()
 
     def keys(self, operand: Operand) -> set[str] | None:
@@ -68,8 +68,10 @@ class Kinds:
         origins = self._origins(operand)
         if not origins or self.of(operand) != {"object"}:
             return None
-        fills = [step for origin in origins for step in self.filled.get(origin, ())]
-        found = [self.text(step.fields["key"]) for step in fills if step.kind == "ObjectInsertStmt"]
+        fills = [statement for origin in origins for statement in self.filled.get(origin, ())]
+        found = [
+            self.text(statement.fields["key"]) for statement in fills if statement.kind == "ObjectInsertStmt"
+        ]
         is_certain = len(found) == len(fills) and None not in found
         return {key for key in found if key is not None} if is_certain else None
 
@@ -87,23 +89,23 @@ class Kinds:
 def read(plan: Mapping[str, Any], functions: Mapping[str, Any]) -> Kinds:
     """Return what is certain of the local values of a plan."""
     builtins = {one["name"]: one["decl"] for one in plan["static"].get("builtin_funcs", ())}
-    sources: dict[int, list[Step]] = {}
-    filled: dict[int, list[Step]] = {}
+    sources: dict[int, list[Statement]] = {}
+    filled: dict[int, list[Statement]] = {}
     for function in functions.values():
-        for step in every(body(function)):
-            if step.kind in _FILLED:
-                filled.setdefault(step.fields[_FILLED[step.kind]], []).append(step)
-            elif step.kind != "ResetLocalStmt":
-                for local in step.written:
-                    sources.setdefault(local, []).append(step)
+        for statement in every(body_of(function)):
+            if statement.kind in _FILLED:
+                filled.setdefault(statement.fields[_FILLED[statement.kind]], []).append(statement)
+            elif statement.kind != "ResetLocalStmt":
+                for local in statement.written:
+                    sources.setdefault(local, []).append(statement)
     returns = {name: found["return"] for name, found in functions.items()}
     types: dict[int, frozenset[str]] = {}
     origins: dict[int, frozenset[int]] = {}
     for _ in range(_ROUNDS):
         before = dict(types), dict(origins)
         for local, all_ in sources.items():
-            types[local] = _union([_made(step, types, returns, builtins) for step in all_])
-            origins[local] = _union([_origin(step, local, origins, returns) for step in all_])
+            types[local] = _union([_made(statement, types, returns, builtins) for statement in all_])
+            origins[local] = _union([_origin(statement, local, origins, returns) for statement in all_])
         if before == (types, origins):
             break
     else:
@@ -113,10 +115,10 @@ def read(plan: Mapping[str, Any], functions: Mapping[str, Any]) -> Kinds:
     return Kinds(types, origins, filled, by_text, builtins, strings)
 
 
-def faults(step: Step, kinds: Kinds) -> Iterator[str]:
+def faults(statement: Statement, kinds: Kinds) -> Iterator[str]:
     """Yield what OPA's type check refuses, or the embedded engine decides otherwise, in one statement."""
-    if step.kind == "DotStmt":
-        source, key = step.fields["source"], kinds.text(step.fields["key"])
+    if statement.kind == "DotStmt":
+        source, key = statement.fields["source"], kinds.text(statement.fields["key"])
         keys = kinds.keys(source)
         if (types := kinds.of(source)) and not types & _NESTED:
             yield f"a part is looked up in {' or '.join(sorted(types))} (OPA: undefined ref)"
@@ -124,18 +126,18 @@ def faults(step: Step, kinds: Kinds) -> Iterator[str]:
             yield f"the key {key} is looked up in an object that never has it (OPA: undefined ref)"
         if source["type"] == LOCAL and source["value"] in kinds.by_text and key is None:
             yield _PLACE
-    if sides := _compared(step):
+    if sides := _compared(statement):
         left, right = (kinds.of(side) for side in sides)
         if left and right and not left & right:
             both = " is compared with ".join(" or ".join(sorted(side)) for side in (left, right))
             yield f"{both}, which the embedded engine orders otherwise, or OPA refuses (match error)"
-    if step.kind == "CallStmt":
-        yield from _arguments(step, kinds)
+    if statement.kind == "CallStmt":
+        yield from _arguments(statement, kinds)
 
 
-def _arguments(step: Step, kinds: Kinds) -> Iterator[str]:
+def _arguments(statement: Statement, kinds: Kinds) -> Iterator[str]:
     """Yield the arguments of a builtin whose type is certain and never the one that it takes."""
-    name, arguments = step.fields["func"], step.fields["args"]
+    name, arguments = statement.fields["func"], statement.fields["args"]
     wants = kinds.builtins.get(name, {}).get("args", ())
     for number, (wanted, given) in enumerate(zip(wants, arguments, strict=False), start=1):
         takes = _SUBTRACTED if name == "minus" else frozenset({wanted["type"]} & _TYPES)
@@ -154,12 +156,12 @@ def _arguments(step: Step, kinds: Kinds) -> Iterator[str]:
         yield _PLACE
 
 
-def _compared(step: Step) -> tuple[Operand, ...]:
+def _compared(statement: Statement) -> tuple[Operand, ...]:
     """Return the two sides of a comparison, nothing for another statement."""
-    if step.kind == "EqualStmt":
-        return step.fields["a"], step.fields["b"]
-    if step.kind == "CallStmt" and step.fields["func"] in {"gt", "gte", "lt", "lte"}:
-        return tuple(step.fields["args"])
+    if statement.kind == "EqualStmt":
+        return statement.fields["a"], statement.fields["b"]
+    if statement.kind == "CallStmt" and statement.fields["func"] in {"gt", "gte", "lt", "lte"}:
+        return tuple(statement.fields["args"])
     return ()
 
 
@@ -175,16 +177,19 @@ def _type(operand: Operand, types: Mapping[int, frozenset[str]]) -> frozenset[st
 
 
 def _made(
-    step: Step, types: Mapping[int, frozenset[str]], returns: Mapping[str, int], builtins: Mapping[str, Any]
+    statement: Statement,
+    types: Mapping[int, frozenset[str]],
+    returns: Mapping[str, int],
+    builtins: Mapping[str, Any],
 ) -> frozenset[str]:
     """Return the types that a statement gives to the value that it sets."""
-    if step.kind in MADE:
-        return frozenset({MADE[step.kind]})
-    if step.kind in {"AssignVarStmt", "AssignVarOnceStmt"}:
-        return _type(step.fields["source"], types)
-    if step.kind != "CallStmt":
+    if statement.kind in MADE:
+        return frozenset({MADE[statement.kind]})
+    if statement.kind in {"AssignVarStmt", "AssignVarOnceStmt"}:
+        return _type(statement.fields["source"], types)
+    if statement.kind != "CallStmt":
         return frozenset()
-    name = step.fields["func"]
+    name = statement.fields["func"]
     if name in returns:
         return types.get(returns[name], frozenset())
     result = builtins.get(name, {}).get("result", {}).get("type")
@@ -192,46 +197,54 @@ def _made(
 
 
 def _origin(
-    step: Step, local: int, origins: Mapping[int, frozenset[int]], returns: Mapping[str, int]
+    statement: Statement, local: int, origins: Mapping[int, frozenset[int]], returns: Mapping[str, int]
 ) -> frozenset[int]:
     """Return the made values that a statement can give, as the local values that they were made in."""
-    if step.kind in MADE:
+    if statement.kind in MADE:
         return frozenset({local})
-    source = _passed(step, returns)
+    source = _passed(statement, returns)
     return origins.get(source, frozenset()) if source is not None else frozenset()
 
 
-def _passed(step: Step, returns: Mapping[str, int]) -> int | None:
+def _passed(statement: Statement, returns: Mapping[str, int]) -> int | None:
     """Return the local value that a statement hands on as it is."""
-    if step.kind in {"AssignVarStmt", "AssignVarOnceStmt"} and step.fields["source"]["type"] == LOCAL:
-        return int(step.fields["source"]["value"])
-    if step.kind == "CallStmt":
-        return returns.get(step.fields["func"])
+    if (
+        statement.kind in {"AssignVarStmt", "AssignVarOnceStmt"}
+        and statement.fields["source"]["type"] == LOCAL
+    ):
+        return int(statement.fields["source"]["value"])
+    if statement.kind == "CallStmt":
+        return returns.get(statement.fields["func"])
     return None
 
 
 def _by_text(
     functions: Mapping[str, Any],
-    sources: Mapping[int, Sequence[Step]],
+    sources: Mapping[int, Sequence[Statement]],
     types: Mapping[int, frozenset[str]],
     returns: Mapping[str, int],
 ) -> frozenset[int]:
     """Return the lists whose order is that of `sort` or of a set."""
-    found = {local for local, steps in sources.items() for step in steps if step.fields.get("func") == "sort"}
+    found = {
+        local
+        for local, statements in sources.items()
+        for statement in statements
+        if statement.fields.get("func") == "sort"
+    }
     found |= {
         inner.fields["array"]
         for function in functions.values()
-        for step in every(body(function))
-        if step.kind == "ScanStmt" and "set" in types.get(step.fields["source"], frozenset())
-        for block in step.blocks
+        for statement in every(body_of(function))
+        if statement.kind == "ScanStmt" and "set" in types.get(statement.fields["source"], frozenset())
+        for block in statement.blocks
         for inner in every(block)
         if inner.kind == "ArrayAppendStmt"
     }
     for _ in range(_ROUNDS):
         more = {
             local
-            for local, steps in sources.items()
-            if any(_passed(step, returns) in found for step in steps)
+            for local, statements in sources.items()
+            if any(_passed(statement, returns) in found for statement in statements)
         }
         if more <= found:
             break

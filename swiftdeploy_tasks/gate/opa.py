@@ -45,7 +45,7 @@ def ask_server(
         revision=revision,
         answered_by="opa",
         duration_ms=(time.perf_counter() - begun) * 1000,
-        is_told=question.is_told,
+        is_rollback=question.is_rollback,
     )
 
 

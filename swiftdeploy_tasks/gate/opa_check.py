@@ -1,7 +1,7 @@
-"""What OPA says of a bundle before it serves it: one `opa eval --strict`, outside any server.
+"""OPA's check of a bundle before a server loads it: one `opa eval --strict`.
 
-The engine runs it (the binary on local, the image without network on docker); here are its words and the
-reading of its answer.
+The engine runs it (the binary on local, the image without network on docker). This module has its arguments
+and reads its output.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate.belief import NEXT, short
+from swiftdeploy_tasks.gate.belief import NEXT, first_of, short
 from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
-from swiftdeploy_tasks.gate.declared import Answer, Declared, declared
-
-_SHOWN = 3
+from swiftdeploy_tasks.gate.declared import Answer, Declared, rules_by_domain
 
 
 def words(bundle: Bundle) -> list[str]:
@@ -24,7 +22,7 @@ def words(bundle: Bundle) -> list[str]:
 
 
 def _query(bundle: Bundle) -> str:
-    """Each domain's decision and rules; a comprehension, because one that is undefined must hide no other."""
+    """Each domain's decision and rules, in comprehensions: an undefined one is then an empty array."""
     asked = ", ".join(
         f'{json.dumps(domain)}: {{"decision": [x | x := {path}.decision], "rules": [x | x := {path}.rules]}}'
         for domain in bundle.domains
@@ -41,7 +39,7 @@ def read(bundle: Bundle, answer: str, *, required: Iterable[str]) -> Declared:
     try:
         document = json.loads(answer)
         if errors := document.get("errors"):
-            raise GateUnavailable(f"OPA refuses the policies: {_told(errors)}", NEXT)
+            raise GateUnavailable(f"OPA refuses the policies: {first_of([*map(_sentence, errors)])}", NEXT)
         (value,) = (one["value"] for one in document["result"][0]["expressions"])
         answers = {
             domain: Answer(*(next(iter(said[name]), None) for name in ("decision", "rules")))
@@ -49,17 +47,11 @@ def read(bundle: Bundle, answer: str, *, required: Iterable[str]) -> Declared:
         }
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise GateUnavailable(f"opa eval printed {short(answer)} instead of its answer", NEXT) from None
-    return declared(bundle, answers, required=required, answered_by="opa")
-
-
-def _told(errors: list[dict[str, Any]]) -> str:
-    told = [_sentence(error) for error in errors[:_SHOWN]]
-    more = len(errors) - len(told)
-    return "; ".join(told) + (f" (and {more} more)" if more else "")
+    return rules_by_domain(bundle, answers, required=required, answered_by="opa")
 
 
 def _sentence(error: dict[str, Any]) -> str:
-    """OPA's words on one line, with the place in front and without what draws the source."""
+    """OPA's message on one line, after its file and line, and without the excerpt of the source."""
     message = " ".join(str(error["message"]).split())
     place = error.get("location") or {}
     file = str(place.get("file", "")).removeprefix("./")

@@ -24,8 +24,8 @@ class Question:
     input: Mapping[str, Any]
 
     @property
-    def is_told(self) -> bool:
-        """Whether the change goes on whatever the answer is: a rollback is never barred."""
+    def is_rollback(self) -> bool:
+        """Whether it is about a rollback, which is asked about for the record and never refused."""
         return self.input.get("operation") == ROLLBACK
 
     def text(self) -> str:

@@ -7,7 +7,7 @@ cannot be known is absent, never zero.
 
 from __future__ import annotations
 
-from swiftdeploy_tasks.metrics.count import WAITING, Counted, Counter, Tally, counted, from_access_log
+from swiftdeploy_tasks.metrics.count import WAITING, Counted, Counter, SlotTally, counted, from_access_log
 from swiftdeploy_tasks.metrics.page import parse
 from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.window import (
@@ -24,7 +24,7 @@ __all__ = [
     "Counted",
     "Counter",
     "Scrape",
-    "Tally",
+    "SlotTally",
     "UnreadableMetrics",
     "Window",
     "at_start",

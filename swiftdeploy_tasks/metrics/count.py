@@ -30,8 +30,11 @@ _NO_ANSWER = 499
 
 
 @dataclass
-class Tally:
-    """What one slot answered since the count began; `client_errors` are answers 4xx."""
+class SlotTally:
+    """What one slot answered since the count began.
+
+    `client_errors` are the answers 4xx, and those that broke off: nginx does not log who ended them.
+    """
 
     ok: int = 0
     errors: int = 0
@@ -45,13 +48,13 @@ class Tally:
 
 @dataclass(frozen=True)
 class Counted:
-    """What nginx counted of one slot in a window; `client_errors` are answers 4xx."""
+    """What nginx counted of one slot in a window; `client_errors` are answers 4xx, or broken off."""
 
     window: Window
     client_errors: int
 
     def document(self) -> dict[str, Any]:
-        """The window as JSON values, with the rate of 4xx as a part of 1, None without requests."""
+        """The window as JSON values, with the rate of client errors (of 1), None without requests."""
         requests = self.window.requests
         return {
             **self.window.document(),
@@ -59,7 +62,7 @@ class Counted:
         }
 
 
-def counted(start: tuple[float, Tally], end: tuple[float, Tally]) -> Counted:
+def counted(start: tuple[float, SlotTally], end: tuple[float, SlotTally]) -> Counted:
     """Return what happened between two tallies of one slot, each with its moment (unix seconds)."""
     (began, first), (ended, last) = start, end
     length = max(ended - began, 0.001)
@@ -94,7 +97,7 @@ class Counter:
 
     def __init__(self, old_address: str) -> None:
         self.old_address = old_address
-        self.old, self.new = Tally(), Tally()
+        self.old, self.new = SlotTally(), SlotTally()
         self.probes = 0
         self._file: BinaryIO | None = None
         self._rest = b""
@@ -121,7 +124,7 @@ class Counter:
             self._file.close()
             self._file = None
 
-    def tallies(self) -> tuple[Tally, Tally]:
+    def tallies(self) -> tuple[SlotTally, SlotTally]:
         """Return copies of the tallies of the old and the new slot."""
         return copy.deepcopy((self.old, self.new))
 
@@ -137,7 +140,7 @@ class Counter:
         return sum(1 for at in self._begun.values() if at <= time)
 
     def waiting_at_new(self, before: float) -> tuple[int, int]:
-        """Return (how many requests to the new slot that began before then are unanswered, of how many).
+        """Return how many requests to the new slot began before then and are unanswered, and how many it got.
 
         nginx does not log which slot a request without an answer went to. The split between the slots is
         exact, so the new slot has the requests of its share that it has not answered.
@@ -155,8 +158,8 @@ class Counter:
             if by == "client":
                 self._begun[request] = _seconds(at) or 0.0
                 self._begun_in_all += 1
-        elif len(words) == 9 and words[0] == "answered":
-            _, request, by, _, status, *lists = words
+        elif len(words) == 10 and words[0] == "answered":
+            _, request, by, _, status, *lists, completion = words
             if by != "client":
                 self.probes += 1
                 return
@@ -165,9 +168,9 @@ class Counter:
             if tried and tried[0].address != self.old_address:
                 self._first_at_new += 1
             for attempt in tried:
-                self._count(attempt)
+                self._count(attempt, is_whole=completion == "OK")
 
-    def _count(self, attempt: Attempt) -> None:
+    def _count(self, attempt: Attempt, *, is_whole: bool) -> None:
         if attempt.is_abandoned:
             return
         tally = self.old if attempt.address == self.old_address else self.new
@@ -175,7 +178,7 @@ class Counter:
             tally.errors += 1
         else:
             tally.ok += 1
-            tally.client_errors += 400 <= attempt.status < 500
+            tally.client_errors += 400 <= attempt.status < 500 or not is_whole
         took = attempt.waited_s if attempt.header_s is None else attempt.header_s
         tally.buckets[next((i for i, bound in enumerate(BOUNDS) if took <= bound), len(BOUNDS))] += 1
 
@@ -200,7 +203,7 @@ def from_access_log(lines: Iterable[str], *, address: str, since: float, until: 
 
     The access log has neither the time of the first byte nor who asked, so no latency is known from it.
     """
-    tally = Tally()
+    tally = SlotTally()
     for line in lines:
         words = line.split(" | ", 4)
         if len(words) != 5 or not since <= _moment(words[0]) <= until:
@@ -212,7 +215,7 @@ def from_access_log(lines: Iterable[str], *, address: str, since: float, until: 
             tally.errors += status >= 500
             tally.ok += status < 500
             tally.client_errors += 400 <= status < 500
-    return counted((since, Tally()), (until, tally)) if tally.ok + tally.errors else None
+    return counted((since, SlotTally()), (until, tally)) if tally.ok + tally.errors else None
 
 
 def _moment(text: str) -> float:

@@ -48,7 +48,7 @@ CHAOS = {0.0: "none", 1.0: "slow", 2.0: "error"}
 # The parser needs about 0.3 s for a million characters, and far longer for one line of that length.
 MAX_TEXT = 2_000_000
 MAX_LINE = 16_000
-# A longer label value is not quoted: it tells a person no more, and cut short a secret could not be masked.
+# A longer label value is not quoted: a secret that was cut short could not be masked.
 LONGEST_QUOTE = 40
 
 _CODE_OR_CLASS = re.compile(r"([1-5])(?:[0-9]{2}|xx)", re.IGNORECASE)
@@ -182,12 +182,12 @@ def _answers(page: _Page, leave_out: Collection[str]) -> tuple[int, int, int]:
 
 
 def _statuses(sample: _Sample) -> dict[str, str]:
-    """The values of the labels that may tell the status; an empty label is none."""
+    """The values of the labels that may hold the status; an empty label is none."""
     return {name: sample.labels[name] for name in STATUS_LABELS if sample.labels.get(name)}
 
 
 def _status_labels(samples: Sequence[_Sample]) -> Collection[str]:
-    """The labels that tell the status: those that do so on a sample, else every one that may."""
+    """The labels that hold the status: those that do on some sample, else every one that may."""
     given = [item for sample in samples for item in _statuses(sample).items()]
     return {name for name, value in given if _classes(value)} or {name for name, _ in given}
 
@@ -199,7 +199,7 @@ def _classes(value: str) -> frozenset[str]:
 
 
 def _is_error(sample: _Sample, labels: Collection[str]) -> bool:
-    """Whether a sample counts errors; raises UnreadableMetrics where its labels do not tell or disagree."""
+    """Whether a sample counts errors; raises UnreadableMetrics where its labels disagree or are no status."""
     told = {name: value for name, value in _statuses(sample).items() if name in labels}
     if not told:
         raise UnreadableMetrics(f"{sample.name} has a status label on some of its samples only")

@@ -1,8 +1,8 @@
 """How do values become a page that is safe whatever they hold?
 
-Apart from the filling in of nginx and YAML files, which escapes nothing. Every value is escaped, and signs
-that no page may hold are shown as replaced. The page may load nothing and run nothing: its policy allows one
-style sheet, by its digest. It knows no report.
+`artifacts` fills in nginx and YAML files and escapes nothing. Here every value is escaped, and signs that no
+page may hold are shown as replaced. The page may load nothing and run nothing: its policy allows one style
+sheet, by its digest. It knows no report.
 """
 
 from __future__ import annotations

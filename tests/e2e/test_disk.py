@@ -29,7 +29,7 @@ def on_its_own_disk(new_project: Callable[..., Project]) -> Iterator[Project]:
 
 
 @pytest.fixture
-def with_a_way_back(engine: str, new_project: Callable[..., Project]) -> Iterator[Project]:
+def with_two_releases(engine: str, new_project: Callable[..., Project]) -> Iterator[Project]:
     """Two confirmed releases, and a rollout of two steps; the state and the history lie on a small disk."""
     project = new_project(
         engine,
@@ -100,8 +100,10 @@ def test_a_disk_that_fills_up_meanwhile_leaves_what_serves_alone(on_its_own_disk
     whole(project)
 
 
-def test_a_disk_that_fills_up_in_a_rollout_bars_no_way_back(with_a_way_back: Project) -> None:
-    project = with_a_way_back
+def test_a_disk_that_fills_up_in_a_rollout_stops_neither_the_undo_nor_rollback_nor_teardown(
+    with_two_releases: Project,
+) -> None:
+    project = with_two_releases
     promote = project.start("promote")
     until(lambda: "blue=50,green=50" in shares(project), "half of the traffic moved", seconds=60)
     fill(project.state)

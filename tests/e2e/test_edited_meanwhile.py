@@ -39,7 +39,7 @@ def on_disk(project: Project) -> dict[str, Any]:
     return found
 
 
-def test_an_edit_made_during_a_promote_is_kept_in_the_file_and_applied_by_no_verb_that_was_not_asked(
+def test_an_edit_made_during_a_promote_stays_in_the_file_and_is_applied_by_neither_promote_nor_rollback(
     new_project: Callable[..., Project], engine: str
 ) -> None:
     project = new_project(engine, policy__canary={"window": 1})
@@ -55,7 +55,7 @@ def test_an_edit_made_during_a_promote_is_kept_in_the_file_and_applied_by_no_ver
     assert (on_disk(project)["nginx"]["private"], on_disk(project)["services"]["mode"]) == ([], "stable")
 
 
-def test_a_typo_saved_during_a_promote_bars_no_rollback(
+def test_a_typo_saved_during_a_promote_stops_no_rollback(
     new_project: Callable[..., Project], engine: str
 ) -> None:
     project = new_project(engine, policy__canary={"window": 1})
@@ -69,7 +69,7 @@ def test_a_typo_saved_during_a_promote_bars_no_rollback(
     assert (project.root / "manifest.yaml").read_text() == "services: ["
 
 
-def test_a_kept_manifest_that_does_not_parse_bars_no_rollback(
+def test_a_kept_manifest_that_does_not_parse_stops_no_rollback(
     new_project: Callable[..., Project], engine: str
 ) -> None:
     project = new_project(engine)

@@ -110,7 +110,7 @@ def test_an_opa_that_does_not_answer_is_restarted_and_a_deploy_goes_on(
     assert project.get("/").json()["version"] == "2.0.0"
 
 
-def test_a_policy_that_opa_does_not_compile_fails_validate_whoever_answers(gated: Project) -> None:
+def test_a_policy_that_opa_does_not_compile_fails_validate_with_each_gate(gated: Project) -> None:
     shutil.copytree(SOURCE / "policies", gated.root / "policies")
     policy = gated.root / "policies" / "infrastructure.rego"
     policy.write_text(f"{policy.read_text()}\nother if nobody > 1\n")
@@ -121,7 +121,7 @@ def test_a_policy_that_opa_does_not_compile_fails_validate_whoever_answers(gated
     assert "unsafe" in found["message"]
 
 
-def test_a_policy_in_a_sub_folder_bars_a_deploy(gated: Project) -> None:
+def test_a_policy_in_a_sub_folder_refuses_a_deploy(gated: Project) -> None:
     shutil.copytree(SOURCE / "policies", gated.root / "policies")
     (gated.root / "policies" / "team").mkdir()
     (gated.root / "policies" / "infrastructure.rego").unlink()

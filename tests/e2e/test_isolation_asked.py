@@ -59,7 +59,7 @@ def test_a_canary_that_a_template_opens_to_the_network_is_refused_by_promote(
     assert project.get("/").json()["mode"] == "stable"
 
 
-def test_a_template_that_notices_the_question_is_asked_about_what_it_gives_when_it_does_not(
+def test_isolation_is_asked_about_the_applied_file_of_a_template_that_shows_it_another_one(
     new_project: Callable[..., Project],
 ) -> None:
     project = new_project("docker")
@@ -77,8 +77,8 @@ def test_a_template_that_notices_the_question_is_asked_about_what_it_gives_when_
 
 
 def test_a_file_that_differs_from_what_was_asked_is_not_written(new_project: Callable[..., Project]) -> None:
-    project = new_project("local")
     """What is asked about names no port of a process that has yet to start: a template can notice that."""
+    project = new_project("local")
     noticing = '{% if "PORT" not in addresses.get("blue", "PORT") %}'
     use_template(
         project, "nginx.conf.j2", LISTEN, f"{noticing}{EVERYWHERE}{{% else %}}{LISTEN}{{% endif %}}\n"
@@ -102,7 +102,7 @@ def test_what_upstream_conf_listens_on_is_asked_about_too(new_project: Callable[
     assert "local_bind" in ended.document()["error"]["message"]
 
 
-def test_every_verb_that_writes_asks_isolation_and_a_rollback_is_told_and_goes_on(
+def test_every_verb_that_writes_asks_isolation_and_a_rollback_goes_on_when_it_refuses(
     new_project: Callable[..., Project],
 ) -> None:
     project = new_project("local", policy__canary={"window": 1})

@@ -20,7 +20,7 @@ def _stand(project: Project) -> bool:
     return {name: (project.root / name).read_text() for name in OWN} == OWN
 
 
-def test_files_with_the_names_of_ours_bar_what_renders_and_are_left(project: Project) -> None:
+def test_files_with_the_names_of_ours_stop_every_verb_that_renders_and_are_left(project: Project) -> None:
     _put(project)
     for verb in ("validate", "render", "deploy"):
         document = project.run(verb, "--json").document()
@@ -51,7 +51,7 @@ def test_with_rendered_ours_lie_in_their_own_folder(new_project: Callable[..., P
     assert _stand(project)
 
 
-def test_a_file_put_there_later_bars_promote_before_anything_moves_and_no_rollback(
+def test_a_file_put_there_later_stops_promote_before_anything_moves_and_no_rollback(
     new_project: Callable[..., Project],
 ) -> None:
     project = new_project("local")

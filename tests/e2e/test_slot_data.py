@@ -1,4 +1,4 @@
-"""Data that an app writes into its slot: said beforehand, never lost unasked, and found afterwards."""
+"""Data that an app writes into its slot: announced, and removed only with --discard-volumes."""
 
 from __future__ import annotations
 

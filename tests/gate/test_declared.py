@@ -1,4 +1,4 @@
-"""The rules that a domain declares, told by the engine that answers, and a verdict that lacks one."""
+"""The rules that a domain declares, as each engine gives them, and a verdict that lacks one."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_domain_of_one_s_own_without_a_list_has_the_rules_that_it_answers_with
         ("3", "`rules` of freeze is 3, and a list"),
     ],
 )
-def test_a_list_of_rules_that_the_answer_does_not_keep_is_refused(
+def test_a_list_of_rules_that_differs_from_the_answer_is_refused(
     judge: Judge, tmp_path: Path, rules: str, words: str
 ) -> None:
     decided = OWN.replace('input.day == "monday"', "count([c | some c in checks; c.passed == false]) == 0", 1)

@@ -127,7 +127,7 @@ def test_sound_answer_is_believed() -> None:
     assert verdict.duration_ms > 0
 
 
-def test_a_rollback_is_told_and_needs_no_other_check_than_its_own() -> None:
+def test_an_answer_about_a_rollback_needs_no_other_check_than_its_own() -> None:
     question = Question("canary", {"operation": "rollback"})
     with serving(answer(_answer(_decision(PASSED | {"rule": "rollback"})))) as url:
         assert ask_server(question, url=url, revision="r1", rules=["r"]).allow

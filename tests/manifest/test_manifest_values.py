@@ -78,6 +78,7 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
     assert services.env == (
         EnvVar("DATABASE_URL", None, "SHOP_DATABASE_URL"),
         EnvVar("GREETING", 'costs $5 {{ now }} "quoted"\nsecond line', None),
+        EnvVar("PIN", None, "SHOP_PIN", short=True),
     )
     assert services.health == Health("/", 0.5, 1, 10.0)
     assert services.metrics_path is None

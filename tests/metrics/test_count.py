@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.metrics import Counter, counted, from_access_log
-from swiftdeploy_tasks.metrics.count import BOUNDS, Tally
+from swiftdeploy_tasks.metrics.count import BOUNDS, SlotTally
 
 OLD, NEW = "10.0.0.2:3000", "10.0.0.3:3000"
 
@@ -25,8 +25,14 @@ def answered(
     *,
     status: str = "200",
     by: str = "client",
+    completion: str = "OK",
 ) -> str:
-    return "\t".join(("answered", request, by, "1.5", status, addresses, statuses, headers, responses)) + "\n"
+    return (
+        "\t".join(
+            ("answered", request, by, "1.5", status, addresses, statuses, headers, responses, completion)
+        )
+        + "\n"
+    )
 
 
 def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD) -> Counter:
@@ -38,7 +44,7 @@ def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD) -> Count
     return counter
 
 
-def figures(tally: Tally) -> tuple[int, int, int]:
+def figures(tally: SlotTally) -> tuple[int, int, int]:
     return tally.ok, tally.errors, tally.client_errors
 
 
@@ -47,6 +53,7 @@ def figures(tally: Tally) -> tuple[int, int, int]:
     [
         (answered("a"), (1, 0, 0)),
         (answered("a", statuses="404", status="404"), (1, 0, 1)),
+        (answered("a", completion=""), (1, 0, 1)),
         (answered("a", statuses="500", status="500"), (0, 1, 0)),
         (answered("a", statuses="502", headers="-", status="502"), (0, 1, 0)),
         (answered("a", statuses="504", headers="-", responses="30.000", status="504"), (0, 1, 0)),
@@ -68,14 +75,14 @@ def test_a_request_that_was_retried_is_an_error_of_the_slot_that_failed(tmp_path
     assert (figures(counter.new), figures(counter.old)) == ((0, 1, 0), (1, 0, 0))
 
 
-def test_an_address_that_is_not_the_old_slot_is_the_new_one(tmp_path: Path) -> None:
+def test_an_address_that_is_not_the_old_slot_s_counts_for_the_new_slot(tmp_path: Path) -> None:
     """nginx names the upstream where no server of it can be resolved."""
     assert figures(read(tmp_path, answered("a", "app", "502", "-", "0.000", status="502")).new) == (0, 1, 0)
 
 
 def test_the_latency_is_the_time_to_the_first_byte(tmp_path: Path) -> None:
     counter = read(tmp_path, *(answered(f"{n}", headers="0.200", responses="9.000") for n in range(100)))
-    window = counted((0.0, Tally()), (1.0, counter.new)).window
+    window = counted((0.0, SlotTally()), (1.0, counter.new)).window
     assert window.p99_ms is not None and 100 < window.p99_ms <= 250
     assert sum(counter.new.buckets[: BOUNDS.index(0.25) + 1]) == 100
 

@@ -120,7 +120,7 @@ def test_an_automatic_rollback_gives_the_time_to_recovery() -> None:
     )
 
 
-def test_whom_a_run_claims_is_told_as_a_claim() -> None:
+def test_the_report_shows_the_person_that_the_environment_names_as_a_claim() -> None:
     claims = {"SUDO_USER": "ana", "GITHUB_ACTOR": "octo"}
     rows = [started("deploy", "r1", who={**WHO, "user": "root", "uid": 0, "claimed": claims})]
     (change,) = tell(chained([*rows, finished("deploy", "r1")]), WHOLE).changes

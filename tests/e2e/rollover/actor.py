@@ -90,6 +90,10 @@ class Handler(BaseHTTPRequestHandler):
             ill = FAULT == "turns unhealthy" and used.is_set()
             return (503, "ill") if ill else (200, WHO)
         if self.path == "/metrics":
+            if FAULT == "counts afresh":
+                with lock:
+                    counts.update(dict.fromkeys(counts, 0))
+                    buckets[:] = [0] * len(buckets)
             if FAULT == "metrics hang":
                 time.sleep(60)
             if FAULT == "metrics fail":
@@ -101,15 +105,22 @@ class Handler(BaseHTTPRequestHandler):
             return 500, "too much"
         if FAULT == "not found":
             return 404, "nothing here"
-        if FAULT == "one in three resets" and self.is_third():
+        if FAULT == "one in three resets" and self.is_nth(3):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.rfile.close()
             self.wfile.close()
             self.connection.close()
             self.close_connection = True
             return None, ""
-        if FAULT == "one in three hangs" and self.is_third():
+        if FAULT == "one in three hangs" and self.is_nth(3):
             time.sleep(120)
+        if FAULT == "one in two breaks off" and self.is_nth(2):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"the first of it")
+            self.close_connection = True
+            return None, ""
         if FAULT == "errors uncounted":
             data = b"broken"
             self.send_response(500)
@@ -117,16 +128,18 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(data)
             return None, ""
+        if FAULT == "well for probes alone" and "X-SwiftDeploy-Probe" not in self.headers:
+            return 500, "broken"
         if FAULT == "errors":
             print("the table orders is missing", flush=True)
             return 500, "broken"
         return 200, WHO
 
-    def is_third(self):
+    def is_nth(self, number):
         global asked
         with lock:
             asked += 1
-            return asked % 3 == 0
+            return asked % number == 0
 
     def rate(self):
         now = time.monotonic()

@@ -139,7 +139,12 @@ def test_an_idle_service_may_change_its_mode_and_the_verdict_says_that_it_saw_no
     course = alone(stable, "promote", "--mode", "canary")
     assert course.ended.ok()
     checks = course.document["verdicts"][0]["checks"]
-    assert {check["rule"] for check in checks} == {"max_error_rate", "max_p99_ms", "min_requests"}
+    assert {check["rule"] for check in checks} == {
+        "max_client_error_rise",
+        "max_error_rate",
+        "max_p99_ms",
+        "min_requests",
+    }
     assert "requests over" in checks[0]["message"]
     stable.set(policy__canary={**CANARY, "min_requests": 100_000})
     stable.manifest["services"]["mode"] = "canary"

@@ -20,6 +20,8 @@ FAULTS = {
     "one in three resets": (3, "as nginx counted"),
     "one in three hangs": (3, "as nginx counted"),
     "not found": (3, "client errors"),
+    "one in two breaks off": (3, "broken off"),
+    "counts afresh": (6, "its counters went back"),
     "dies later": (6, "died"),
     "fails above 40/s": (3, "error rate"),
 }
@@ -73,6 +75,22 @@ def test_a_release_without_metrics_is_judged_by_what_nginx_counted(serving: Proj
         course = under_load(serving, "deploy", fine=frozenset({500}))
     finally:
         serving.set(services__metrics=None, services__env={}, services__version="1.0.0")
+    assert course.ended.code == 3, course.ended.said
+    assert "as nginx counted" in course.ended.err
+
+
+def test_errors_on_the_address_of_the_health_path_are_seen(serving: Project) -> None:
+    serving.set(
+        services__health={"path": "/", "interval": 0.2, "timeout": 20},
+        services__env={"FAULT": "well for probes alone"},
+        services__version="2.0.0",
+    )
+    try:
+        course = under_load(serving, "deploy", fine=frozenset({500}))
+    finally:
+        serving.set(
+            services__health={"interval": 0.2, "timeout": 20}, services__env={}, services__version="1.0.0"
+        )
     assert course.ended.code == 3, course.ended.said
     assert "as nginx counted" in course.ended.err
 

@@ -1,4 +1,4 @@
-"""Core dumps: a process that holds secrets leaves none."""
+"""Switches core dumps off for processes whose memory holds secrets."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def forbid() -> None:
-    """Let this process, and every child from now on, leave no core."""
+def disable() -> None:
+    """Switch core dumps off for this process and every child that it starts from now on."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @contextmanager
-def forbidden() -> Iterator[None]:
-    """Let the children that are started meanwhile leave no core."""
+def disabled() -> Iterator[None]:
+    """Switch core dumps off for the children that are started meanwhile."""
     before = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, before[1]))
     try:

@@ -1,8 +1,8 @@
-"""What OPA refuses and the embedded engine does not: read from the plan that the embedded engine compiled.
+"""The faults of compiled policies: what OPA refuses or decides differently, and the embedded engine accepts.
 
 The embedded engine takes a variable that nothing binds for an undefined value, finds a missing function only
-when it is called, and differs from OPA in a few expressions. All of that is visible in its plan (OPA's
-intermediate representation as JSON), so it is refused before anything is asked.
+when it is called, and differs from OPA in a few expressions. All of that is visible in the plan that it
+compiles (OPA's intermediate representation as JSON), so it is refused before a policy is evaluated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swiftdeploy_tasks.gate import kinds
-from swiftdeploy_tasks.gate.step import DATA, INPUT, LOCAL, Step, body, every
+from swiftdeploy_tasks.gate.statements import DATA, INPUT, LOCAL, Statement, body_of, every, place_of
 
 SERVER = "set gate: server in manifest.yaml, where OPA itself answers"
 # The builtins that the embedded engine has and that answer otherwise than OPA's: it orders numbers as text.
@@ -35,7 +35,7 @@ _PLAIN = frozenset(
 
 
 @dataclass(frozen=True)
-class Fault:
+class PolicyFault:
     """Where a policy differs from what OPA compiles, and in what."""
 
     place: str
@@ -45,35 +45,38 @@ class Fault:
         return f"{self.place}: {self.what}" if self.place else self.what
 
 
-def faults(plan: Mapping[str, Any], *, is_builtin: Callable[[str], bool]) -> tuple[Fault, ...]:
+def faults(plan: Mapping[str, Any], *, is_builtin: Callable[[str], bool]) -> tuple[PolicyFault, ...]:
     """Return what OPA would refuse, or decide otherwise, in the order of the plan and without repetitions."""
     functions = {found["name"]: found for found in plan["funcs"]["funcs"]}
     files = [found["value"] for found in plan["static"].get("files", ())]
     arities = {one["name"]: len(one["decl"]["args"]) for one in plan["static"].get("builtin_funcs", ())}
     arities |= {name: len(found["params"]) for name, found in functions.items()}
     certain = kinds.read(plan, functions)
-    found: list[Fault] = []
+    found: list[PolicyFault] = []
     for function in functions.values():
         place, bound = "", {INPUT, DATA, *function["params"]}
-        for step in every(body(function)):
-            place = _place(step, files) or place
-            if step.read - bound:
-                found.append(Fault(place, _UNBOUND))
-            bound |= step.written
-            if step.kind == "CallStmt":
-                found += [Fault(place, what) for what in _call(step, arities, is_builtin)]
-            found += [Fault(place, what) for what in kinds.faults(step, certain)]
-            if step.kind == "NotStmt":
-                found += [Fault(place, what) for what in _negated(step)]
+        for statement in every(body_of(function)):
+            place = place_of(statement, files) or place
+            if statement.read - bound:
+                found.append(PolicyFault(place, _UNBOUND))
+            bound |= statement.written
+            if statement.kind == "CallStmt":
+                found += [PolicyFault(place, what) for what in _call(statement, arities, is_builtin)]
+            found += [PolicyFault(place, what) for what in kinds.faults(statement, certain)]
+            if statement.kind == "NotStmt":
+                found += [PolicyFault(place, what) for what in _negated(statement)]
         found += [
-            Fault(_place(step, files) or place, _SHADOWED) for step in _shadowing(body(function), set())
+            PolicyFault(place_of(statement, files) or place, _SHADOWED)
+            for statement in _shadowing(body_of(function), set())
         ]
-    found += [Fault("", f"{name} is recursive") for name in _recursive(functions)]
+    found += [PolicyFault("", f"{name} is recursive") for name in _recursive(functions)]
     return tuple(dict.fromkeys(found))
 
 
-def _call(step: Step, arities: Mapping[str, int], is_builtin: Callable[[str], bool]) -> Iterator[str]:
-    name, given = step.fields["func"], len(step.fields["args"])
+def _call(
+    statement: Statement, arities: Mapping[str, int], is_builtin: Callable[[str], bool]
+) -> Iterator[str]:
+    name, given = statement.fields["func"], len(statement.fields["args"])
     is_own = _plain(name) != name
     if (is_own and name not in arities) or (not is_own and not is_builtin(name)):
         yield f"{_plain(name)} is called, which no policy defines and the embedded engine does not have"
@@ -85,52 +88,54 @@ def _call(step: Step, arities: Mapping[str, int], is_builtin: Callable[[str], bo
         yield f"{_plain(name)} is called with {given - own} arguments and has {arities[name] - own}"
 
 
-def _negated(negated: Step) -> Iterator[str]:
+def _negated(negated: Statement) -> Iterator[str]:
     """Yield what OPA refuses, or evaluates before the negation, in an expression under `not`."""
-    (steps,) = negated.blocks
-    if any(step.kind == "ScanStmt" for step in steps):
+    (statements,) = negated.blocks
+    if any(statement.kind == "ScanStmt" for statement in statements):
         yield "a variable is used under `not` that nothing outside gives a value (OPA: var is unsafe)"
-    elif not _is_plain(steps):
+    elif not _is_plain(statements):
         yield _NOT_PLAIN
 
 
-def _is_plain(steps: Sequence[Step]) -> bool:
+def _is_plain(statements: Sequence[Statement]) -> bool:
     """Return whether these are one call or comparison of known values, or one path below input or data."""
     path, found, is_evaluated = {INPUT, DATA}, set[int](), False
-    for step in steps:
-        source = step.fields.get("source")
+    for statement in statements:
+        source = statement.fields.get("source")
         from_path = isinstance(source, Mapping) and source["type"] == LOCAL and source["value"] in path
-        if step.kind == "AssignVarStmt" and from_path:
-            path |= step.written
-        elif step.kind == "DotStmt" and from_path and not is_evaluated:
-            if (step.read - path) & found or len(step.read & path) > 1:
+        if statement.kind == "AssignVarStmt" and from_path:
+            path |= statement.written
+        elif statement.kind == "DotStmt" and from_path and not is_evaluated:
+            if (statement.read - path) & found or len(statement.read & path) > 1:
                 return False
-            path |= step.written
-            found |= step.written
-        elif step.kind in {"CallStmt", "EqualStmt"} and not is_evaluated and not step.read & found:
+            path |= statement.written
+            found |= statement.written
+        elif statement.kind in {"CallStmt", "EqualStmt"} and not is_evaluated and not statement.read & found:
             is_evaluated = True
-            found |= step.written
-        elif step.kind not in _PLAIN or (step.kind != "NotEqualStmt" and step.read & found):
+            found |= statement.written
+        elif statement.kind not in _PLAIN or (statement.kind != "NotEqualStmt" and statement.read & found):
             return False
     return True
 
 
-def _shadowing(steps: Sequence[Step], outer: set[int]) -> Iterator[Step]:
+def _shadowing(statements: Sequence[Statement], outer: set[int]) -> Iterator[Statement]:
     """Yield the assignments, inside other statements, of a variable that has a value outside."""
     own = set(outer)
-    for step in steps:
-        for block in step.blocks:
+    for statement in statements:
+        for block in statement.blocks:
             yield from _shadowing(block, own)
-        if step.kind == "AssignVarStmt":
-            if step.written & outer:
-                yield step
-            own |= step.written
+        if statement.kind == "AssignVarStmt":
+            if statement.written & outer:
+                yield statement
+            own |= statement.written
 
 
 def _recursive(functions: Mapping[str, Any]) -> list[str]:
     """Return the functions that reach themselves."""
     calls = {
-        name: {step.fields["func"] for step in every(body(found)) if step.kind == "CallStmt"}
+        name: {
+            statement.fields["func"] for statement in every(body_of(found)) if statement.kind == "CallStmt"
+        }
         for name, found in functions.items()
     }
     looping = []
@@ -151,10 +156,3 @@ def _plain(name: str) -> str:
     """Return a function's name as a policy writes it: without the marks that the compiler puts in front."""
     mark, _, rest = name.partition(".")
     return rest if rest.startswith("data.") and mark[:1] == "g" else name
-
-
-def _place(step: Step, files: Sequence[str]) -> str:
-    number, row = step.fields.get("file"), step.fields.get("row")
-    if isinstance(number, int) and isinstance(row, int) and number < len(files):
-        return f"{files[number]}:{row + 1}"
-    return ""

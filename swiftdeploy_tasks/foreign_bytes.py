@@ -1,8 +1,8 @@
-"""How much of the present history file was written by no append of ours.
+"""Counts the bytes of the history file that other programs appended.
 
 Another program can append half lines, other text, and one record past the head that our next append takes
-over. Such bytes stay where they are and are counted in a file of the state folder: they do not fill the
-history file, so they push no record out of the history. Where there are none, there is no count.
+over. Such bytes stay in the file. Their number is kept in the state folder and does not count for
+`history.max_bytes`, so they cause no record to be dropped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from swiftdeploy_tasks.chain import Head
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """The foreign bytes among the first `upto` bytes of the present file.
+class ForeignBytes:
+    """How many of the first `upto` bytes of the present file other programs appended.
 
     `adopted` is the seq of the newest record that was taken over from past the head, 0 where none was.
     """
@@ -32,25 +32,25 @@ class Foreign:
         """Return how many bytes of a file of this size are ours."""
         return size - self.bytes if size >= self.upto else size
 
-    def recounted(self, fd: int, head: Head) -> Foreign:
-        """Return the count with all that stands behind the head's line; without that line all is foreign."""
+    def recounted(self, fd: int, head: Head) -> ForeignBytes:
+        """Return the count with all bytes after the head's line added; without that line all are foreign."""
         size = os.fstat(fd).st_size
         end = lines.end_of(fd, head)
         if end is None:
-            return Foreign(size, size, self.adopted)
-        known = self if size >= self.upto else Foreign()
-        return Foreign(known.bytes + size - max(end, known.upto), size, self.adopted)
+            return ForeignBytes(size, size, self.adopted)
+        known = self if size >= self.upto else ForeignBytes()
+        return ForeignBytes(known.bytes + size - max(end, known.upto), size, self.adopted)
 
 
-def read(path: Path) -> Foreign:
-    """Return the count that is kept in this file; nothing is counted where there is none."""
+def read(path: Path) -> ForeignBytes:
+    """Return the count that is kept in this file; zero where it cannot be read."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         found = json.loads(path.read_bytes())
-        return Foreign(int(found["bytes"]), int(found["upto"]), int(found["adopted"]))
-    return Foreign()
+        return ForeignBytes(int(found["bytes"]), int(found["upto"]), int(found["adopted"]))
+    return ForeignBytes()
 
 
-def keep(path: Path, count: Foreign) -> None:
+def keep(path: Path, count: ForeignBytes) -> None:
     """Write the count, unless it is there already; raises OSError."""
     if count != read(path):
         files.replace(path, json.dumps(asdict(count)), mode=0o600)

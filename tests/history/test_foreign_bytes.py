@@ -1,4 +1,4 @@
-"""What others append to the file pushes no record out of the history, and starts no window."""
+"""What other programs append to the file causes no record to be dropped, and is not proven."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import chain, foreign
+from swiftdeploy_tasks import chain, foreign_bytes
 from swiftdeploy_tasks.chain import Head, Record
 from swiftdeploy_tasks.history import History
 from swiftdeploy_tasks.report.integrity import Integrity
@@ -43,7 +43,7 @@ def genuine(history: History) -> list[int]:
     return [record["number"] for record in seen if record["run"] == "genuine" and "number" in record]
 
 
-def test_a_hundred_torn_lines_of_100_kb_push_no_genuine_record_out(tmp_path: Path) -> None:
+def test_a_hundred_torn_lines_of_100_kb_cause_no_genuine_record_to_be_dropped(tmp_path: Path) -> None:
     history = small(tmp_path, max_bytes=100_000)
     fill(history, GENUINE, "genuine")
     for _ in range(110):
@@ -71,7 +71,9 @@ ADDED: dict[str, Callable[[History], bytes]] = {
 
 
 @pytest.mark.parametrize("added", ADDED.values(), ids=ADDED)
-def test_what_others_append_does_not_fill_the_file(tmp_path: Path, added: Callable[[History], bytes]) -> None:
+def test_what_other_programs_append_does_not_fill_the_file(
+    tmp_path: Path, added: Callable[[History], bytes]
+) -> None:
     history = small(tmp_path, max_bytes=6000, keep=2)
     fill(history, GENUINE // 2, "genuine")
     assert files_of(history)
@@ -81,7 +83,7 @@ def test_what_others_append_does_not_fill_the_file(tmp_path: Path, added: Callab
     assert genuine(history) == list(range(GENUINE // 2))
 
 
-def test_our_own_records_still_fill_the_file_that_others_appended_to(tmp_path: Path) -> None:
+def test_our_own_records_still_fill_the_file_that_another_program_appended_to(tmp_path: Path) -> None:
     history = small(tmp_path, max_bytes=3000, keep=2)
     fill(history, 1)
     for _ in range(60):
@@ -92,17 +94,17 @@ def test_our_own_records_still_fill_the_file_that_others_appended_to(tmp_path: P
     assert history.verify().dropped_by
 
 
-def test_a_history_that_nobody_else_wrote_to_has_no_count(tmp_path: Path) -> None:
+def test_a_history_that_no_other_program_wrote_to_has_no_count(tmp_path: Path) -> None:
     history = small(tmp_path)
     fill(history, 30)
     assert not (history.state / "foreign.json").exists()
 
 
-def test_a_count_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+def test_a_count_that_cannot_be_read_is_zero(tmp_path: Path) -> None:
     path = tmp_path / "foreign.json"
     for content in (b"", b"[]", b'{"bytes": null, "upto": 1, "adopted": 1}', b"\xff"):
         path.write_bytes(content)
-        assert foreign.read(path) == foreign.Foreign()
+        assert foreign_bytes.read(path) == foreign_bytes.ForeignBytes()
 
 
 def test_more_torn_lines_than_one_record_closes_off_stop_no_append_and_are_named(ten: History) -> None:
