@@ -106,17 +106,18 @@ exempt["local_bind"] := "does not apply on docker" if input.engine == "docker"
 
 exempt[rule] := "does not apply, no OPA is run" if {
 	composed
-	not services.opa
+	not runs_opa
 	some rule in ["opa_bind", "opa_network_members", "opa_networks"]
 }
 
 # ---- containers
 
-services := input.compose.services
+services := input.compose.services if is_object(input.compose.services)
+
+runs_opa if services.opa
 
 composed if {
 	input.engine == "docker"
-	is_object(services)
 	services.nginx
 	count(apps) > 0
 	count([service | some service in services; not is_object(service)]) == 0
@@ -144,25 +145,25 @@ finding[rule] := {"observed": count(names) == 0, "message": concat(": ", [where(
 }
 
 # A function for each rule: the embedded engine tries every clause of one, whatever its first argument.
-breaking["cap_drop_all"] := [name | some name in object.keys(services); not cap_drop_all(services[name])]
+breaking["cap_drop_all"] := [name | some name in object.keys(services); service := services[name]; not cap_drop_all(service)]
 
-breaking["memory_limit"] := [name | some name in object.keys(services); not memory_limit(services[name])]
+breaking["memory_limit"] := [name | some name in object.keys(services); service := services[name]; not memory_limit(service)]
 
-breaking["no_added_capabilities"] := [name | some name in object.keys(services); not no_added_capabilities(services[name])]
+breaking["no_added_capabilities"] := [name | some name in object.keys(services); service := services[name]; not no_added_capabilities(service)]
 
-breaking["no_docker_socket"] := [name | some name in object.keys(services); not no_docker_socket(services[name])]
+breaking["no_docker_socket"] := [name | some name in object.keys(services); service := services[name]; not no_docker_socket(service)]
 
-breaking["no_new_privileges"] := [name | some name in object.keys(services); not no_new_privileges(services[name])]
+breaking["no_new_privileges"] := [name | some name in object.keys(services); service := services[name]; not no_new_privileges(service)]
 
-breaking["no_privileged"] := [name | some name in object.keys(services); not no_privileged(services[name])]
+breaking["no_privileged"] := [name | some name in object.keys(services); service := services[name]; not no_privileged(service)]
 
-breaking["no_shared_namespaces"] := [name | some name in object.keys(services); not no_shared_namespaces(services[name])]
+breaking["no_shared_namespaces"] := [name | some name in object.keys(services); service := services[name]; not no_shared_namespaces(service)]
 
-breaking["non_root"] := [name | some name in object.keys(services); not non_root(services[name])]
+breaking["non_root"] := [name | some name in object.keys(services); service := services[name]; not non_root(service)]
 
-breaking["pids_limit"] := [name | some name in object.keys(services); not pids_limit(services[name])]
+breaking["pids_limit"] := [name | some name in object.keys(services); service := services[name]; not pids_limit(service)]
 
-breaking["read_only"] := [name | some name in object.keys(services); not read_only(services[name])]
+breaking["read_only"] := [name | some name in object.keys(services); service := services[name]; not read_only(service)]
 
 where(breaking) := "in every service" if count(breaking) == 0
 
@@ -194,8 +195,9 @@ no_privileged(service) if {
 
 no_shared_namespaces(service) if {
 	keys := ["cgroup", "ipc", "network_mode", "pid", "userns_mode", "uts"]
-	count([key | some key in keys; not object.get(service, key, null) == null]) == 0
-	not "host" in networks(service)
+	count([key | some key in keys; object.get(service, key, null) != null]) == 0
+	joined := networks(service)
+	not "host" in joined
 }
 
 non_root(service) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(service.user))
@@ -230,15 +232,17 @@ harmless(source) if {
 	is_string(source)
 	not endswith(source, ".sock")
 	count([part | some part in ["..", "//", "/./", ".sock/"]; contains(source, part)]) == 0
-	not trim_right(source, "/.") in ["", "/run", "/var", "/var/run"]
+	folder := trim_right(source, "/.")
+	not folder in ["", "/run", "/var", "/var/run"]
 }
 
 # ---- what the file may say at all
 
 finding["known_keys"] := {"observed": strange, "message": told(strange)} if {
 	composed
+	listed := known
 	top := [key | beyond := object.keys(input.compose) - known; some key in beyond]
-	names := [path | some name in object.keys(services); path := concat(".", ["services", name]); not path in known]
+	names := [path | some name in object.keys(services); path := concat(".", ["services", name]); not path in listed]
 	keys := [concat(".", [name, key]) |
 		some name in object.keys(services)
 		beyond := object.keys(services[name]) - known_of_any
@@ -273,7 +277,7 @@ finding["own_mounts"] := {"observed": count(strange) == 0, "message": message} i
 	at_home
 	is_object(defined("networks"))
 	is_object(defined("volumes"))
-	using := [name | some name in object.keys(services); not own_parts(name, services[name])]
+	using := [name | some name in object.keys(services); service := services[name]; not own_parts(name, service)]
 	strange := array.concat(using, array.concat(made_here("networks"), made_here("volumes")))
 	message := concat(": ", [where(strange), "read-only binds from below home, volumes and networks made beforehand"])
 }
@@ -281,16 +285,21 @@ finding["own_mounts"] := {"observed": count(strange) == 0, "message": message} i
 made_here(kind) := [concat(".", [kind, key]) |
 	definitions := defined(kind)
 	some key in object.keys(definitions)
-	not made_beforehand(key, definitions[key])
+	definition := definitions[key]
+	not made_beforehand(key, definition)
 ]
 
 defined(kind) := object.get(input.compose, kind, {})
 
-at_home if regex.match(`^/.*[^/]$`, input.home)
+at_home if {
+	is_string(input.home)
+	regex.match(`^/.*[^/]$`, input.home)
+}
 
 own_parts(name, service) if {
 	own_mounts(name, service)
-	count([key | some key in network_keys(service); not key in object.keys(defined("networks"))]) == 0
+	networks_defined := object.keys(defined("networks"))
+	count([key | some key in network_keys(service); not key in networks_defined]) == 0
 }
 
 own_mounts(name, service) if {
@@ -326,6 +335,7 @@ plain_mount(mount) if {
 
 # A dollar of home's own is written twice in the file; any other would be filled in after this was asked.
 below_home(source) if {
+	is_string(source)
 	prefix := concat("", [replace(input.home, "$", "$$"), "/"])
 	startswith(source, prefix)
 	regex.match(`^[\w-][\w.-]*(/[\w-][\w.-]*)*$`, trim_prefix(source, prefix))
@@ -339,7 +349,10 @@ made_beforehand(key, definition) if {
 	plain_name(object.get(definition, "name", key))
 }
 
-plain_name(name) if regex.match(`^[\w.-]+$`, name)
+plain_name(name) if {
+	is_string(name)
+	regex.match(`^[\w.-]+$`, name)
+}
 
 # ---- ports
 
@@ -354,7 +367,8 @@ finding["operator_bind"] := bind("nginx, its public port apart,", addresses) if 
 	composed
 	listening
 	well_formed(services.nginx)
-	reserved := [port | some port in services.nginx.ports; not port.target in listen_ports("public")]
+	public := listen_ports("public")
+	reserved := [port | some port in services.nginx.ports; target := port.target; not target in public]
 	count([port | some port in reserved; port.target in listen_ports("operator")]) > 0
 	addresses := [object.get(port, "host_ip", "*") | some port in reserved]
 }
@@ -423,7 +437,10 @@ finding["operator_sources"] := {"observed": count(sources), "message": message} 
 	message := concat(" ", ["the operator port is open to", concat(", ", array.concat(sources, nobody(sources)))])
 }
 
-is_address(source) if regex.match(`^[0-9a-fA-F.:]+$`, source)
+is_address(source) if {
+	is_string(source)
+	regex.match(`^[0-9a-fA-F.:]+$`, source)
+}
 
 # Before the first deploy there is no network yet, and so no gateway that could ask.
 nobody(sources) := ["nobody"] if count(sources) == 0

@@ -29,7 +29,7 @@ from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.watch import Figures
 
 # Part of the key under which a check of the policies is remembered: another number for another form.
-REMEMBERED_AS = "policies 2"
+REMEMBERED_AS = "policies 3"
 DOMAINS = ("infrastructure", "isolation", "canary")
 # The name of one part of a rendered file, and its content as JSON.
 Part = tuple[str, str]

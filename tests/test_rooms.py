@@ -19,7 +19,7 @@ ORDER = """
     private_paths sandbox artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
     gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.statements
-    gate.compiled gate.embedded gate.opa_check gate.opa gate
+    gate.kinds gate.compiled gate.source gate.embedded gate.opa_check gate.opa gate
     engines engines.protocol
     engines.local_source engines.local_processes engines.local_nginx engines.local_opa
     engines.local_checks engines.local

@@ -7,6 +7,7 @@ without a record. The child is forked once for a bundle, keeps it compiled, and 
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 import signal
@@ -76,6 +77,9 @@ def _serve(load: Load, bundle: Bundle, pipe: Connection) -> None:
     kernel: the parent may have been killed, and the child is then alone. Its memory holds the parent's
     secrets, so core dumps are off.
     """
+    # A collection in the middle of an import in the forked child re-enters the import, which CPython 3.11
+    # answers with KeyError(thread id).
+    gc.disable()
     core_dumps.disable()
     os.closerange(3, pipe.fileno())
     os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))

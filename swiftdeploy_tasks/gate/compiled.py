@@ -7,33 +7,31 @@ compiles (OPA's intermediate representation as JSON), so it is refused before a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from swiftdeploy_tasks.gate.statements import LOCAL, Statement, body_of, every, place_of
+from swiftdeploy_tasks.gate import kinds
+from swiftdeploy_tasks.gate.statements import DATA, INPUT, LOCAL, Statement, body_of, every, place_of
 
 SERVER = "set gate: server in manifest.yaml, where OPA itself answers"
 # The builtins that the embedded engine has and that answer otherwise than OPA's: it orders numbers as text.
 _DIFFERENT = {"min": "orders numbers as text", "max": "orders numbers as text"}
-_INPUT, _DATA = 0, 1
-_ROUNDS = 100
 _UNBOUND = "a variable is used that has no value, or gets it only further on (OPA: var is unsafe)"
-_LOOKED_UP = (
-    "input or data is looked up in an expression under `not`: where it is missing OPA stops there, and the "
-    "embedded engine goes on; give it a name first, as in x := input.y, and use that under `not`"
+_NOT_PLAIN = (
+    "`not` is before more than one reference, or one call or comparison of variables and constants: OPA "
+    "evaluates the inner parts before the negation, and the embedded engine does not; assign them to "
+    "variables before the `not`"
 )
-_TYPES = {"string", "number", "array", "object", "set", "boolean"}
-_NESTED = frozenset({"array", "object", "set"})
-_SUBTRACTED = frozenset({"number", "set"})
-_MADE = {
-    "MakeNumberRefStmt": "number",
-    "MakeNumberIntStmt": "number",
-    "MakeNullStmt": "null",
-    "MakeArrayStmt": "array",
-    "MakeObjectStmt": "object",
-    "MakeSetStmt": "set",
-}
+_SHADOWED = (
+    "a comprehension assigns a variable or argument that the body around it has too: OPA keeps the two "
+    "apart, and the embedded engine does not; rename the inner one"
+)
+# What only makes a value, or tests the result, in an expression under `not`.
+_PLAIN = frozenset(
+    {"ResetLocalStmt", "AssignVarStmt", "IsDefinedStmt", "NotEqualStmt", "ArrayAppendStmt", "SetAddStmt"}
+    | {"ObjectInsertStmt", *kinds.MADE}
+)
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,12 @@ def faults(plan: Mapping[str, Any], *, is_builtin: Callable[[str], bool]) -> tup
     """Return what OPA would refuse, or decide otherwise, in the order of the plan and without repetitions."""
     functions = {found["name"]: found for found in plan["funcs"]["funcs"]}
     files = [found["value"] for found in plan["static"].get("files", ())]
-    builtins = {found["name"]: found["decl"]["args"] for found in plan["static"].get("builtin_funcs", ())}
-    arities = {name: len(args) for name, args in builtins.items()}
+    arities = {one["name"]: len(one["decl"]["args"]) for one in plan["static"].get("builtin_funcs", ())}
     arities |= {name: len(found["params"]) for name, found in functions.items()}
-    types = _types_of_locals(functions)
+    certain = kinds.read(plan, functions)
     found: list[PolicyFault] = []
     for function in functions.values():
-        place, bound = "", {_INPUT, _DATA, *function["params"]}
+        place, bound = "", {INPUT, DATA, *function["params"]}
         for statement in every(body_of(function)):
             place = place_of(statement, files) or place
             if statement.read - bound:
@@ -65,11 +62,13 @@ def faults(plan: Mapping[str, Any], *, is_builtin: Callable[[str], bool]) -> tup
             bound |= statement.written
             if statement.kind == "CallStmt":
                 found += [PolicyFault(place, what) for what in _call(statement, arities, is_builtin)]
-            found += [PolicyFault(place, what) for what in _looked_up(statement, types)]
-            found += [PolicyFault(place, what) for what in _comparison(statement, types)]
-            found += [PolicyFault(place, what) for what in _arguments(statement, builtins, types)]
+            found += [PolicyFault(place, what) for what in kinds.faults(statement, certain)]
             if statement.kind == "NotStmt":
                 found += [PolicyFault(place, what) for what in _negated(statement)]
+        found += [
+            PolicyFault(place_of(statement, files) or place, _SHADOWED)
+            for statement in _shadowing(body_of(function), set())
+        ]
     found += [PolicyFault("", f"{name} is recursive") for name in _recursive(functions)]
     return tuple(dict.fromkeys(found))
 
@@ -89,101 +88,46 @@ def _call(
         yield f"{_plain(name)} is called with {given - own} arguments and has {arities[name] - own}"
 
 
-def _looked_up(statement: Statement, types: Mapping[int, frozenset[str]]) -> Iterator[str]:
-    """Yield a look-up of a part in a value of a type that has no parts."""
-    if statement.kind == "DotStmt":
-        found = _types_of(statement.fields["source"], types)
-        if found and not found & _NESTED:
-            yield f"a part is looked up in {_named(found)} (OPA: undefined ref)"
-
-
-def _comparison(statement: Statement, types: Mapping[int, frozenset[str]]) -> Iterator[str]:
-    """Yield a comparison of two values that never have the same type."""
-    if sides := _compared(statement):
-        left, right = (_types_of(side, types) for side in sides)
-        if left and right and not left & right:
-            yield (
-                f"{_named(left)} is compared with {_named(right)}, "
-                "which the embedded engine orders otherwise, or OPA refuses (match error)"
-            )
-
-
-def _arguments(
-    statement: Statement, builtins: Mapping[str, Any], types: Mapping[int, frozenset[str]]
-) -> Iterator[str]:
-    """Yield the arguments of a builtin whose type is certain and never the one that it takes."""
-    if statement.kind != "CallStmt":
-        return
-    name = statement.fields["func"]
-    pairs = zip(builtins.get(name, ()), statement.fields["args"], strict=False)
-    for number, (wanted, argument) in enumerate(pairs, start=1):
-        takes = _SUBTRACTED if name == "minus" else frozenset({wanted["type"]} & _TYPES)
-        given = _types_of(argument, types)
-        if takes and given and not given & takes:
-            yield f"argument {number} of {name} is of type {_named(given)}, and {_named(takes)} is wanted"
-
-
-def _named(types: frozenset[str]) -> str:
-    return " or ".join(sorted(types))
-
-
-def _compared(statement: Statement) -> tuple[Mapping[str, Any], ...]:
-    """Return the two sides of a comparison, nothing for another statement."""
-    if statement.kind == "EqualStmt":
-        return statement.fields["a"], statement.fields["b"]
-    if statement.kind == "CallStmt" and statement.fields["func"] in {"gt", "gte", "lt", "lte"}:
-        return tuple(statement.fields["args"])
-    return ()
-
-
-def _types_of_locals(functions: Mapping[str, Any]) -> dict[int, frozenset[str]]:
-    """Return the types that each local value can have; a value of unknown type has none."""
-    sources: dict[int, list[frozenset[str] | Mapping[str, Any] | None]] = {}
-    for function in functions.values():
-        for statement in every(body_of(function)):
-            for local in statement.written:
-                if statement.kind == "ResetLocalStmt":
-                    continue
-                made: frozenset[str] | Mapping[str, Any] | None = None
-                if statement.kind in _MADE:
-                    made = frozenset({_MADE[statement.kind]})
-                elif statement.kind in {"AssignVarStmt", "AssignVarOnceStmt"}:
-                    made = statement.fields["source"]
-                elif statement.kind == "CallStmt" and statement.fields["func"] in functions:
-                    made = {"type": "local", "value": functions[statement.fields["func"]]["return"]}
-                sources.setdefault(local, []).append(made)
-    types: dict[int, frozenset[str]] = {}
-    for _ in range(_ROUNDS):
-        before = dict(types)
-        for local, all_ in sources.items():
-            each = [made if isinstance(made, frozenset) else _types_of(made, types) for made in all_]
-            types[local] = frozenset().union(*each) if all(each) else frozenset()
-        if types == before:
-            break
-    else:
-        return {}
-    return types
-
-
-def _types_of(operand: Mapping[str, Any] | None, types: Mapping[int, frozenset[str]]) -> frozenset[str]:
-    if operand is None:
-        return frozenset()
-    if operand["type"] == LOCAL:
-        return types.get(operand["value"], frozenset())
-    return frozenset({"boolean" if operand["type"] == "bool" else "string"})
-
-
 def _negated(negated: Statement) -> Iterator[str]:
-    """Yield what OPA refuses, or looks up before the negation, in an expression under `not`."""
+    """Yield what OPA refuses, or evaluates before the negation, in an expression under `not`."""
     (statements,) = negated.blocks
-    fragile: set[int] = set()
+    if any(statement.kind == "ScanStmt" for statement in statements):
+        yield "a variable is used under `not` that nothing outside gives a value (OPA: var is unsafe)"
+    elif not _is_plain(statements):
+        yield _NOT_PLAIN
+
+
+def _is_plain(statements: Sequence[Statement]) -> bool:
+    """Return whether these are one call or comparison of known values, or one path below input or data."""
+    path, found, is_evaluated = {INPUT, DATA}, set[int](), False
     for statement in statements:
-        if statement.kind == "ScanStmt":
-            yield "a variable is used under `not` that nothing outside gives a value (OPA: var is unsafe)"
-        if statement.kind == "CallStmt" and statement.read & fragile:
-            yield _LOOKED_UP
-        if statement.read & fragile or (statement.kind == "DotStmt" and statement.read & {_INPUT, _DATA}):
-            fragile |= statement.written
+        source = statement.fields.get("source")
+        from_path = isinstance(source, Mapping) and source["type"] == LOCAL and source["value"] in path
+        if statement.kind == "AssignVarStmt" and from_path:
+            path |= statement.written
+        elif statement.kind == "DotStmt" and from_path and not is_evaluated:
+            if (statement.read - path) & found or len(statement.read & path) > 1:
+                return False
+            path |= statement.written
+            found |= statement.written
+        elif statement.kind in {"CallStmt", "EqualStmt"} and not is_evaluated and not statement.read & found:
+            is_evaluated = True
+            found |= statement.written
+        elif statement.kind not in _PLAIN or (statement.kind != "NotEqualStmt" and statement.read & found):
+            return False
+    return True
+
+
+def _shadowing(statements: Sequence[Statement], outer: set[int]) -> Iterator[Statement]:
+    """Yield the assignments, inside other statements, of a variable that has a value outside."""
+    own = set(outer)
+    for statement in statements:
+        for block in statement.blocks:
+            yield from _shadowing(block, own)
+        if statement.kind == "AssignVarStmt":
+            if statement.written & outer:
+                yield statement
+            own |= statement.written
 
 
 def _recursive(functions: Mapping[str, Any]) -> list[str]:

@@ -4,8 +4,9 @@ It reads the same bundle as the server, and its answers are checked in the same 
 compile and OPA would not is refused: see `compiled`.
 
 regopy has quirks to stay clear of: its `Input` loses digits and quotes, so input goes in as JSON text; it
-prints what it also raises, so its log is switched off; and a second `build` of one interpreter mixes up its
-entry points, so each has an interpreter of its own.
+prints what it also raises, so its log is switched off; a second `build` of one interpreter mixes up its
+entry points, so each has an interpreter of its own; and it goes on with the result of a builtin that failed,
+where OPA ends the body, so such a failure ends the evaluation.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import cell
+from swiftdeploy_tasks.gate import cell, source
 from swiftdeploy_tasks.gate.belief import NEXT, believe, first_of
 from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
-from swiftdeploy_tasks.gate.compiled import SERVER, faults
+from swiftdeploy_tasks.gate.compiled import SERVER, PolicyFault, faults
 from swiftdeploy_tasks.gate.declared import Answer, Declared, rules_by_domain, rules_of
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 
@@ -128,6 +129,7 @@ def _interpreter(bundle: Bundle) -> Interpreter:
 
     engine = Interpreter()
     engine.log_level = LogLevel.NONE
+    engine.strict_built_in_errors = True
     for name, found in bundle.plain:
         try:
             engine.add_module(name, found.text)
@@ -154,10 +156,16 @@ def _refuse_faults(bundle: Bundle) -> None:
     compiled = engine.build("data", [])
     if not compiled.ok():
         raise _unfit(bundle)
+    found = [
+        PolicyFault(f"{name}:{row}", what)
+        for name, text in bundle.modules
+        for row, what in source.faults(text)
+    ]
     with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
         engine.save_bundle(folder, compiled)
         planned = json.loads(Path(folder, "plan.json").read_text(encoding="utf-8"))
-    if found := faults(planned, is_builtin=engine.is_builtin):
+    found += faults(planned, is_builtin=engine.is_builtin)
+    if found:
         raise GateUnavailable(
             f"the embedded engine refuses the policies: {first_of([*map(str, found)])}",
             f"correct the policies, or {SERVER}",
@@ -171,8 +179,11 @@ def _value(engine: Interpreter, compiled: Compiled, domain: str, name: str, text
         engine.set_input_term(text)
         output = engine.query_bundle_entrypoint(compiled, _entry(domain, name))
         if not output.ok():
-            message = f"the policy of {domain} contradicts itself: a rule has two values at once"
-            raise GateUnavailable(message, NEXT)
+            raise GateUnavailable(
+                f"the policy of {domain} contradicts itself (a rule has two values at once), or a builtin "
+                "failed on a value that it does not take, as in count(1)",
+                f"test the value first, as in is_string(x), or {SERVER}",
+            )
         answers = output.results[0].expressions
     except (RegoError, ValueError, RecursionError) as error:
         # An undefined function is found only now, and comes as text that is not JSON.

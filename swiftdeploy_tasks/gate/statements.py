@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LOCAL = "local"
+LOCAL, INPUT, DATA = "local", 0, 1
 
 
 @dataclass(frozen=True)

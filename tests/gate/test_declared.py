@@ -59,7 +59,7 @@ def test_shipped_domains_declare_a_rule_for_each_of_their_limits(judge: Judge, b
 def test_a_domain_of_one_s_own_without_a_list_has_the_rules_that_it_answers_with(
     judge: Judge, tmp_path: Path
 ) -> None:
-    decided = OWN.replace('input.day == "monday"', "count([c | some c in checks; not c.passed]) == 0", 1)
+    decided = OWN.replace('input.day == "monday"', "count([c | some c in checks; c.passed == false]) == 0", 1)
     assert judge(_bundle(tmp_path, freeze=decided))["freeze"] == ("days", "hours")
 
 
@@ -74,7 +74,7 @@ def test_a_domain_of_one_s_own_without_a_list_has_the_rules_that_it_answers_with
 def test_a_list_of_rules_that_differs_from_the_answer_is_refused(
     judge: Judge, tmp_path: Path, rules: str, words: str
 ) -> None:
-    decided = OWN.replace('input.day == "monday"', "count([c | some c in checks; not c.passed]) == 0", 1)
+    decided = OWN.replace('input.day == "monday"', "count([c | some c in checks; c.passed == false]) == 0", 1)
     bundle = _bundle(tmp_path, freeze=f"{decided}\nrules := {rules}\n")
     with pytest.raises(GateUnavailable, match=words):
         judge(bundle)
@@ -85,7 +85,7 @@ def test_an_embedded_answer_without_a_declared_rule_is_no_verdict(tmp_path: Path
         'some rule in ["days", "hours"]', "some rule in shown"
     )
     shown = '\nshown := ["days"] if input.day == "monday"\n\nshown := ["days", "hours"] if not input.day\n'
-    refusing = text.replace('"allow": true', '"allow": count([c | some c in checks; not c.passed]) == 0')
+    refusing = text.replace('"allow": true', '"allow": count([c | some c in checks; c.passed == false]) == 0')
     bundle = _bundle(tmp_path, freeze=refusing + shown)
     with pytest.raises(GateUnavailable, match="answered without its rules 'hours'"):
         ask_embedded(Question("freeze", {"day": "monday"}), bundle)

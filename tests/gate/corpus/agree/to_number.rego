@@ -1,3 +1,3 @@
 package swiftdeploy.trial
 
-decision := [to_number("1e2"), to_number("x")]
+decision := [to_number("1e2")]

@@ -1,4 +1,4 @@
-# embedded: what is not used is refused by OPA's strict mode alone
+# embedded: what is not used is refused in the strict check of OPA alone; the decision is the same
 package swiftdeploy.trial
 
 import data.foo

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if { x := json.unmarshal("1"); not x > 2 }

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if { x := "c"; not x in ["a", "b"] }

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if { x := "z"; not data.limits[x] }

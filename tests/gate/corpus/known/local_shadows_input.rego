@@ -1,4 +1,0 @@
-# embedded: a local variable named input is taken
-package swiftdeploy.trial
-
-decision := 1 if { input := 2; input == 2 }

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+f(input) := input
+
+decision := f(1)

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+s[1]
+
+decision := s

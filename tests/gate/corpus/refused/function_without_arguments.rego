@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+f() if input.x
+
+decision := true if not f()

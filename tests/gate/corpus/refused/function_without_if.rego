@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+f(x) { x }
+
+decision := f(1)

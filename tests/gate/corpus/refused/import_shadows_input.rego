@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+import data.limits as input
+
+decision := input

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+input := 1
+
+decision := 1

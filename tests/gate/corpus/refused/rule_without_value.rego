@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+r
+
+decision := r

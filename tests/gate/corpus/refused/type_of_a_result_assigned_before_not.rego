@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if { n := count([1]); not startswith(n, "a") }

@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+y := "a"
+
+decision := true if not startswith(count(y), "a")

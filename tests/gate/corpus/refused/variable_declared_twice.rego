@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := x if { some x; x = 2; some x in [1] }

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := x if { x := 1; y := [x | x := 2]; y }

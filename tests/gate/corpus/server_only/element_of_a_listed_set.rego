@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := x[0] if { x := [y | some y in {10, 9}] }

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := sort([10, 9])[0]

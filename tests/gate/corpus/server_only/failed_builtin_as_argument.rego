@@ -1,0 +1,4 @@
+package swiftdeploy.trial
+
+decision := true if f(to_number("a"))
+f(x) if not x

@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if { _ := to_number("a") }

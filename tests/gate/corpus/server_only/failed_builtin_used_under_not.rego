@@ -1,0 +1,3 @@
+package swiftdeploy.trial
+
+decision := true if { x := to_number("a"); not x }

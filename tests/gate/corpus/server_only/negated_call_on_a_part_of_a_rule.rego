@@ -1,0 +1,5 @@
+package swiftdeploy.trial
+
+r := input.compose.services
+
+decision := true if not is_object(r.nginx)
