@@ -80,7 +80,7 @@ def test_a_first_deploy_is_planned_from_an_empty_folder(project: Project) -> Non
     assert planned.code == 9
     document = planned.document()
     targets = [step["target"] for step in document["steps"]]
-    assert targets[-4:] == ["app-blue", "app-blue", "nginx", "public port"]
+    assert targets[-6:] == ["app-blue", "app-blue", "nginx", "public port", "app-blue", "nginx"]
     assert document["error"]["kind"] == "WouldChange"
     assert {file["state"] for file in document["files"]} == {"created"}
     if project.engine == "docker":

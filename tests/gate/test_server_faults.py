@@ -176,7 +176,7 @@ def test_policy_that_does_not_compile_never_gets_in_force(opa: WatchingServer, t
     (tmp_path / "infrastructure.rego").write_text("package swiftdeploy.infrastructure\ndecision := {")
     broken = read_bundle(tmp_path, {})
     publish(broken, opa.folder)
-    with pytest.raises(GateUnavailable, match=f"not ready within 0.5 s: .*wanted {broken.revision}"):
-        wait_ready(opa.url, broken.revision, deadline=0.5)
+    with pytest.raises(GateUnavailable, match=f"not ready within 3 s: .*wanted {broken.revision}"):
+        wait_ready(opa.url, broken.revision, deadline=3)
     with pytest.raises(GateUnavailable, match=f"wanted {broken.revision}"):
         ask_server(QUESTION, url=opa.url, revision=broken.revision, rules=["r"])
