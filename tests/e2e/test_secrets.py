@@ -78,7 +78,7 @@ def test_a_secret_that_the_app_prints_when_it_dies_is_kept_and_shown_masked(told
     assert "word-of-many-signs" not in ended.said + (told.root / "history.jsonl").read_text()
 
 
-KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nabc\n-----END KEY-----\n"
+KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nxyz\n-----END KEY-----\n"
 
 
 def test_a_secret_of_several_lines_is_masked_in_the_log_of_an_app_that_dies(told: Project) -> None:
