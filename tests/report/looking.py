@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+# Its native part and that of the embedded gate do not get on in one process: it is loaded when it is used.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 
 WIDTHS = {"narrow": 380, "wide": 1280}
 SERIOUS = {"serious", "critical"}
@@ -36,6 +38,8 @@ class Looked:
 
     def hindrances(self) -> list[str]:
         """What axe-core finds that keeps somebody from reading the page."""
+        from axe_playwright_python.sync_playwright import Axe
+
         found = Axe().run(self.page).response["violations"]
         return [
             f"{one['id']} ({one['impact']}): {node['html'][:200]}"

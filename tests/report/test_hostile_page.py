@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser
 
 from swiftdeploy_tasks.report import paper
 from swiftdeploy_tasks.report.story import Who
 from tests.report import day
 from tests.report.looking import do_nothing, looked
 from tests.report.test_page import made
+
+# Its native part and that of the embedded gate do not get on in one process: it is loaded when it is used.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PAYLOAD = "<script>window.struck = 1; document.title = 1</script><img src=x onerror='window.struck = 1'>"
 HOSTILE = (

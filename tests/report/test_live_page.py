@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser
 
 from swiftdeploy_tasks import live_page
 from swiftdeploy_tasks.compliance import Unanswered
@@ -19,6 +18,10 @@ from swiftdeploy_tasks.release import Traffic
 from swiftdeploy_tasks.settings import DEFAULTS
 from tests.report.looking import do_nothing, looked
 from tests.status.values import RELEASE, SAMPLE, check, event, picture, verdict
+
+# Its native part and that of the embedded gate do not get on in one process: it is loaded when it is used.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PAYLOAD = "<script>window.struck = 1</script><img src=x onerror='window.struck = 1'>\x00" + "w" * 500
 

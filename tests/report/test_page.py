@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
 
 from swiftdeploy_tasks.report import tables
 from swiftdeploy_tasks.report.markdown import markdown
@@ -21,6 +20,10 @@ from tests.report import day
 from tests.report.looking import do_nothing, looked
 from tests.report.records import BEGAN, WHOLE, chained, finished, started, verdict
 from tests.report.test_markdown import Rendered
+
+# Its native part and that of the embedded gate do not get on in one process: it is loaded when it is used.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 def made(story: Story, project: str = "shop") -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser
 
 from bench import day
 from tests.lab import require
 from tests.report.looking import do_nothing, looked
+
+# Its native part and that of the embedded gate do not get on in one process: it is loaded when it is used.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # It runs a whole project, as those in tests/e2e do.
 pytestmark = pytest.mark.flaky(reruns=2)
