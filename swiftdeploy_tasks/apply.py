@@ -180,8 +180,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
-    is_former = job.former is None or now.proxy is None or now.proxy.spec == job.former.spec
-    if now.proxy and (added or not is_former or not _is_settled(job, whole.traffic)):
+    if now.proxy and (added or not traffic.is_former(job) or not _is_settled(job, whole.traffic)):
         reason = f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic"
         job.say(reason)
         with _recorded(job, "route", "nginx", reason, whole.traffic):

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from swiftdeploy_tasks import applied, apply, noting, releases, reserve, settling, signals, traffic
 from swiftdeploy_tasks.admission import Part
 from swiftdeploy_tasks.engines import choice
-from swiftdeploy_tasks.errors import PreflightError, ProxyError, SwiftDeployError
+from swiftdeploy_tasks.errors import ManifestError, PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.job import Job, write_compose
+from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.plan import Step, plan, serving_slot
 from swiftdeploy_tasks.recording import INVOCATION, Run
 from swiftdeploy_tasks.release import SLOTS, Release, Slot, State, Traffic
@@ -52,7 +53,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
     steps = _admitted_steps(run, job, before, release, ask)
     settling.note(run.settings, settling.Target(run.task, release.id, release.mode, text.decode()))
     try:
-        job.former = traffic.former(job)
+        job.former = traffic.former(job, _in_force(run))
         job.back = way_back(before, serving_slot(before, releases.present(run.settings.releases)))
         drifted += job.engine.remove_strangers()
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
@@ -106,6 +107,14 @@ def keep_applied(run: Run, release: Release, content: bytes) -> None:
     """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
     run.invocation.carried["confirmed"] = True
     applied.keep(run.settings, release.id, content)
+
+
+def _in_force(run: Run) -> Manifest | None:
+    """Return the manifest that what runs was started under; None where no copy of it can be read."""
+    try:
+        return applied.in_force(run.settings)[0].manifest
+    except ManifestError:
+        return None
 
 
 def way_back(before: State, serving: Slot | None) -> State | None:

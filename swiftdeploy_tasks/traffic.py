@@ -19,7 +19,8 @@ from pathlib import Path
 from swiftdeploy_tasks import admission, artifacts, files, probe
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ProxyError
-from swiftdeploy_tasks.job import FormerProxy, Job, render, write_compose
+from swiftdeploy_tasks.job import FormerProxy, Job, compose, render, write_compose
+from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import State
 from swiftdeploy_tasks.settings import Settings
 
@@ -69,15 +70,22 @@ def start_proxy(job: Job, state: State, spec: str) -> None:
         )
 
 
-def former(job: Job) -> FormerProxy | None:
-    """Return the nginx that runs, with all that it takes to start it again; None where none runs."""
+def former(job: Job, in_force: Manifest | None) -> FormerProxy | None:
+    """Return the nginx that runs, with all that it takes to start it again; None where none runs.
+
+    Its compose file is rendered from the manifest in force: the one on disk may have the new one already.
+    """
     there = job.engine.observe().proxy
     port = job.engine.operator_port()
     if there is None or not port:
         return None
     folder = job.settings.nginx_folder
-    paths = (folder / "nginx.conf", folder / "upstream.conf", job.settings.compose_file)
-    return FormerProxy({path: path.read_bytes() for path in paths if path.exists()}, there.spec, port)
+    paths = (*_files(folder), job.settings.compose_file)
+    kept = {path: path.read_bytes() for path in paths if path.exists()}
+    if in_force:
+        text = compose(replace(job, manifest=in_force), job.engine.observe())
+        kept[job.settings.compose_file] = text.encode()
+    return FormerProxy(kept, there.spec, port)
 
 
 def restore_proxy(job: Job) -> None:
@@ -113,11 +121,9 @@ def route(job: Job, state: State) -> None:
     try:
         _load(job, generation.id)
     except ProxyError:
-        if can_undo:
-            put(folder / "back", folder)
-        else:
+        if not can_undo:
             files.replace_all(before)
-        job.engine.reload_proxy()
+            job.engine.reload_proxy()
         raise
     finally:
         if can_undo:
@@ -174,6 +180,8 @@ def go_back(job: Job, whole: State) -> None:
     """
     if _restart_former(job):
         return
+    if not job.back_id and job.back and _kept_files(job, job.back):
+        _write_back(job, job.back, "")
     if not job.back_id:
         route(job, whole)
         return
@@ -189,6 +197,17 @@ def go_back(job: Job, whole: State) -> None:
         return
     (folder / WATCHED).unlink(missing_ok=True)
     forget_counts(job.settings)
+
+
+def is_former(job: Job) -> bool:
+    """Return whether nginx runs in the form, and has loaded the settings, from before this change."""
+    there = job.engine.observe().proxy
+    if job.former is None or there is None:
+        return True
+    _, upstream = _files(job.settings.nginx_folder)
+    was = probe.generation_in(job.former.files.get(upstream, b"").decode("utf-8", "replace"))
+    now = probe.generation(job.former.operator_port) if there.spec == job.former.spec else None
+    return was is not None and now is not None and now.config == was.config
 
 
 def _restart_former(job: Job) -> bool:

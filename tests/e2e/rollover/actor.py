@@ -41,6 +41,8 @@ if FAULT in ("dies", "dies later"):
     threading.Thread(target=die, daemon=True).start()
 if FAULT:
     print("this release is ill:", FAULT, flush=True)
+if FAULT == "exits at once":
+    sys.exit(3)
 
 
 def page():
