@@ -14,7 +14,9 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -122,7 +124,8 @@ def _header(name: str, text: str) -> header.Header:
 def publish(bundle: Bundle, folder: Path) -> None:
     """Make `folder` a bundle that an OPA server can read as any user, also while one watches it.
 
-    Raises OSError.
+    A file that is as it should be is left alone: the server compiles all policies again for each that is
+    written. Raises OSError.
     """
     _write(bundle, folder, folder_mode=0o755, file_mode=0o644)
 
@@ -139,7 +142,8 @@ def _write(bundle: Bundle, folder: Path, *, folder_mode: int, file_mode: int) ->
     folders |= {parent for each in folders for parent in each.parents if parent.is_relative_to(folder)}
     for each in sorted(folders):
         each.mkdir(parents=True, exist_ok=True)
-        each.chmod(folder_mode)
+        if stat.S_IMODE(each.stat().st_mode) != folder_mode:
+            each.chmod(folder_mode)
     for name, content in files.items():
         _replace(folder / name, content, file_mode)
     for path in stale(bundle, folder):
@@ -154,7 +158,17 @@ def stale(bundle: Bundle, folder: Path) -> list[Path]:
     return sorted((path for path in folder.rglob("*") if path not in kept), reverse=True)
 
 
+def _is(path: Path, content: bytes, mode: int) -> bool:
+    """Return whether this is a file of its own with that content and mode."""
+    with suppress(OSError):
+        found = path.lstat()
+        return stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == mode and path.read_bytes() == content
+    return False
+
+
 def _replace(path: Path, content: bytes, mode: int) -> None:
+    if _is(path, content, mode):
+        return
     beside = path.with_name(f".{path.name}.new")
     with beside.open("wb") as file:
         file.write(content)

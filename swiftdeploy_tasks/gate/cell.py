@@ -1,51 +1,52 @@
 """Where the embedded Rego engine runs: a child process that may crash, or never come back, alone.
 
 Stands apart because the engine is native code: a policy that it chokes on would end us with a signal and
-without a record. The child is forked once for a bundle, keeps it compiled, and ends when its pipe does.
+without a record. The child is a new Python, as the engine's library also fails beside some native libraries
+that the caller may have loaded, numpy among them. It is started once for a bundle, keeps it compiled, and
+ends when its pipe does.
 """
 
 from __future__ import annotations
 
-import functools
-import gc
-import multiprocessing
-import os
+import atexit
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from multiprocessing.connection import Connection
 
 from swiftdeploy_tasks import core_dumps
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.belief import NEXT
 from swiftdeploy_tasks.gate.bundle import Bundle
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
 SECONDS = 4.5
 
 Load = Callable[[Bundle], Callable[[str, str], object]]
+
+_CODE = "import sys; sys.path[:] = {path!r}; from swiftdeploy_tasks.gate import cell; cell.serve({pipe})"
 
 
 def decide(load: Load, bundle: Bundle, domain: str, text: str, *, seconds: float = SECONDS) -> object:
     """Return what `load(bundle)`, which compiles the bundle, answers about `domain` and `text`, its input.
 
-    Raises GateUnavailable: the child's own, or because it died or took longer than `seconds`.
+    `load` is imported by its name in the child. Raises GateUnavailable: the child's own, or because it died
+    or took longer than `seconds`.
     """
-    pipe, child = _cell(load, bundle)
     try:
-        pipe.send((domain, text, seconds))
-        if not pipe.poll(seconds):
+        child = _child(load, bundle)
+        child.pipe.send((domain, text, seconds))
+        if not child.pipe.poll(seconds):
             raise GateUnavailable(f"the policy of {domain} was not evaluated within {seconds:g} s", NEXT)
-        answered, value = pipe.recv()
+        answered, value = child.pipe.recv()
     except BaseException as error:
-        _cell.cache_clear()
-        child.kill()
-        child.join()
+        code = _end()
         if isinstance(error, EOFError | OSError):
-            message = f"the embedded engine died while it judged {domain} (exit {child.exitcode})"
+            message = f"the embedded engine died while it judged {domain} (exit {code})"
             raise GateUnavailable(message, f"{NEXT}, or set gate: server in manifest.yaml") from None
         raise
     if not answered:
@@ -55,43 +56,69 @@ def decide(load: Load, bundle: Bundle, domain: str, text: str, *, seconds: float
 
 def warm(load: Load, bundle: Bundle) -> None:
     """Let the child compile the bundle while the caller does something else; `decide` tells what fails."""
-    pipe, _ = _cell(load, bundle)
     with suppress(OSError):
-        pipe.send(None)
+        _child(load, bundle).pipe.send(None)
 
 
-@functools.lru_cache(maxsize=1)
-def _cell(load: Load, bundle: Bundle) -> tuple[Connection, multiprocessing.process.BaseProcess]:
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=_serve, args=(load, bundle, theirs), daemon=True)
-    child.start()
-    theirs.close()
-    return ours, child
+@dataclass(frozen=True)
+class _Child:
+    pipe: Connection
+    process: subprocess.Popen[bytes]
 
 
-def _serve(load: Load, bundle: Bundle, pipe: Connection) -> None:
-    """Answer until the parent is gone; a request to end is the parent's to hear.
+_kept: dict[tuple[Load, Bundle], _Child] = {}
+"""The child that runs, by what it was started for: one at most."""
 
-    What the parent had open is closed, its lock above all, and an evaluation that never ends is ended by the
-    kernel: the parent may have been killed, and the child is then alone. Its memory holds the parent's
-    secrets, so core dumps are off.
-    """
-    # A collection in the middle of an import in the forked child re-enters the import, which CPython 3.11
-    # answers with KeyError(thread id).
-    gc.disable()
-    core_dumps.disable()
-    os.closerange(3, pipe.fileno())
-    os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+
+def _child(load: Load, bundle: Bundle) -> _Child:
+    key = load, bundle
+    if key not in _kept:
+        _end()
+        _kept[key] = _start()
+        _kept[key].pipe.send(key)
+    return _kept[key]
+
+
+def _start() -> _Child:
+    """Start the child: out of the terminal's reach, and without core dumps, as it gets the app's variables."""
+    ours, theirs = socket.socketpair()
+    code = _CODE.format(path=sys.path, pipe=theirs.fileno())
     # The engine's library writes to stderr itself when it crashes.
-    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
-        os.dup2(nothing.fileno(), 2)
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, signal.SIG_DFL)
+    with theirs, core_dumps.disabled():
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-B", "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    return _Child(Connection(ours.detach()), process)
+
+
+@atexit.register
+def _end() -> int | None:
+    """End the child, where one runs, and return its exit code."""
+    code = None
+    while _kept:
+        child = _kept.popitem()[1]
+        child.pipe.close()
+        child.process.kill()
+        code = child.process.wait()
+    return code
+
+
+def serve(descriptor: int) -> None:
+    """Answer, in the child, until the parent is gone.
+
+    An evaluation that never ends is ended by the kernel: the parent may have been killed, and the child is
+    then alone.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    pipe = Connection(descriptor)
     judge = None
     with suppress(EOFError, OSError):
+        load, bundle = pipe.recv()
         while True:
             question = pipe.recv()
             signal.alarm(ceil(SECONDS if question is None else question[2]))

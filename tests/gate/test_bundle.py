@@ -224,6 +224,22 @@ def test_publishing_keeps_the_folder_and_drops_what_is_no_longer_part(bundle: Bu
     assert {path.name for path in tmp_path.iterdir()} == set(bundle.files())
 
 
+def test_publishing_again_writes_only_what_is_not_as_it_should_be(bundle: Bundle, tmp_path: Path) -> None:
+    publish(bundle, tmp_path)
+    before = {path.name: path.stat().st_ino for path in tmp_path.iterdir()}
+    (tmp_path / "canary.rego").chmod(0o600)
+    (tmp_path / "data.json").write_text("{}")
+    link = tmp_path / "isolation.rego"
+    (tmp_path.parent / "elsewhere").write_bytes(link.read_bytes())
+    link.unlink()
+    link.symlink_to(tmp_path.parent / "elsewhere")
+    publish(bundle, tmp_path)
+    after = {path.name: path.lstat().st_ino for path in tmp_path.iterdir()}
+    written = {"canary.rego", "data.json", "isolation.rego"}
+    assert {name for name in after if after[name] != before[name]} == written
+    assert {name: (tmp_path / name).read_bytes() for name in after} == bundle.files()
+
+
 def test_manifest_comes_last(bundle: Bundle, tmp_path: Path) -> None:
     publish(bundle, tmp_path)
     (tmp_path / "old.rego").write_text("package swiftdeploy.old\n")

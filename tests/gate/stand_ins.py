@@ -1,0 +1,29 @@
+"""Engines that misbehave, for the child that runs them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from swiftdeploy_tasks import files
+from swiftdeploy_tasks.gate import Bundle
+
+Judge = Callable[[str, str], object]
+
+
+def endless(_: Bundle) -> Judge:
+    """Never answers; writes its process id into the file that the input names."""
+
+    def judge(_: str, text: str) -> object:
+        files.replace(Path(text), str(os.getpid()))
+        while True:
+            time.sleep(1)
+
+    return judge
+
+
+def crashing(_: Bundle) -> Judge:
+    """Aborts the process that asks it."""
+    return lambda domain, text: os.abort()
