@@ -162,7 +162,11 @@ def _is(path: Path, content: bytes, mode: int) -> bool:
     """Return whether this is a file of its own with that content and mode."""
     with suppress(OSError):
         found = path.lstat()
-        return stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == mode and path.read_bytes() == content
+        return (
+            stat.S_ISREG(found.st_mode)
+            and stat.S_IMODE(found.st_mode) == mode
+            and path.read_bytes() == content
+        )
     return False
 
 

@@ -80,7 +80,7 @@ def _child(load: Load, bundle: Bundle) -> _Child:
 
 
 def _start() -> _Child:
-    """Start the child: out of the terminal's reach, and without core dumps, as it gets the app's variables."""
+    """Start the child: out of the terminal's reach, and without core dumps, as it gets secrets."""
     ours, theirs = socket.socketpair()
     code = _CODE.format(path=sys.path, pipe=theirs.fileno())
     # The engine's library writes to stderr itself when it crashes.

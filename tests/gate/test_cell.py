@@ -48,7 +48,7 @@ except GateUnavailable as error:
 print("limit before", before, "after", resource.getrlimit(resource.RLIMIT_CORE))
 """
 
-# Asks the engine that ships about the policies that ship, in a program that has loaded another native library.
+# Asks about the policies that ship, in a program that has loaded another native library.
 BESIDE = """
 import sys
 from pathlib import Path
@@ -61,7 +61,12 @@ print(sorted(check_bundle(read_bundle(Path(sys.argv[1]), {}), required=("canary"
 
 
 def _run(code: str, *words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}", *map(str, words)]
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}",
+        *map(str, words),
+    ]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
 
 
