@@ -119,7 +119,7 @@ def route(job: Job, state: State) -> None:
     finally:
         shutil.rmtree(folder / "next", ignore_errors=True)
     try:
-        _load(job, generation.id)
+        _load(job, generation.id, when_read=lambda: put(folder / "back", folder) if can_undo else None)
     except ProxyError:
         if not can_undo:
             files.replace_all(before)
@@ -253,8 +253,11 @@ def _files(folder: Path) -> tuple[Path, Path]:
     return folder / "nginx.conf", folder / "upstream.conf"
 
 
-def _load(job: Job, generation: str) -> None:
-    """Reload nginx and wait until every worker that serves has this generation; raises ProxyError."""
+def _load(job: Job, generation: str, *, when_read: Callable[[], None] = lambda: None) -> None:
+    """Reload nginx and wait until every worker that serves has this generation; raises ProxyError.
+
+    `when_read` is called, once or more, after nginx has read its files: other ones may lie there from then on.
+    """
     old = set(job.engine.workers())
     job.engine.reload_proxy()
 
@@ -264,6 +267,7 @@ def _load(job: Job, generation: str) -> None:
             if not port:
                 refuse_dead_proxy(job)
             return False
+        when_read()
         serving = {pid for pid, leaving in job.engine.workers().items() if not leaving}
         return bool(serving) and not serving & old
 

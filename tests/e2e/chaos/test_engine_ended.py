@@ -60,16 +60,22 @@ def test_an_engine_that_is_killed_under_a_deploy_and_comes_back(engine: Dockerd,
     started = start(project, engine, "deploy")
     until(lambda: "app-green" in parts(project, engine), "the new slot is there")
     engine.end(signal.SIGKILL)
-    ended = started.end()
-    assert ended.code == 5, ended.said
-    refused = run(project, engine, "deploy")
+    until(lambda: "failed" in outcomes(project, "step"), "the deploy notices it", seconds=60)
+    refused = run(project, engine, "plan")
     assert refused.code == 5, refused.said
     assert f"the Docker Engine at {engine.address} cannot be used" in refused.err
     engine.start()
+    ended = started.end()
+    assert ended.code == 5, ended.said
+    assert outcomes(project, "undone") == ["done"]
     run(project, engine, "deploy").ok()
     serves(project, engine, "2.0.0")
     run(project, engine, "teardown").ok()
     assert parts(project, engine) == set()
+
+
+def outcomes(project: Project, event: str) -> list[str]:
+    return [record["outcome"] for record in project.history() if record["event"] == event]
 
 
 HELD = {"steps": [50, 100], "interval": 60, "min_requests": 0}
@@ -81,6 +87,8 @@ def split(project: Project, engine: Dockerd) -> Started:
     run(project, engine, "deploy").ok()
     started = start(project, engine, "promote")
     until(lambda: "blue=50,green=50" in loaded(project, engine), "the split", seconds=60)
+    upstream = project.state / "nginx" / "upstream.conf"
+    until(lambda: "blue=100,green=0" in upstream.read_text(), "the way back lies on disk")
     return started
 
 
@@ -94,11 +102,11 @@ def test_an_engine_that_restarts_under_a_promote_is_waited_for_and_the_promote_g
 ) -> None:
     project = make(tmp_path, "docker")
     started = split(project, engine)
-    engine.end(signal.SIGKILL)
+    engine.end(signal.SIGTERM)
     engine.start()
     ended = started.end(seconds=150)
     assert ended.code == 5, ended.said
-    assert [r["outcome"] for r in project.history() if r["event"] == "undone"] == ["done"]
+    assert outcomes(project, "undone") == ["done"]
     assert "blue=100,green=0" in loaded(project, engine)
     until(lambda: run(project, engine, "plan", "--check").code == 0, "all is well again", seconds=60)
     serves(project, engine, "1.0.0")
@@ -112,7 +120,7 @@ def test_after_a_power_cut_in_a_promote_what_served_before_serves_alone_without_
     started = split(project, engine)
     started.process.kill()
     started.end()
-    engine.end(signal.SIGKILL)
+    engine.cut_power()
     engine.start()
     until(lambda: "blue=100,green=0" in loaded(project, engine), "what served before is back", seconds=60)
     run(project, engine, "teardown").ok()

@@ -1,0 +1,29 @@
+"""The undo of a change, where the engine itself is the trouble."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from swiftdeploy_tasks import apply, traffic
+from swiftdeploy_tasks.errors import EngineError
+from swiftdeploy_tasks.job import Job
+from swiftdeploy_tasks.release import State, Traffic
+
+
+def test_an_undo_waits_for_an_engine_that_stays_away_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries, said = [], list[str]()
+
+    def observe() -> State:
+        tries.append(1)
+        raise EngineError("the Docker Engine cannot be used")
+
+    monkeypatch.setattr(apply, "ENGINE_SECONDS", 0.05)
+    monkeypatch.setattr(traffic, "TICK", 0.01)
+    job = cast("Job", SimpleNamespace(engine=SimpleNamespace(observe=observe), say=said.append, watch=None))
+    with pytest.raises(EngineError, match="cannot be used"):
+        apply.undo(job, State(None, {}, Traffic()), None)
+    assert len(tries) > 1
+    assert said == ["the engine does not answer: waiting for it, at most 0.05 s"]
