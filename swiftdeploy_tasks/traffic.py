@@ -256,7 +256,7 @@ def _files(folder: Path) -> tuple[Path, Path]:
 def _load(job: Job, generation: str, *, when_read: Callable[[], None] = lambda: None) -> None:
     """Reload nginx and wait until every worker that serves has this generation; raises ProxyError.
 
-    `when_read` is called, once or more, after nginx has read its files: other ones may lie there from then on.
+    `when_read` is called, once or more, when nginx has read its files: other ones may lie there from then on.
     """
     old = set(job.engine.workers())
     job.engine.reload_proxy()
