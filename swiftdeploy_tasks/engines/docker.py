@@ -392,7 +392,7 @@ class DockerEngine:
         return tuple(dict.fromkeys(removed))
 
     def _part(self, service: str) -> Container | None:
-        return ours(self.home).get(service)
+        return docker_containers.one_part(self.home, service)
 
     def _remove(self, part: str, *, discard_volumes: bool = False) -> tuple[str, ...]:
         one = self._part(part)

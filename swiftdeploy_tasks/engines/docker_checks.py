@@ -7,7 +7,7 @@ from pathlib import Path
 from swiftdeploy_tasks import artifacts
 from swiftdeploy_tasks.engines import docker_compose, docker_images, docker_places, docker_volumes
 from swiftdeploy_tasks.engines.docker_client import client
-from swiftdeploy_tasks.engines.docker_containers import PARTS, ours
+from swiftdeploy_tasks.engines.docker_containers import PARTS, one_part
 from swiftdeploy_tasks.errors import EngineError, PreflightError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.memory import remembered
@@ -35,7 +35,7 @@ def _refuse_strangers(manifest: Manifest, home: str) -> None:
     wanted += [("network", manifest.network.name), ("network", f"{manifest.name}-opa")]
     wanted += [("volume", manifest.services.log_volume)]
     docker_places.refuse_strangers(wanted, home)
-    nginx = ours(home).get("nginx")
+    nginx = one_part(home, "nginx")
     used = tuple(nginx.attrs["NetworkSettings"]["Networks"]) if nginx else ()
     if used and manifest.network.name not in used:
         raise PreflightError(

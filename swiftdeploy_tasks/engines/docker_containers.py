@@ -24,17 +24,21 @@ SERVICE = "com.docker.compose.service"
 PARTS = frozenset({"nginx", "opa", *(f"app-{slot}" for slot in SLOTS)})
 
 
-def every(home: str) -> list[Container]:
-    """Return every container that carries this home, whatever its state."""
+def every(home: str, *more: str) -> list[Container]:
+    """Return every container that carries this home, and these labels (`name=value`), whatever its state."""
+    wanted = [f"{HOME}={home}", *more]
     with translated("the containers cannot be listed"):
-        return list(
-            client().containers.list(all=True, ignore_removed=True, filters={"label": f"{HOME}={home}"})
-        )
+        return list(client().containers.list(all=True, ignore_removed=True, filters={"label": wanted}))
 
 
 def ours(home: str) -> dict[str, Container]:
     """Return our containers by part (`nginx`, `opa`, `app-blue`, …), whatever their state."""
     return {name: one for one in every(home) if (name := part(one))}
+
+
+def one_part(home: str, name: str) -> Container | None:
+    """Return our container of this part; each one that is listed is also asked for, so only it is listed."""
+    return next((one for one in every(home, f"{SERVICE}={name}") if part(one) == name), None)
 
 
 def strangers(home: str) -> list[Container]:
