@@ -309,6 +309,8 @@ def make(folder: Path, engine: str, **changes: Any) -> Project:
         "network": {"name": f"{name}-net", "driver_type": "bridge"},
         "contact": "desk@example.org",
         "engine": engine,
+        # Under load each change is watched for so long.
+        "rollout": {"interval": 1},
         "policy": {
             "infrastructure": {
                 "min_disk_free_gb": 0.001,
