@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ns"]
+__all__ = ["ns"]  # noqa: F822  (`__getattr__` makes it)
 
 
 def __getattr__(name: str) -> Any:

