@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from swiftdeploy_tasks.libraries import prefer_installed
+
+prefer_installed()
+
 __all__ = ["ns"]  # noqa: F822  (`__getattr__` makes it)
 
 

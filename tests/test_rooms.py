@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 
 # A room imports only rooms above it.
 ORDER = """
-    errors settings reserve files signals memory called masking core_dumps variables
+    libraries errors settings reserve files signals memory called masking core_dumps variables
     manifest_text manifest_edit manifest_nearest manifest_check manifest preflight release plan
     private_paths sandbox artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
