@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -104,7 +106,7 @@ def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
         "-g",
         globals_,
     ]
-    with signals.deferred():
+    with signals.deferred(), _open_files():
         said = subprocess.run(
             words,
             capture_output=True,
@@ -122,6 +124,19 @@ def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
             "invoke validate",
             log=tuple(said.stderr.splitlines()[-10:]),
         )
+
+
+@contextmanager
+def _open_files() -> Iterator[None]:
+    """Let a child open as many files as this user may: where nginx.conf asks for more, nginx keeps that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def master(prefix: Path) -> psutil.Process | None:
