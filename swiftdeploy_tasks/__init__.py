@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ns"]
+from swiftdeploy_tasks.libraries import prefer_installed
+
+prefer_installed()
+
+__all__ = ["ns"]  # noqa: F822  (`__getattr__` makes it)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,13 +7,12 @@ whether it may be: the plan and the gate did.
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from swiftdeploy_tasks import artifacts, files, probe, traffic
+from swiftdeploy_tasks import artifacts, files, probe, traffic, variables
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError
 from swiftdeploy_tasks.job import Job, Watch, compose, render, write_compose
@@ -117,7 +116,7 @@ def _secrets_changed(job: Job, slot: Slot, there: Placement) -> tuple[Difference
     return tuple(
         Difference(f"the variable {name}", f"the value of {source}", "another")
         for name, source in there.release.secrets
-        if source in os.environ and os.environ[source] != has.get(name)
+        if variables.of_caller(source) not in {None, has.get(name)}
     )
 
 

@@ -33,7 +33,8 @@ ANSWERS = {
     404: "there is nothing here",
     405: "the method is not allowed",
     413: "the request body is larger than 8 MiB",
-    414: "the request line is too long",
+    414: "the request line is longer than 8 KiB",
+    431: "a header is longer than 36 KiB, or all together are longer than 144 KiB",
     500: "the proxy could not handle the request",
     501: "the request is encoded in a way that is not understood",
     502: "the service did not answer",
@@ -41,6 +42,9 @@ ANSWERS = {
     504: "the service took too long to answer",
     505: "this version of HTTP is not spoken here",
 }
+REQUESTS = 10_000
+"""How many requests each nginx worker has on their way at once; a further one gets 503."""
+PATH_BYTES = 8192
 OPA_HEALTH = (
     'r := http.send({"method":"GET","url":"http://127.0.0.1:8181/health?bundles"}); r.status_code == 200'
 )
@@ -111,6 +115,8 @@ def render_nginx(
         "generation_id": generation_id,
         "count": count,
         "answers": ANSWERS,
+        "requests": REQUESTS,
+        "path_bytes": PATH_BYTES,
         "hidden_parent": HIDDEN_PARENT,
         "body": functools.partial(_error_body, service=service, contact=manifest.contact),
     }

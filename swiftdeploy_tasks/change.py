@@ -6,11 +6,10 @@ common stands here: the job, the course of the change, its undoing, and what is 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from swiftdeploy_tasks import applied, apply, noting, releases, reserve, settling, signals, traffic
+from swiftdeploy_tasks import applied, apply, noting, releases, reserve, settling, signals, traffic, variables
 from swiftdeploy_tasks.admission import Part
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, ProxyError, SwiftDeployError
@@ -32,7 +31,7 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     """
     found = {}
     for name, source in release.secrets:
-        value = known.get(name, os.environ.get(source))
+        value = known.get(name, variables.of_caller(source))
         if value is None:
             raise PreflightError(
                 f"services.env takes {name} from {source}, which is not set", f"export {source}=…"

@@ -7,11 +7,10 @@ verdicts: the same bytes, read by the same nginx or the same Rego engine, are no
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from contextlib import suppress
 
-from swiftdeploy_tasks import admission, artifacts, masking, root_files
+from swiftdeploy_tasks import admission, artifacts, masking, root_files, variables
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
@@ -151,7 +150,7 @@ def _secrets(manifest: Manifest, *, needed: bool) -> Finding | None:
     if not needed:
         return None
     secrets = {variable.name: variable.from_env for variable in manifest.services.env if variable.from_env}
-    if unset := [source for source in secrets.values() if source not in os.environ]:
+    if unset := [source for source in secrets.values() if variables.of_caller(source) is None]:
         return Finding(
             "env",
             False,
@@ -161,7 +160,9 @@ def _secrets(manifest: Manifest, *, needed: bool) -> Finding | None:
     if short := [
         (variable.name, source)
         for variable in manifest.services.env
-        if (source := variable.from_env) and not variable.short and masking.is_short(os.environ[source])
+        if (source := variable.from_env)
+        and not variable.short
+        and masking.is_short(variables.of_caller(source) or "")
     ]:
         name, source = short[0]
         return Finding(

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks import apply, asking, checks, noting, releases, settling, signals, slot_data, verbs
+from swiftdeploy_tasks import (
+    apply,
+    asking,
+    checks,
+    noting,
+    planning,
+    releases,
+    settling,
+    signals,
+    slot_data,
+    verbs,
+)
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.change import carry_out, keep_applied, secrets_of
 from swiftdeploy_tasks.errors import PreflightError
@@ -23,9 +34,15 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     if problem := failure((checks.nginx(run.settings, asked, engine),)):
         raise problem
     release, present = engine.release(asked), releases.present(run.settings.releases)
-    before = apply.compared(job, apply.look(engine, run.settings), release)
+    seen = apply.look(engine, run.settings)
+    is_barred = not again and releases.was_rolled_back(run.settings.releases, release.id)
+    kept = planning.changes_nginx_alone(job, seen, present) if is_barred else None
+    if kept:
+        run.screen.line(f"  {planning.kept_instead(release, kept)}", "warn")
+        release = kept
+    before = apply.compared(job, seen, release)
     noting.target(run, before, release, asked)
-    if not again and releases.was_rolled_back(run.settings.releases, release.id):
+    if is_barred and not kept:
         is_just_done = cut_off and (cut_off.verb, cut_off.release) == ("rollback", present)
         how = "the rollback that was cut off, and is done now" if is_just_done else "a rollback"
         raise PreflightError(
@@ -36,8 +53,9 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     slot_data.refuse_loss(job, "deploy", before, release)
     if not before.slots and (notice := engine.volume_notice(asked)):
         run.screen.line(f"  {notice}", "warn")
-    job.secrets = secrets_of(release, {})
-    running = before.release_of(before.traffic.leader)
+    leader = before.traffic.leader
+    job.secrets = secrets_of(release, engine.environment(leader) if kept and leader else {})
+    running = before.release_of(leader)
     if running and running.mode != release.mode:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     change = Change("deploy", running or release, release)

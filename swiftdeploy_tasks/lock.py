@@ -132,7 +132,7 @@ def _is_held(state: Path) -> bool:
     """Return whether the kernel says so."""
     try:
         inode = (state / "lock").stat().st_ino
-        held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        held = [line.split() for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines()]
     except OSError:
         return False
     # "1: FLOCK ADVISORY WRITE 6198 fe:00:10559937 0 EOF"; one who waits has an arrow after the number.

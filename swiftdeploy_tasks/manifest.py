@@ -19,6 +19,7 @@ from typing import Any, Literal
 from swiftdeploy_tasks.errors import ManifestError
 from swiftdeploy_tasks.manifest_check import check, with_defaults
 from swiftdeploy_tasks.manifest_text import Problem, Source, parse, read
+from swiftdeploy_tasks.variables import as_path
 
 __all__ = [
     "HistoryLimits",
@@ -224,7 +225,7 @@ def project_name(path: Path) -> str:
 def rendered_folder(path: Path) -> str:
     """The folder that the manifest at `path` names for the rendered files, "." without one; never raises."""
     folder = _given(path, "rendered")
-    return folder if isinstance(folder, str) and folder else "."
+    return as_path(folder) if isinstance(folder, str) and folder else "."
 
 
 def _given(path: Path, key: str) -> object:
@@ -271,7 +272,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
         rollout=_rollout(data["rollout"]),
         policy=data["policy"],
         history=_history(data["history"]),
-        rendered=data["rendered"],
+        rendered=as_path(data["rendered"]),
         digest=source.digest,
     )
 
@@ -286,7 +287,7 @@ def _services(data: Mapping[str, Any], *, source_named: bool) -> Services:
         restart_policy=data["restart_policy"],
         log_volume=data["log_volume"],
         build=_build(data.get("build")),
-        source=data["source"],
+        source=as_path(data["source"]),
         source_named=source_named,
         process=None if process is None else tuple(process),
         env=tuple(_env(name, value) for name, value in sorted(data["env"].items())),
@@ -310,7 +311,7 @@ def _history(data: Mapping[str, Any]) -> HistoryLimits:
     return HistoryLimits(
         max_bytes=int(data.get("max_bytes", default.max_bytes)),
         keep=int(data.get("keep", default.keep)),
-        witness=data.get("witness"),
+        witness=as_path(data["witness"]) if data.get("witness") else None,
     )
 
 
@@ -324,8 +325,8 @@ def _build(data: str | Mapping[str, Any] | None) -> Build | None:
     if data is None:
         return None
     if isinstance(data, str):
-        return Build(data, "Dockerfile", ())
-    return Build(data["context"], data["dockerfile"], tuple(sorted(data["args"].items())))
+        return Build(as_path(data), "Dockerfile", ())
+    return Build(as_path(data["context"]), as_path(data["dockerfile"]), tuple(sorted(data["args"].items())))
 
 
 def _health(data: Mapping[str, Any]) -> Health:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from swiftdeploy_tasks.manifest_nearest import every_key, suggestion
 from swiftdeploy_tasks.manifest_text import Problem, Source, Where, dotted, shown
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _sentences(error: ValidationError, source: Source, schema: Mapping[str, Any]
         wanted = _resolved(_rule(where, schema)["propertyNames"], schema)["title"]
         yield (*where, str(error.instance)), "", "cannot be used as a name", f"write {wanted}"
     elif error.validator == "additionalProperties":
-        yield from _unknown(where, error.instance, schema)
+        yield from _unknown(where, error.instance, source, schema)
     else:
         rule = _rule(where, schema)
         value = shown(error.instance, source.texts.get(where))
@@ -128,12 +129,11 @@ def _missing(where: Where, found: Any, schema: Mapping[str, Any]) -> Iterator[_S
             yield (*where, key), "", "is missing", fix
 
 
-def _unknown(where: Where, found: Any, schema: Mapping[str, Any]) -> Iterator[_Sentence]:
-    known = list(_rule(where, schema)["properties"])
-    for key in found:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-            fix = f"the nearest known one is {dotted((*where, *near))}"
+def _unknown(where: Where, found: Any, source: Source, schema: Mapping[str, Any]) -> Iterator[_Sentence]:
+    level, known = list(_rule(where, schema)["properties"]), list(every_key(schema))
+    for key, value in found.items():
+        if key not in level:
+            fix = suggestion((*where, key), value, level, known, source)
             yield (*where, key), "", "is not a known key", fix
 
 
@@ -142,6 +142,9 @@ def _example(rule: Mapping[str, Any]) -> str:
     if "required" in rule and "examples" not in rule:
         return f"{{{', '.join(f'{key}: …' for key in rule['required'])}}}"
     value = rule.get("default", next(iter(rule.get("examples", rule.get("enum", ["…"])))))
+    if value == {} and "properties" in rule:
+        key, below = next(iter(rule["properties"].items()))
+        return f"{{{key}: {_example(below)}}}"
     if isinstance(value, list):
         return f"[{', '.join(map(str, value))}]"
     if isinstance(value, str) and re.fullmatch(r"[\d.]*\d", value):

@@ -101,7 +101,8 @@ def shown(value: object, text: str | None = None) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
-        return _printable(f"[{', '.join(map(str, value))}]")
+        items = ("{…}" if isinstance(item, dict | list) else str(item) for item in value)
+        return _printable(f"[{', '.join(items)}]")
     if isinstance(value, str):
         return f'"{_printable(value)}"'
     if value is None:

@@ -21,7 +21,7 @@ from swiftdeploy_tasks.plan import Deed, Goal, Step, plan
 from swiftdeploy_tasks.probe import Generation
 from swiftdeploy_tasks.project import engine_of, job_of, read_file, read_manifest
 from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.release import State
+from swiftdeploy_tasks.release import Release, State
 from swiftdeploy_tasks.settling import Settlement
 
 
@@ -98,7 +98,10 @@ def prospect(run: Run, seen: State) -> Prospect:
         if settled.release and settled.target.verb == "rollback":
             removed = releases.above(folder, settled.release.id)
     job = job_under(asked)
-    release = engine.release(asked)
+    given = release = engine.release(asked)
+    is_removed = release.id in removed or releases.was_rolled_back(folder, release.id)
+    kept = changes_nginx_alone(job, seen, confirmed) if is_removed else None
+    release = kept or release
     before = apply.compared(job, seen, release)
     wanted = apply.goal(job, release, confirmed=confirmed)
     if settled and settled.job and before.proxy and any(step.target == "nginx" for step in settled.steps):
@@ -111,8 +114,8 @@ def prospect(run: Run, seen: State) -> Prospect:
         policies = tuple(_policies(job, before))
     except GateUnavailable as error:
         unavailable = error.message
-    is_removed = release.id in removed or releases.was_rolled_back(folder, release.id)
-    notes = tuple(_refusals(job, before, steps, is_removed=is_removed, unavailable=unavailable))
+    notes = tuple(_refusals(job, before, steps, is_removed=is_removed and not kept, unavailable=unavailable))
+    notes = (*notes, kept_instead(given, kept)) if kept else notes
     places = tuple(_places(job))
     mends = (*policies, *_settling(settled), *_images(engine, asked), *places)
     root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)
@@ -120,6 +123,23 @@ def prospect(run: Run, seen: State) -> Prospect:
     if _is_in_force(run):
         found += tuple(Found(deed.target, "the state", deed.reason) for deed in (*policies, *places))
     return Prospect(root, mends, steps, applied, found, notes)
+
+
+def changes_nginx_alone(job: Job, seen: State, confirmed: str) -> Release | None:
+    """Return the running release where the rest of the manifest changes nginx and nothing else."""
+    running = seen.release_of(seen.traffic.leader)
+    if running is None or running.id != confirmed:
+        return None
+    steps = plan(apply.compared(job, seen, running), apply.goal(job, running, confirmed=confirmed))
+    return running if steps and all(step.slot is None for step in steps) else None
+
+
+def kept_instead(given: Release, kept: Release) -> str:
+    """Return the sentence that a removed release stays removed while the nginx settings are changed."""
+    return (
+        f"release {given.id}, version {given.version}, was last removed by a rollback and needs --again; "
+        f"version {kept.version} goes on, and nginx alone is changed"
+    )
 
 
 def _refusals(

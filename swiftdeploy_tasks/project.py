@@ -6,11 +6,10 @@ Read once a process and carried from task to task, so that what was validated is
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from importlib.metadata import version
 
-from swiftdeploy_tasks import admission, manifest
+from swiftdeploy_tasks import admission, manifest, variables
 from swiftdeploy_tasks.applied import ManifestFile
 from swiftdeploy_tasks.engines import choice
 from swiftdeploy_tasks.engines.protocol import Engine
@@ -28,7 +27,9 @@ def read_file(run: Run) -> ManifestFile:
     if "manifest" not in carried:
         carried["manifest"] = read = _read(run.settings, keep=not run.has_no_effect)
         sources = {variable.from_env for variable in read.manifest.services.env if variable.from_env}
-        run.invocation.secrets.update(os.environ[source] for source in sources & os.environ.keys())
+        run.invocation.secrets.update(
+            value for source in sources if (value := variables.of_caller(source)) is not None
+        )
     found: ManifestFile = carried["manifest"]
     return found
 

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import invoke
@@ -45,6 +46,7 @@ from swiftdeploy_tasks.errors import (
     UsageError,
 )
 from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.libraries import hidden_by
 from swiftdeploy_tasks.settings import Settings
 
 KEPT_LINES, LONGEST_LINE = 20, 500
@@ -264,7 +266,7 @@ class RecordedTask(Task[Any]):
         except KeyboardInterrupt:
             problem = Interrupted("interrupted", f"invoke {INVOCATION.verb or self.verb}")
         except Exception as error:
-            problem = _of_the_host(error)
+            problem = _of_the_host(error) or _of_the_project(error, places.root)
             is_bug = problem is None
             if problem is None:
                 traceback.print_exc()
@@ -377,6 +379,17 @@ def _of_the_host(error: Exception) -> SwiftDeployError | None:
             f"a file cannot be written or read: {text[:300]}", "df -h, and ls -ld on the folder"
         )
     return None
+
+
+def _of_the_project(error: Exception, root: Path) -> SwiftDeployError | None:
+    """Return what to say where a file of the project was imported in place of a library."""
+    hiding = hidden_by(error, root) if isinstance(error, ImportError) else None
+    if hiding is None:
+        return None
+    return PreflightError(
+        f"{hiding} was imported in place of the Python module {hiding.stem}: {error}",
+        f"rename {hiding.name}, or run swiftdeploy in place of invoke",
+    )
 
 
 def _told(run: Run, problem: SwiftDeployError) -> dict[str, Any]:

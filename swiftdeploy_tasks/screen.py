@@ -152,7 +152,7 @@ def plain(text: str) -> str:
 
 def forsake(stream: TextIO) -> None:
     """Let what is still to come go nowhere, Python's own flush at the end included."""
-    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
+    with suppress(OSError, ValueError), open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), stream.fileno())
 
 

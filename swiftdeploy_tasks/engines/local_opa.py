@@ -98,10 +98,10 @@ def noted(home: Path) -> int:
 def start(manifest: Manifest, home: Path, *, spec: str, log: Path) -> None:
     """Start OPA on the bundle below `home`, note it, and wait until it listens; raises GateUnavailable."""
     port = manifest.opa.port
-    words = [binary(), "run", "--server", "--addr", f"{HOST}:{port}"]
+    words: list[str | bytes] = [os.fsencode(binary()), "run", "--server", "--addr", f"{HOST}:{port}"]
     try:
         started = local_processes.start(
-            [*words, "--bundle", str(home / "bundle"), "--watch", "--log-level", "error"],
+            [*words, "--bundle", os.fsencode(home / "bundle"), "--watch", "--log-level", "error"],
             environment={
                 local_processes.PROJECT: manifest.name,
                 local_processes.HOME: str(home),

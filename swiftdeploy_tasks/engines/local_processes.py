@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from swiftdeploy_tasks import probe
+from swiftdeploy_tasks import probe, variables
 from swiftdeploy_tasks.release import SLOTS, Slot
 
 PROJECT, HOME, PART, SLOT, RELEASE, SPEC = (
@@ -81,14 +81,16 @@ def _own() -> Iterator[Found]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if is_own(process):
-                yield Found(process, process.environ())
+                yield Found(process, variables.of_process(process.environ()))
 
 
 def start_of(pid: int) -> str:
     """Return boot id and start time of a process, which no later one of its pid has; "" when it is dead."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+        after_name = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        )
     except OSError:
         return ""
     fields = after_name.split()
@@ -148,21 +150,22 @@ def strangers(found: Sequence[Found]) -> list[Found]:
 
 
 def start(
-    words: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path
+    words: Sequence[str | bytes], *, environment: Mapping[str, str], folder: Path, log: Path
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives us, in a session of its own, printing into `log`; raises OSError.
 
     It can be found when this returns: the kernel shows a new program's environment a moment after it runs.
     """
-    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    kept = {name: value for name in INHERITED if (value := variables.of_caller(name)) is not None}
+    program = os.fsencode(sys.executable) if words[0] == "python" else words[0]
     with log.open("wb") as out:
         started = subprocess.Popen(
-            [sys.executable if words[0] == "python" else words[0], *words[1:]],
+            [variables.encoded(word) if isinstance(word, str) else word for word in (program, *words[1:])],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**kept, **environment},
+            env=variables.for_child({**kept, **environment}),
             start_new_session=True,
         )
     probe.until(lambda: _is_shown(started), seconds=SHOWN_SECONDS, every=0.005)

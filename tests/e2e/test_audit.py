@@ -60,7 +60,7 @@ def tables(day: Project) -> list[Table]:
     """The tables of the report: summary, timeline, violations, changes, and what each change did."""
     ended = day.run("audit", "--json").ok()
     assert ended.document()["verified"] is True
-    return Rendered(Path(ended.document()["report"]).read_text()).tables
+    return Rendered(Path(ended.document()["report"]).read_text(encoding="utf-8")).tables
 
 
 def test_the_timeline_tells_all_that_happened_in_order(day: Project, tables: list[Table]) -> None:

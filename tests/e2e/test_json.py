@@ -165,7 +165,7 @@ def test_words_that_cannot_be_read_are_one_document_too(new_project: Callable[..
 def test_a_document_that_nobody_can_take_is_no_success(new_project: Callable[..., Project]) -> None:
     project = new_project("local")
     words = [str(COMMAND), "render", "--json"]
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(words, cwd=project.root, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert "could not be written to stdout" in done.stderr

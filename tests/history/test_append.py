@@ -122,7 +122,7 @@ def test_the_cost_of_an_append_does_not_grow_with_the_file(history: History) -> 
 
 
 def _bytes_read() -> int:
-    return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
+    return int(Path("/proc/self/io").read_text(encoding="utf-8").split("rchar: ")[1].split()[0])
 
 
 def test_a_folder_in_place_of_the_history_is_an_error_with_the_next_command(history: History) -> None:

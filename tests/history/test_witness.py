@@ -37,7 +37,7 @@ def history(tmp_path: Path, share: Path, said: list[str]) -> History:
 
 
 def told(share: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in share.read_text().splitlines()]
+    return [json.loads(line) for line in share.read_text(encoding="utf-8").splitlines()]
 
 
 def rewrite(history: History, *, changed: int, count: int) -> None:
@@ -103,7 +103,9 @@ def test_a_rewritten_record_in_a_rotated_file_is_named_with_that_file(tmp_path: 
     fill(history, 14)
     heads = told(share)
     changed = [{**head, "hash": "0" * 64} if head["seq"] == 8 else head for head in heads]
-    share.write_text("".join(json.dumps(head, separators=(",", ":")) + "\n" for head in changed))
+    share.write_text(
+        "".join(json.dumps(head, separators=(",", ":")) + "\n" for head in changed), encoding="utf-8"
+    )
     found = history.verify()
     assert (found.ok, found.first_bad_file, found.follows_until) == (False, files_of(history)[1], 7)
 
@@ -174,7 +176,7 @@ def test_a_half_written_head_costs_only_itself(history: History, share: Path) ->
 def test_a_witness_with_two_hashes_for_one_record_is_told(history: History, share: Path) -> None:
     fill(history, 2)
     first = told(share)[0]
-    with share.open("a") as file:
+    with share.open("a", encoding="utf-8") as file:
         file.write(json.dumps({**first, "hash": "1" * 64}) + "\n")
     found = history.verify()
     assert found.witness is not None
@@ -306,6 +308,6 @@ def test_what_was_dropped_is_compared_by_the_hash_that_the_first_record_follows(
     history = small(tmp_path, keep=2, witness=str(share))
     fill(history, 30)
     before = records(history)[0]["seq"] - 1
-    share.write_text(json.dumps({"hash": "1" * 64, "seq": before}) + "\n")
+    share.write_text(json.dumps({"hash": "1" * 64, "seq": before}) + "\n", encoding="utf-8")
     found = history.verify()
     assert (found.ok, found.denied) == (False, f"it has another hash for record {before}")

@@ -36,8 +36,11 @@ class _Echo(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path, asked: Manifest) -> Iterator[None]:
-    """Run nginx as the local engine has it, with an app in slot blue that tells what it was asked."""
+def serving(folder: Path, asked: Manifest, *, app_port: int = 0, requests: int = 0) -> Iterator[None]:
+    """Run nginx as the local engine has it, with an app in slot blue that tells what it was asked.
+
+    With `app_port` the app is the caller's, and with `requests` nginx answers so many at once.
+    """
     nginx = require("nginx")
     (folder / "temp").mkdir()
     site = Site(
@@ -51,16 +54,23 @@ def serving(folder: Path, asked: Manifest) -> Iterator[None]:
         inline=True,
     )
     app = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
+    app_port = app_port or app.server_port
     threading.Thread(target=app.serve_forever, daemon=True).start()
     rendered = artifacts.render_nginx(
         asked,
         site,
         folders=FOLDERS,
-        addresses={"blue": f"127.0.0.1:{app.server_port}"},
+        addresses={"blue": f"127.0.0.1:{app_port}"},
         traffic=Traffic({"blue": 100}),
         generation="g1",
     )
-    (folder / "nginx.conf").write_text(rendered["nginx.conf"], encoding="utf-8")
+    text = rendered["nginx.conf"]
+    if requests:
+        text = text.replace(
+            f"limit_conn sd_requests {artifacts.REQUESTS};", f"limit_conn sd_requests {requests};"
+        )
+        assert text != rendered["nginx.conf"]
+    (folder / "nginx.conf").write_text(text, encoding="utf-8")
     words = [nginx, "-p", f"{folder}/", "-e", "stderr", "-c", str(folder / "nginx.conf")]
     log = (folder / "stderr").open("w+")
     process = subprocess.Popen([*words, "-g", "daemon off; master_process off;"], stderr=log)

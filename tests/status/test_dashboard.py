@@ -186,7 +186,7 @@ def test_a_request_to_end_that_got_lost_in_a_look_ends_it_after_that_look(
     ours, theirs = pty.openpty()
     try:
         signals.listen(end)
-        with open(theirs, "w") as stream:  # noqa: PTH123
+        with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123
             dashboard.live(full(), look, stream, every=0.01)
     finally:
         for number, handler in before.items():

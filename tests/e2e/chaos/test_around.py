@@ -207,6 +207,6 @@ def test_a_verb_interrupted_while_nginx_is_still_loading_takes_that_back_before_
 
 def _is_pending(pid: int, number: signal.Signals) -> bool:
     """Whether a process that is held still has yet to take this signal."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     pending = next(int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd:"))
     return bool(pending & 1 << (number - 1))

@@ -119,3 +119,26 @@ def test_the_way_out_is_open_where_what_serves_has_died(
         project.kill("app-green")
     project.run("rollback").ok()
     assert project.get("/").json()["version"] == "1.0.0"
+
+
+def test_after_a_rollback_the_release_is_barred_and_a_change_of_nginx_is_not(project: Project) -> None:
+    project.deploy()
+    project.set(services__version="2.0.0")
+    project.deploy()
+    project.run("rollback").ok()
+    assert project.run("deploy").code == 2
+    before = project.running()
+
+    project.set(nginx__private=["/metrics", "/admin"])
+    planned = project.run("plan", "--json").ok()
+    assert {step["target"] for step in planned.document()["steps"]} == {"nginx"}
+    assert "version 1.0.0 goes on, and nginx alone is changed" in planned.err
+
+    changed = project.deploy()
+    assert "version 1.0.0 goes on, and nginx alone is changed" in changed.said
+    assert (project.get("/admin").status, project.get("/").json()["version"]) == (403, "1.0.0")
+    assert project.running() == before
+
+    assert "was last removed by a rollback" in project.run("deploy").err
+    project.run("deploy", "--again").ok()
+    assert project.get("/").json()["version"] == "2.0.0"
