@@ -231,7 +231,8 @@ class DockerEngine:
     ) -> None:
         """See `Engine.start_slot`."""
         self._remove(f"app-{slot}")
-        docker_compose.up(manifest.name, self._compose_file, f"app-{slot}", secrets)
+        given = {f"{artifacts.SECRET}{source}": value for source, value in secrets.items()}
+        docker_compose.up(manifest.name, self._compose_file, f"app-{slot}", given)
 
     def stop_slot(self, slot: Slot, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.stop_slot`."""

@@ -102,7 +102,7 @@ def _found(container: Form, image: Form) -> dict[str, Any]:
 
 def _variables(own: Form, container: Form, image: Form) -> Iterator[Difference]:
     given = _environment(own.get("environment") or {})
-    plain = {name: value.replace("$$", "$") for name, value in given.items() if not _SECRET.search(value)}
+    plain = {name: value.replace("$$", "$") for name, value in given.items() if not _SECRET.fullmatch(value)}
     secret = given.keys() - plain.keys()
     wanted = _environment(image["Config"].get("Env") or ()) | plain
     found = _environment(container["Config"].get("Env") or ())
