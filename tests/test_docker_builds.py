@@ -100,3 +100,34 @@ def test_an_image_that_somebody_put_under_the_name_is_built_again(root: Path, na
     docker("tag", IMAGES["base"], manifest.services.image)
     assert list(engine(root).to_obtain(manifest)) == [manifest.services.image]
     assert obtained(root, manifest) == first
+
+
+def test_a_dockerfile_that_needs_buildkit_is_built_with_it(root: Path, name: str) -> None:
+    manifest = asked(root, name, "RUN --mount=type=cache,target=/c echo a > /a\nCOPY . /b\n", IMAGES["base"])
+    (root / "app" / "main.py").chmod(0o755)
+    assert "with BuildKit (RUN --mount in line 3)" in image_check(root, manifest).message
+    first = obtained(root, manifest)
+    words = ("find", "/a", "/b/app", "-type", "f", "-perm", "/111", "-o", "-name", "a")
+    assert docker("run", "--rm", manifest.services.image, *words).split() == ["/a", "/b/app/main.py"]
+    docker("rmi", *docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"{name}-context").split())
+    assert obtained(root, manifest) == first
+
+
+def test_a_build_that_fails_in_buildkit_says_what_failed(root: Path, name: str) -> None:
+    manifest = asked(root, name, "RUN --mount=type=cache,target=/c echo too bad; false\n", IMAGES["base"])
+    with pytest.raises(ImageError, match=r"cannot be built: .*exit code: 1") as raised:
+        obtained(root, manifest)
+    assert any("too bad" in line for line in raised.value.log)
+
+
+def test_validate_names_the_instruction_where_buildkit_is_switched_off(
+    root: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_BUILDKIT", "0")
+    manifest = asked(root, name, "RUN --mount=type=cache,target=/c make\n", IMAGES["base"])
+    found = image_check(root, manifest)
+    assert found.passed is False
+    assert found.message == (
+        "Dockerfile needs BuildKit (RUN --mount in line 3), and DOCKER_BUILDKIT=0 switches it off"
+    )
+    assert found.next == "unset DOCKER_BUILDKIT, then: invoke validate"

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.engines import docker_compose, docker_images, docker_places, docker_volumes
+from swiftdeploy_tasks.engines import (
+    docker_buildkit,
+    docker_compose,
+    docker_images,
+    docker_places,
+    docker_volumes,
+)
 from swiftdeploy_tasks.engines.docker_client import client
 from swiftdeploy_tasks.engines.docker_containers import PARTS, ours
 from swiftdeploy_tasks.errors import EngineError, PreflightError
@@ -48,8 +54,11 @@ def _refuse_strangers(manifest: Manifest, home: str) -> None:
 def _image(manifest: Manifest, root: Path, home: Path) -> Finding:
     image = manifest.services.image
     try:
-        if docker_images.is_stale(manifest, root, home):
-            return Finding("image", True, f"{image} will be built: its context changed or it is not here")
+        if (build := manifest.services.build) and docker_images.is_stale(manifest, root, home):
+            needed = docker_buildkit.refuse_missing(build, root / build.context)
+            how = f", with BuildKit ({needed})" if needed else ""
+            message = f"{image} will be built{how}: its context changed or it is not here"
+            return Finding("image", True, message)
     except PreflightError as error:
         return Finding("image", False, error.message, error.next)
     found = docker_images.description(image)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from swiftdeploy_tasks.engines import docker_client, docker_context
+from swiftdeploy_tasks.engines import docker_buildkit, docker_client, docker_context
 from swiftdeploy_tasks.engines.protocol import Say
 from swiftdeploy_tasks.errors import ImageError
 from swiftdeploy_tasks.manifest import Build, Manifest
@@ -70,7 +70,10 @@ def build(manifest: Manifest, root: Path, home: Path, say: Say) -> str:
     ):
         # The digest is that of the bytes that are sent: the folder may change meanwhile.
         digest = docker_context.digest_of(archive, wanted)
-        _build_classic(archive, wanted, name, say)
+        if docker_buildkit.refuse_missing(wanted, context.folder):
+            docker_buildkit.run(archive, wanted, image=name, project=manifest.name, say=say)
+        else:
+            _build_classic(archive, wanted, name, say)
         built = identity(name)
         _note_context(manifest, built, digest)
     return built
