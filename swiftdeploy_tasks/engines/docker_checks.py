@@ -37,9 +37,12 @@ def all_of(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str])
 
 
 def _refuse_strangers(manifest: Manifest, home: str) -> None:
-    wanted = [("container", f"{manifest.name}-{part}") for part in PARTS]
-    wanted += [("network", manifest.network.name), ("network", f"{manifest.name}-opa")]
-    wanted += [("volume", manifest.services.log_volume)]
+    name, network, volume = manifest.name, manifest.network.name, manifest.services.log_volume
+    rename = "give this project another name"
+    wanted = [("container", f"{name}-{part}", rename) for part in PARTS]
+    wanted += [("network", f"{name}-opa", rename)]
+    wanted += [("network", network, _own("network.name", f"{name}-net", network))]
+    wanted += [("volume", volume, _own("services.log_volume", f"{name}-logs", volume))]
     docker_places.refuse_strangers(wanted, home)
     nginx = ours(home).get("nginx")
     used = tuple(nginx.attrs["NetworkSettings"]["Networks"]) if nginx else ()
@@ -49,6 +52,10 @@ def _refuse_strangers(manifest: Manifest, home: str) -> None:
             "a running stack cannot change its network",
             "invoke teardown, then: invoke deploy",
         )
+
+
+def _own(key: str, usual: str, taken: str) -> str:
+    return f"set {key}: {usual}" if usual != taken else f"choose another {key}"
 
 
 def _image(manifest: Manifest, root: Path, home: Path) -> Finding:

@@ -158,10 +158,12 @@ def labels(project: str, home: str) -> dict[str, str]:
     return {PROJECT: project, HOME: home}
 
 
-def refuse_stranger(what: str, name: str, found: Mapping[str, Any], home: str) -> None:
-    """Raise PreflightError when an object that we want by name belongs to somebody else."""
+def refuse_stranger(
+    what: str, name: str, found: Mapping[str, Any], home: str, *, cure: str = "choose another name"
+) -> None:
+    """Raise PreflightError when an object that we want by name belongs to another project or program."""
     owner = found.get(HOME)
     if owner == home:
         return
     whose = f"belongs to the project whose state is {owner}" if owner else "was not made by SwiftDeploy"
-    raise PreflightError(f"the {what} {name} exists and {whose}", "choose another name in manifest.yaml")
+    raise PreflightError(f"the {what} {name} exists and {whose}", f"{cure} in manifest.yaml")
