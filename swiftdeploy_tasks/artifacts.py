@@ -28,6 +28,9 @@ NGINX_MOUNT = "/etc/swiftdeploy/nginx"
 COUNTS_MOUNT = "/var/lib/swiftdeploy/counts"
 ROOT_FILES = ("nginx.conf", "docker-compose.yml")
 MARK = "# Made by SwiftDeploy "
+# Before the name of a secret's source where compose gets its value: a name of compose's own, or PATH, would
+# have another meaning there.
+SECRET = "SWIFTDEPLOY_SECRET_"  # noqa: S105  (a name)
 ANSWERS = {
     400: "the request is malformed",
     404: "there is nothing here",
@@ -156,6 +159,7 @@ def render_compose(
         "state": home or f"{_way_up(manifest.rendered)}/.swiftdeploy",
         "nginx_mount": NGINX_MOUNT,
         "counts_mount": COUNTS_MOUNT,
+        "secret": SECRET,
         "opa_health": json.dumps(["CMD", "/opa", "eval", "--fail", OPA_HEALTH]),
     }
     first = sandbox.fill(environment, "docker-compose.yml.j2", values | {"specs": {}})

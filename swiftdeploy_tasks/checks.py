@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Container
 from contextlib import suppress
 
 from swiftdeploy_tasks import admission, artifacts, masking, root_files, variables
@@ -20,6 +21,7 @@ from swiftdeploy_tasks.release import Traffic
 from swiftdeploy_tasks.settings import Settings
 
 RESERVED = ("MODE", "APP_VERSION", "APP_PORT")
+_UNPRIVILEGED, _ABOVE_PRIVILEGED, _TRIED = 1024, 8080, 1000
 _PASSED = {"manifest": "manifest.yaml is YAML", "fields": "every key and value fits the schema"}
 
 
@@ -69,21 +71,42 @@ def _fields(settings: Settings, manifest: Manifest) -> Finding:
 
 
 def _ports(manifest: Manifest, engine: Engine) -> Finding:
-    wanted = {"public": manifest.nginx.port, "operator": manifest.nginx.operator_port}
+    wanted = {
+        "public": ("nginx.port", manifest.nginx.port),
+        "operator": ("nginx.operator_port", manifest.nginx.operator_port),
+    }
     if admission.is_server(manifest, engine.gate):
-        wanted["OPA"] = manifest.opa.port
+        wanted["OPA"] = ("opa.port", manifest.opa.port)
     ours = engine.held_ports()
     taken = [
-        f"{what} port {port}: {why}"
-        for what, port in wanted.items()
+        (f"{what} port {port}: {why}", key, port)
+        for what, (key, port) in wanted.items()
         if port not in ours and (why := _held(port, engine))
     ]
     if taken:
+        used = {port for _, port in wanted.values()} | ours
+        free: dict[str, int] = {}
+        for _, key, port in taken:
+            if found := _free(used | set(free.values()), port, engine):
+                free[key] = found
+        instead = " and ".join(f"{key}: {port}" for key, port in free.items())
         return Finding(
-            "port", False, "; ".join(taken), "end what holds it, or change the port in manifest.yaml"
+            "port",
+            False,
+            "; ".join(words for words, _, _ in taken),
+            f"end what holds it, or set {instead or 'another port'} in manifest.yaml",
         )
-    told = ", ".join(f"{what} {port}{' (ours)' if port in ours else ''}" for what, port in wanted.items())
+    told = ", ".join(
+        f"{what} {port}{' (ours)' if port in ours else ''}" for what, (_, port) in wanted.items()
+    )
     return Finding("port", True, f"free or our own: {told}")
+
+
+def _free(used: Container[int], near: int, engine: Engine) -> int:
+    """Return the next port above `near` that can be listened on, 0 where none of the next is free."""
+    first = near + 1 if near >= _UNPRIVILEGED else _ABOVE_PRIVILEGED
+    ports = range(first, min(first + _TRIED, 65536))
+    return next((port for port in ports if port not in used and not _held(port, engine)), 0)
 
 
 def _held(port: int, engine: Engine) -> str:

@@ -262,7 +262,9 @@ def build(source: Source, schema: Mapping[str, Any]) -> Manifest:
 def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
     return Manifest(
         name=data["name"],
-        services=_services(data["services"], source_named=("services", "source") in source.lines),
+        services=_services(
+            data["services"], name=data["name"], source_named=("services", "source") in source.lines
+        ),
         nginx=_nginx(data["nginx"]),
         opa=Opa(image=data["opa"]["image"], port=int(data["opa"]["port"])),
         network=Network(**data["network"]),
@@ -277,7 +279,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
     )
 
 
-def _services(data: Mapping[str, Any], *, source_named: bool) -> Services:
+def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Services:
     metrics, process = data["metrics"], data.get("process")
     return Services(
         image=data["image"],
@@ -285,7 +287,7 @@ def _services(data: Mapping[str, Any], *, source_named: bool) -> Services:
         mode=data["mode"],
         version=data["version"],
         restart_policy=data["restart_policy"],
-        log_volume=data["log_volume"],
+        log_volume=data.get("log_volume") or f"{name}-logs",
         build=_build(data.get("build")),
         source=as_path(data["source"]),
         source_named=source_named,

@@ -72,7 +72,10 @@ def engine_of(run: Run) -> Engine:
     carried = run.invocation.carried
     if "engine" not in carried:
         refuse_another(run)
-        carried["engine"] = choice.choose(run.settings, read_manifest(run))
+        asked = read_manifest(run)
+        carried["engine"] = engine = choice.choose(run.settings, asked)
+        if notice := choice.notice(run.settings, asked, engine):
+            run.screen.line(f"  {notice}", "warn")
     return quiet(run, carried["engine"])
 
 

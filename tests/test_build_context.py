@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,59 @@ def test_a_dockerignore_holds_and_brings_nothing_of_ours(root: Path) -> None:
         {".dockerignore": "*.log\n!.swiftdeploy\n", "a.log": "x", ".swiftdeploy/applied.yaml": "a secret"},
     )
     assert sent(read(root)) == OWN | {".dockerignore"}
+
+
+def test_a_commit_is_no_change_of_the_context(root: Path) -> None:
+    put(root, {".git/HEAD": "ref: refs/heads/main\n", "lib/.git": "gitdir: ../.git/modules/lib\n"})
+    before = read(root).digest()
+    put(root, {".git/HEAD": "0" * 40, ".git/objects/1": "a commit", "lib/.git": "gitdir: elsewhere\n"})
+    assert read(root).digest() == before
+    put(root, {".gitignore": "*.log\n"})
+    assert read(root).digest() != before
+
+
+@pytest.mark.parametrize(
+    "line", ["COPY .git .git", "RUN --mount=type=bind,source=.git,target=.git git describe"]
+)
+def test_a_commit_counts_where_the_dockerfile_names_the_repository(root: Path, line: str) -> None:
+    put(root, {".git/HEAD": "ref: refs/heads/main\n", "Dockerfile": f"FROM scratch\n{line}\n"})
+    before = read(root).digest()
+    put(root, {".git/HEAD": "0" * 40})
+    assert read(root).digest() != before
+
+
+def test_the_digest_of_what_is_sent_is_that_of_the_folder(root: Path) -> None:
+    put(root, {"run.sh": "exit 0\n", "äö/ü": "x", ".git/HEAD": "1", "__pycache__/a.pyc": "x"})
+    (root / "run.sh").chmod(0o700)
+    (root / "link").symlink_to("run.sh")
+    (root / "hard").hardlink_to(root / "run.sh")
+    context = read(root)
+    with context.archive() as archive:
+        assert docker_context.digest_of(archive, context.build) == context.digest()
+
+
+def test_what_is_gone_or_no_file_when_the_context_is_packed_is_left_out(root: Path) -> None:
+    put(root, {"app/.main.py.swp": "an editor's\n"})
+    os.mkfifo(root / "app" / "pipe")
+    context = read(root)
+    (root / "app" / ".main.py.swp").unlink()
+    assert sent(context) == OWN
+    assert context.digest() == read(root).digest()
+
+
+def test_the_file_that_takes_the_output_of_a_run_is_in_no_build(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / ".swiftdeploy").mkdir()
+    before, log = read(root).digest(), root / "deploy.log"
+    log.write_text("validated\n")
+    said: list[str] = []
+    with monkeypatch.context() as held:
+        held.setattr(docker_context, "_outputs", lambda: iter([log]))
+        context = read(root)
+        assert (sent(context), context.digest()) == (OWN, before)
+        docker_context.leave_out_outputs(
+            context.build, root=root, home=root / ".swiftdeploy", say=said.append
+        )
+    assert said == ["deploy.log takes the output of this run and is left out of the build"]
+    assert read(root).digest() == before

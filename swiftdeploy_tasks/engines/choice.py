@@ -7,9 +7,11 @@ reached is an error, never a reason to take the other one.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines import docker_client
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest import Manifest
@@ -53,7 +55,19 @@ def candidates(settings: Settings) -> tuple[str, ...]:
 
 def docker_is_here() -> bool:
     """Return whether anything on this host says that there is a Docker Engine."""
-    return bool(os.environ.get("DOCKER_HOST")) or SOCKET.exists()
+    return bool(os.environ.get("DOCKER_HOST") or docker_client.context()) or SOCKET.exists()
+
+
+def notice(settings: Settings, manifest: Manifest, engine: Engine) -> str:
+    """Return what to say where `auto` takes local though a docker client is here, "" for nothing."""
+    if manifest.engine != "auto" or engine.name != "local" or recorded(settings):
+        return ""
+    if docker_is_here() or not (found := shutil.which("docker")):
+        return ""
+    return (
+        f"engine: auto takes local: {found} is here, and there is no Docker Engine: no {SOCKET}, no "
+        "DOCKER_HOST and no docker context; to deploy to Docker, start the engine or set engine: docker"
+    )
 
 
 def recorded(settings: Settings) -> str:

@@ -31,7 +31,7 @@ from swiftdeploy_tasks.engines.docker_client import client, translated
 from swiftdeploy_tasks.engines.docker_containers import form, ours, published, runs, since, trouble
 from swiftdeploy_tasks.engines.protocol import ACCESS_LINES, Facts, Say
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable, ProxyError
-from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.manifest import Build, Manifest
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
     SLOTS,
@@ -56,12 +56,16 @@ SETTLE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class DockerEngine:
-    """Containers that carry `folder` as their home; `root` is the project's folder."""
+    """Containers that carry `folder` as their home; `root` is the project's folder.
+
+    `built` holds the ids of the images that this invocation built, by name and build.
+    """
 
     root: Path
     folder: Path
     name: str = "docker"
     gate: str = "server"
+    built: dict[tuple[str, Build], str] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def home(self) -> str:
@@ -102,24 +106,35 @@ class DockerEngine:
     def to_obtain(self, manifest: Manifest) -> Mapping[str, str]:
         """See `Engine.to_obtain`."""
         image = manifest.services.image
-        built = docker_images.is_stale(manifest, self.root, self.folder)
-        due = {image: "its context changed, or it is not here"} if built else {}
+        is_due = manifest.services.build is not None and not self._artifact(manifest)
+        due = {image: "its context changed, or it is not here"} if is_due else {}
         pulled = (name for name in (image, manifest.nginx.image) if not docker_images.identity(name))
         return dict.fromkeys(pulled, "it is not here") | due
 
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.obtain`."""
-        if manifest.services.build:
-            docker_images.build(manifest, self.root, self.folder, say)
+        services = manifest.services
+        if services.build:
+            built = docker_images.build(manifest, self.root, self.folder, say)
+            self.built[services.image, services.build] = built
         else:
-            docker_images.pull(manifest.services.image, say)
+            docker_images.pull(services.image, say)
         docker_images.pull(manifest.nginx.image, say)
 
     def release(self, manifest: Manifest) -> Release:
         """See `Engine.release`: an image that has yet to be built or pulled has the empty id."""
+        return from_manifest(manifest, artifact=self._artifact(manifest), process=())
+
+    def _artifact(self, manifest: Manifest) -> str:
+        """Return the id of the image to run, "" for one that has yet to be built or pulled.
+
+        What `obtain` built is used, also where the context changed since.
+        """
+        services = manifest.services
+        if services.build and (built := self.built.get((services.image, services.build))):
+            return built
         stale = docker_images.is_stale(manifest, self.root, self.folder)
-        artifact = "" if stale else docker_images.identity(manifest.services.image)
-        return from_manifest(manifest, artifact=artifact, process=())
+        return "" if stale else docker_images.identity(services.image)
 
     def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
         """See `Engine.keep`."""
@@ -231,7 +246,8 @@ class DockerEngine:
     ) -> None:
         """See `Engine.start_slot`."""
         self._remove(f"app-{slot}")
-        docker_compose.up(manifest.name, self._compose_file, f"app-{slot}", secrets)
+        given = {f"{artifacts.SECRET}{source}": value for source, value in secrets.items()}
+        docker_compose.up(manifest.name, self._compose_file, f"app-{slot}", given)
 
     def stop_slot(self, slot: Slot, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.stop_slot`."""

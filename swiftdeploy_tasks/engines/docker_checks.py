@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.engines import docker_compose, docker_images, docker_places, docker_volumes
+from swiftdeploy_tasks.engines import (
+    docker_buildkit,
+    docker_compose,
+    docker_images,
+    docker_places,
+    docker_volumes,
+)
 from swiftdeploy_tasks.engines.docker_client import client
 from swiftdeploy_tasks.engines.docker_containers import PARTS, one_part
 from swiftdeploy_tasks.errors import EngineError, PreflightError
@@ -31,9 +37,12 @@ def all_of(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str])
 
 
 def _refuse_strangers(manifest: Manifest, home: str) -> None:
-    wanted = [("container", f"{manifest.name}-{part}") for part in PARTS]
-    wanted += [("network", manifest.network.name), ("network", f"{manifest.name}-opa")]
-    wanted += [("volume", manifest.services.log_volume)]
+    name, network, volume = manifest.name, manifest.network.name, manifest.services.log_volume
+    rename = "give this project another name"
+    wanted = [("container", f"{name}-{part}", rename) for part in PARTS]
+    wanted += [("network", f"{name}-opa", rename)]
+    wanted += [("network", network, _own("network.name", f"{name}-net", network))]
+    wanted += [("volume", volume, _own("services.log_volume", f"{name}-logs", volume))]
     docker_places.refuse_strangers(wanted, home)
     nginx = one_part(home, "nginx")
     used = tuple(nginx.attrs["NetworkSettings"]["Networks"]) if nginx else ()
@@ -45,11 +54,18 @@ def _refuse_strangers(manifest: Manifest, home: str) -> None:
         )
 
 
+def _own(key: str, usual: str, taken: str) -> str:
+    return f"set {key}: {usual}" if usual != taken else f"choose another {key}"
+
+
 def _image(manifest: Manifest, root: Path, home: Path) -> Finding:
     image = manifest.services.image
     try:
-        if docker_images.is_stale(manifest, root, home):
-            return Finding("image", True, f"{image} will be built: its context changed or it is not here")
+        if (build := manifest.services.build) and docker_images.is_stale(manifest, root, home):
+            needed = docker_buildkit.refuse_missing(build, root / build.context)
+            how = f", with BuildKit ({needed})" if needed else ""
+            message = f"{image} will be built{how}: its context changed or it is not here"
+            return Finding("image", True, message)
     except PreflightError as error:
         return Finding("image", False, error.message, error.next)
     found = docker_images.description(image)

@@ -6,12 +6,15 @@ Everything of ours carries the project's name and its home as labels; home alone
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
+import json
 import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -30,22 +33,51 @@ _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 def address() -> str:
-    """Return the engine's address; raises PreflightError when it is not on this host."""
-    found = os.environ.get("DOCKER_HOST") or SOCKET
+    """Return the engine's address, found as the docker client finds it.
+
+    Raises PreflightError when it is not on this host.
+    """
+    found, named, cure = _asked()
     try:
         parts = urlsplit(found)
         is_here = parts.scheme == "unix" or (parts.scheme in {"tcp", "http"} and parts.hostname in _HERE)
         is_here = is_here and (parts.port is None or parts.port > 0)
     except ValueError as error:
-        raise PreflightError(
-            f"DOCKER_HOST is {found!r}, which is no address: {error}", "unset DOCKER_HOST"
-        ) from None
+        raise PreflightError(f"{named} is {found!r}, which is no address: {error}", cure) from None
     if not is_here:
-        raise PreflightError(
-            f"DOCKER_HOST is {found!r}, which is not this host, where SwiftDeploy deploys",
-            "unset DOCKER_HOST",
-        )
+        raise PreflightError(f"{named} is {found!r}, which is not this host, where SwiftDeploy deploys", cure)
     return found
+
+
+def context() -> str:
+    """Return the name of the docker context that is in force, "" for the default one."""
+    name = os.environ.get("DOCKER_CONTEXT")
+    if not name:
+        with suppress(OSError, ValueError, AttributeError):
+            name = json.loads((_configuration() / "config.json").read_bytes()).get("currentContext")
+    return "" if not name or name == "default" else str(name)
+
+
+def _asked() -> tuple[str, str, str]:
+    """Return the address, who names it, and what takes it back."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host, "DOCKER_HOST", "unset DOCKER_HOST"
+    name = context()
+    cure = "unset DOCKER_CONTEXT" if os.environ.get("DOCKER_CONTEXT") else "docker context use default"
+    if not name:
+        return SOCKET, "the default address", cure
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    about = _configuration() / "contexts" / "meta" / digest / "meta.json"
+    try:
+        host = str(json.loads(about.read_bytes())["Endpoints"]["docker"]["Host"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = "there is no such context" if isinstance(error, FileNotFoundError) else f"{about}: {error}"
+        raise PreflightError(f"the docker context {name!r} cannot be used: {why}", cure) from None
+    return host, f"the docker context {name!r}", cure
+
+
+def _configuration() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 @functools.cache
@@ -53,16 +85,19 @@ def client() -> DockerClient:
     """Return the client, having spoken to the engine once; raises EngineError when it does not answer."""
     import docker
     import requests
+    from docker.constants import DEFAULT_DOCKER_API_VERSION
     from docker.errors import DockerException
 
     where = address()
     try:
-        found = docker.DockerClient(base_url=where, version="auto", timeout=FIRST_SECONDS)
+        found = docker.DockerClient(base_url=where, version=DEFAULT_DOCKER_API_VERSION, timeout=FIRST_SECONDS)
+        # The engine is on this host: a proxy of the environment is not for it, and to look for one costs a
+        # third of each question. The client would ask for the version before this can be said.
+        found.api.trust_env = False
+        found.api._version = found.api.version(api_version=False)["ApiVersion"]  # type: ignore[attr-defined]
     except (DockerException, requests.RequestException, OSError) as error:
         raise _unreachable(where, reason(error)) from None
     found.api.timeout = SECONDS
-    # It is this host: to look for a proxy in the environment costs a third of each question.
-    found.api.trust_env = False
     return found
 
 
@@ -123,10 +158,12 @@ def labels(project: str, home: str) -> dict[str, str]:
     return {PROJECT: project, HOME: home}
 
 
-def refuse_stranger(what: str, name: str, found: Mapping[str, Any], home: str) -> None:
-    """Raise PreflightError when an object that we want by name belongs to somebody else."""
+def refuse_stranger(
+    what: str, name: str, found: Mapping[str, Any], home: str, *, cure: str = "choose another name"
+) -> None:
+    """Raise PreflightError when an object that we want by name belongs to another project or program."""
     owner = found.get(HOME)
     if owner == home:
         return
     whose = f"belongs to the project whose state is {owner}" if owner else "was not made by SwiftDeploy"
-    raise PreflightError(f"the {what} {name} exists and {whose}", "choose another name in manifest.yaml")
+    raise PreflightError(f"the {what} {name} exists and {whose}", f"{cure} in manifest.yaml")

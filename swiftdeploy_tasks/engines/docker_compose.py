@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +19,12 @@ import psutil
 
 from swiftdeploy_tasks import core_dumps, signals, variables
 from swiftdeploy_tasks.engines import docker_client
-from swiftdeploy_tasks.errors import EngineError, PreflightError
+from swiftdeploy_tasks.engines.protocol import Say
+from swiftdeploy_tasks.errors import EngineError, ImageError, PreflightError
 
 _INHERITED = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
 SECONDS = 120
+_BUILD_STEP = re.compile(r"#\d+ (\[.*\] .*)")
 LEFTOVER_SECONDS = 5
 
 
@@ -72,8 +75,61 @@ def end_leftovers(file: Path) -> None:
     psutil.wait_procs(found, timeout=LEFTOVER_SECONDS)
 
 
-def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:
+def has_buildx() -> bool:
+    """Return whether the docker client has buildx."""
+    try:
+        said = subprocess.run(
+            ["docker", "buildx", "version"],
+            check=False,
+            capture_output=True,
+            env=_environment({}),
+            timeout=SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return said.returncode == 0
+
+
+def build(project: str, text: str, image: str, say: Say) -> None:
+    """Build what the compose file `text` says, with BuildKit; raises ImageError with the last lines."""
+    command = ["docker", "compose", "--env-file", os.devnull, "-p", project, "-f", "-", "build"]
+    last: deque[str] = deque(maxlen=15)
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+        env=_environment({"DOCKER_BUILDKIT": "1"}),
+    ) as child:
+        try:
+            assert child.stdin and child.stdout
+            child.stdin.write(text)
+            child.stdin.close()
+            for line in child.stdout:
+                if line.strip():
+                    last.append(line.rstrip())
+                if step := _BUILD_STEP.match(line):
+                    say(step[1])
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+    if child.returncode:
+        raise ImageError(
+            f"{image} cannot be built: {last[-1] if last else 'it says nothing'}",
+            "invoke build",
+            log=tuple(last),
+        )
+
+
+def _environment(more: Mapping[str, str]) -> dict[bytes, bytes]:
     own = {name: value for name in _INHERITED if (value := variables.of_caller(name)) is not None}
+    return variables.for_child({**own, "DOCKER_HOST": docker_client.address(), **more})
+
+
+def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:
     command = ["docker", "compose", "--env-file", os.devnull, *words]
     try:
         with (
@@ -87,7 +143,7 @@ def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subpro
                 encoding="utf-8",
                 errors="surrogateescape",
                 start_new_session=True,
-                env=variables.for_child({**own, "DOCKER_HOST": docker_client.address(), **secrets}),
+                env=_environment(secrets),
             ) as child,
         ):
             return _finished(child, command, text)

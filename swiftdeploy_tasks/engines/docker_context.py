@@ -9,13 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+import stat
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from swiftdeploy_tasks import artifacts, files, root_files
+from swiftdeploy_tasks.engines.protocol import Say
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest import Build, Manifest
 from swiftdeploy_tasks.settings import STATE
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
     from tempfile import _TemporaryFileWrapper
 
 _LINE = 65536
+_TRIES = 3
+_OUTPUTS = "outputs"
+_GIT = re.compile(rb"(?<![\w.-])\.git(?![\w.-])")
 
 
 @dataclass(frozen=True)
@@ -35,32 +43,118 @@ class BuildContext:
     names: tuple[str, ...]
 
     def digest(self) -> str:
-        """Return the digest of what the build sees: names, executable bits, bytes, Dockerfile, arguments.
-
-        The compiled files that Python keeps beside its sources are sent and do not count.
-        """
-        total = hashlib.sha256(repr((self.build.dockerfile, self.build.args)).encode())
-        for name in self.names:
-            path = self.folder / name
-            if name.endswith(".pyc") and path.parent.name == "__pycache__":
-                continue
-            if path.is_symlink():
-                kind = b"link " + os.fsencode(path.readlink())
-            elif path.is_file():
-                mode = b"x " if os.access(path, os.X_OK) else b"- "
-                kind = mode + hashlib.sha256(path.read_bytes()).digest()
-            else:
-                continue
-            total.update(f"\0{name}\0".encode("utf-8", "surrogateescape") + kind)
-        return total.hexdigest()[:24]
+        """Return the digest of what the build sees: names, executable bits, bytes, Dockerfile, arguments."""
+        return _digest(self._entries(), self.build, _copies_git(self.folder / self.build.dockerfile))
 
     def archive(self) -> _TemporaryFileWrapper[bytes]:
-        """Return the context as a tar file, open for reading; it goes when it is closed."""
-        from docker.utils.build import create_archive
+        """Return the context as a tar file, open for reading; it goes when it is closed.
 
-        file = NamedTemporaryFile()  # noqa: SIM115  (the caller closes it)
-        create_archive(str(self.folder), files=list(self.names), fileobj=file)
-        return file
+        Raises PreflightError where a file cannot be read, or changes whenever it is.
+        """
+        for _ in range(_TRIES):
+            file = NamedTemporaryFile()  # noqa: SIM115  (the caller closes it)
+            try:
+                with tarfile.open(fileobj=file, mode="w", dereference=True) as packed:
+                    for name in self.names:
+                        _pack(packed, self.folder / name, name)
+            except OSError as error:
+                file.close()
+                trouble = error
+            else:
+                file.seek(0)
+                return file
+        raise _unreadable(trouble)
+
+    def _entries(self) -> Iterator[tuple[str, bytes]]:
+        for name in self.names:
+            path = self.folder / name
+            try:
+                mode = path.lstat().st_mode
+                if stat.S_ISLNK(mode):
+                    yield name, b"link " + os.fsencode(path.readlink())
+                elif stat.S_ISREG(mode):
+                    with path.open("rb") as content:
+                        yield name, _kind(mode) + hashlib.file_digest(content, "sha256").digest()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _unreadable(error) from None
+
+
+def digest_of(archive: IO[bytes], build: Build) -> str:
+    """Return what `BuildContext.digest` returns for the folder that was packed."""
+    with tarfile.open(fileobj=archive) as packed:
+        dockerfile = b""
+        with suppress(KeyError):
+            if file := packed.extractfile(str(PurePosixPath(build.dockerfile))):
+                dockerfile = file.read()
+        copies_git = bool(_GIT.search(dockerfile))
+        found = _digest(_packed_entries(packed), build, copies_git)
+    archive.seek(0)
+    return found
+
+
+def _packed_entries(packed: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    for member in packed:
+        if member.issym():
+            yield member.name, b"link " + os.fsencode(member.linkname)
+        elif member.isreg() and (content := packed.extractfile(member)):
+            yield member.name, _kind(member.mode) + hashlib.file_digest(content, "sha256").digest()  # type: ignore[arg-type]
+
+
+def _digest(entries: Iterable[tuple[str, bytes]], build: Build, copies_git: bool) -> str:
+    """Return the digest of the files that count.
+
+    The compiled files that Python keeps beside its sources are sent and do not count, nor does `.git`
+    unless the Dockerfile names it: a commit alone changes nothing that runs.
+    """
+    total = hashlib.sha256(repr((build.dockerfile, build.args)).encode())
+    for name, kind in entries:
+        *above, last = name.split("/")
+        if last.endswith(".pyc") and above[-1:] == ["__pycache__"]:
+            continue
+        if ".git" in (*above, last) and not copies_git:
+            continue
+        total.update(f"\0{name}\0".encode("utf-8", "surrogateescape") + kind)
+    return total.hexdigest()[:24]
+
+
+def _kind(mode: int) -> bytes:
+    return b"x " if mode & 0o111 else b"- "
+
+
+def _copies_git(dockerfile: Path) -> bool:
+    return bool(_GIT.search(dockerfile.read_bytes()))
+
+
+def _pack(packed: tarfile.TarFile, path: Path, name: str) -> None:
+    """Add one path; owners are left out, as the build does, and so are sockets, pipes and devices."""
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb") as content:
+                packed.addfile(_anonymous(packed.gettarinfo(arcname=name, fileobj=content)), content)
+        elif stat.S_ISDIR(mode):
+            packed.addfile(_anonymous(packed.gettarinfo(str(path), arcname=name)))
+        elif stat.S_ISLNK(mode):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname, link.mode = tarfile.SYMTYPE, str(path.readlink()), 0o777
+            packed.addfile(link)
+    except FileNotFoundError:
+        return
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
+
+
+def _unreadable(error: OSError) -> PreflightError:
+    return PreflightError(
+        f"the build context cannot be read: {error}",
+        "make the file readable and let nothing write to it, or name it in .dockerignore",
+    )
 
 
 def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> BuildContext:
@@ -76,14 +170,40 @@ def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> BuildCo
     ignore = folder / ".dockerignore"
     patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
     rules = [line for line in patterns if line and not line.startswith("#")]
+    written = (*_written(manifest, root, home), *_outputs(), *_former_outputs(root, home))
     ours = _Ours(
         root=root,
         home=home,
-        written=frozenset(_written(manifest, root, home)),
+        written=frozenset(written),
         rendered=frozenset(_rendered(manifest, root, home)),
     )
     names = sorted(exclude_paths(str(folder), rules, build.dockerfile))
     return BuildContext(folder, build, tuple(name for name in names if not ours.has(folder / name)))
+
+
+def leave_out_outputs(build: Build, *, root: Path, home: Path, say: Say) -> None:
+    """Note the files of the context that this run's output goes to: they are in no build from now on."""
+    context = (root / build.context).resolve()
+    former = set(_former_outputs(root, home))
+    new = {path for path in _outputs() if path.is_relative_to(context) and path.is_relative_to(root)} - former
+    for path in sorted(new):
+        say(f"{path.name} takes the output of this run and is left out of the build")
+    if new:
+        names = sorted(str(path.relative_to(root)) for path in former | new)
+        files.replace(home / _OUTPUTS, json.dumps(names), mode=0o600)
+
+
+def _outputs() -> Iterator[Path]:
+    """Return the files that the output of this run goes to."""
+    for number in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISREG(os.fstat(number).st_mode):
+                yield Path(f"/proc/self/fd/{number}").readlink()
+
+
+def _former_outputs(root: Path, home: Path) -> Iterator[Path]:
+    with suppress(OSError, ValueError):
+        yield from (root / str(name) for name in json.loads((home / _OUTPUTS).read_bytes()))
 
 
 @dataclass(frozen=True)

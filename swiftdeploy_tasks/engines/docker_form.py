@@ -17,6 +17,8 @@ from swiftdeploy_tasks.release import Difference
 Form = Mapping[str, Any]
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (only told)
+# What compose adds from `proxies` in Docker's config.json, unless the definition has a value.
+_PROXIES = {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "FTP", "NO", "ALL")}
 _SECRET = re.compile(r"\$\{\w+\}")
 _NOT_COMPARED = object()
 
@@ -100,11 +102,13 @@ def _found(container: Form, image: Form) -> dict[str, Any]:
 
 def _variables(own: Form, container: Form, image: Form) -> Iterator[Difference]:
     given = _environment(own.get("environment") or {})
-    plain = {name: value.replace("$$", "$") for name, value in given.items() if not _SECRET.search(value)}
+    plain = {name: value.replace("$$", "$") for name, value in given.items() if not _SECRET.fullmatch(value)}
     secret = given.keys() - plain.keys()
     wanted = _environment(image["Config"].get("Env") or ()) | plain
     found = _environment(container["Config"].get("Env") or ())
     for name in sorted(wanted.keys() | found.keys() | secret):
+        if name.upper() in _PROXIES and name not in given:
+            continue
         what = f"the variable {name}"
         if name not in found:
             yield Difference(what, "a value", "not set")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from swiftdeploy_tasks.engines import docker_client, docker_context
+from swiftdeploy_tasks.engines import docker_buildkit, docker_client, docker_context
 from swiftdeploy_tasks.engines.protocol import Say
 from swiftdeploy_tasks.errors import ImageError
-from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.manifest import Build, Manifest
 
-CONTEXT = "swiftdeploy.context"
 KEPT = 5
 _RELEASE = re.compile(r"[0-9a-f]{12}")
+_CONTEXT = re.compile(r"[0-9a-f]{24}")
 
 
 def identity(name: str) -> str:
@@ -46,40 +47,74 @@ def pull(name: str, say: Say) -> None:
 
 def is_stale(manifest: Manifest, root: Path, home: Path) -> bool:
     """Return whether services.build has to run: no image, or one of another context."""
-    build, found = manifest.services.build, _find(manifest.services.image)
-    if build is None or found is None:
-        return build is not None
-    context = docker_context.read(manifest, build, root=root, home=home)
-    return str(found.labels.get(CONTEXT)) != context.digest()
+    if manifest.services.build is None:
+        return False
+    context = docker_context.read(manifest, manifest.services.build, root=root, home=home)
+    there = identity(manifest.services.image)
+    return not there or identity(f"{_contexts(manifest)}:{context.digest()}") != there
 
 
-def build(manifest: Manifest, root: Path, home: Path, say: Say) -> None:
-    """Build services.image from services.build when its context changed; raises ImageError."""
+def build(manifest: Manifest, root: Path, home: Path, say: Say) -> str:
+    """Build services.image from services.build when its context changed; return its id; raises ImageError."""
     wanted, name = manifest.services.build, manifest.services.image
-    if wanted is None or not is_stale(manifest, root, home):
-        return
+    if wanted is None:
+        return identity(name)
+    docker_context.leave_out_outputs(wanted, root=root, home=home, say=say)
+    if not is_stale(manifest, root, home):
+        return identity(name)
     say(f"building {name} from {wanted.context}")
-    log: list[str] = []
     context = docker_context.read(manifest, wanted, root=root, home=home)
     with (
         docker_client.translated(f"{name} cannot be built", kind=ImageError, next="invoke build"),
         context.archive() as archive,
     ):
-        events = docker_client.client().api.build(
-            fileobj=archive,
-            custom_context=True,
-            dockerfile=wanted.dockerfile,
-            tag=name,
-            buildargs=dict(wanted.args),
-            labels={CONTEXT: context.digest()},
-            rm=True,
-            forcerm=True,
-            decode=True,
-        )
-        _follow(events, name, log, say)
+        # The digest is that of the bytes that are sent: the folder may change meanwhile.
+        digest = docker_context.digest_of(archive, wanted)
+        if docker_buildkit.refuse_missing(wanted, context.folder):
+            docker_buildkit.run(archive, wanted, image=name, project=manifest.name, say=say)
+        else:
+            _build_classic(archive, wanted, name, say)
+        built = identity(name)
+        _note_context(manifest, built, digest)
+    return built
 
 
-def _follow(events: Iterable[Mapping[str, Any]], name: str, log: list[str], say: Say) -> None:
+def _build_classic(archive: IO[bytes], wanted: Build, name: str, say: Say) -> None:
+    events = docker_client.client().api.build(
+        fileobj=archive,
+        custom_context=True,
+        dockerfile=wanted.dockerfile,
+        tag=name,
+        buildargs=dict(wanted.args),
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    _follow(events, name, say)
+
+
+def _contexts(manifest: Manifest) -> str:
+    """Return the repository whose tags name the context that an image was built from.
+
+    A label would make two images of one content.
+    """
+    return f"{manifest.name}-context"
+
+
+def _note_context(manifest: Manifest, image: str, digest: str) -> None:
+    from docker.errors import APIError
+
+    repository, images = _contexts(manifest), docker_client.client().images
+    images.get(image).tag(repository, tag=digest)
+    tags = [tag for found in images.list(name=repository) for tag in _ours(repository, _CONTEXT, found.tags)]
+    for tag in tags:
+        if tag != f"{repository}:{digest}":
+            with suppress(APIError):  # the last name of an image that a container uses
+                images.remove(tag)
+
+
+def _follow(events: Iterable[Mapping[str, Any]], name: str, say: Say) -> None:
+    log: list[str] = []
     for event in events:
         if "error" in event:
             raise ImageError(
@@ -98,15 +133,15 @@ def keep(name: str, artifact: str, release: str) -> None:
         images = docker_client.client().images
         images.get(artifact).tag(f"{name}-release", tag=release)
         tagged = sorted(images.list(name=f"{name}-release"), key=lambda image: str(image.attrs["Created"]))
-        ours = [tags for image in tagged if (tags := _release_tags(name, image.tags))]
+        ours = [tags for image in tagged if (tags := _ours(f"{name}-release", _RELEASE, image.tags))]
         for tag in (tag for tags in ours[:-KEPT] for tag in tags):
             images.remove(tag)
 
 
-def _release_tags(name: str, tags: Iterable[str]) -> list[str]:
-    """Return those that `keep` made: a person may have other images under the same name."""
+def _ours(repository: str, form: re.Pattern[str], tags: Iterable[str]) -> list[str]:
+    """Return those that we made: a person may have other images under the same name."""
     pairs = [(tag, *tag.rpartition(":")[::2]) for tag in tags]
-    return [tag for tag, of, held in pairs if of == f"{name}-release" and _RELEASE.fullmatch(held)]
+    return [tag for tag, of, held in pairs if of == repository and form.fullmatch(held)]
 
 
 def _find(name: str) -> Any:

@@ -66,17 +66,17 @@ def _open_up(project: str, name: str, image: str, labels: dict[str, str]) -> str
     return "open"
 
 
-def refuse_strangers(wanted: list[tuple[str, str]], home: str) -> None:
-    """Raise PreflightError when one of these (kind, name) is there and belongs to somebody else."""
+def refuse_strangers(wanted: list[tuple[str, str, str]], home: str) -> None:
+    """Raise PreflightError when one of these (kind, name, cure) is there and is another project's."""
     from docker.errors import NotFound
 
-    for kind, name in wanted:
+    for kind, name, cure in wanted:
         with translated(f"the {kind} {name} cannot be looked up"):
             try:
                 found = getattr(client(), f"{kind}s").get(name)
             except NotFound:
                 continue
-        docker_client.refuse_stranger(kind, name, labels_of(found), home)
+        docker_client.refuse_stranger(kind, name, labels_of(found), home, cure=cure)
 
 
 def is_there(kind: str, name: str) -> bool:

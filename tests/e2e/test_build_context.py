@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.e2e.project import Project, docker
+from tests.e2e.project import COMMAND, Project, docker
 
 OWN = {"nginx.conf": "events {}\n", "docker-compose.yml": "services: {}\n"}
 DOCKERFILE = """
@@ -44,3 +44,17 @@ def test_nothing_of_ours_is_in_an_image_made_of_the_whole_project_and_all_of_the
     assert {"action": "build", "target": image} in [
         {k: step[k] for k in ("action", "target")} for step in steps
     ]
+
+
+def test_a_log_of_the_deploy_in_the_context_stops_nothing_and_leaves_nothing_to_change(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("docker")
+    (project.root / "Dockerfile").write_text(DOCKERFILE)
+    into_a_log = ["sh", "-c", 'exec "$0" deploy > deploy.log 2>&1', str(COMMAND)]
+    ended = project.start_as(into_a_log).end()
+    assert ended.code == 0, (project.root / "deploy.log").read_text()
+    project.run("plan", "--check").ok()
+    running = project.running()
+    assert project.start_as(into_a_log).end().code == 0
+    assert project.running() == running

@@ -107,3 +107,11 @@ def test_a_short_secret_is_refused_before_anything_moves_unless_it_is_said_to_be
     told.run("promote", E2E_TOKEN="12345").ok()
     assert _environment(told)["TOKEN"] == "12345"
     told.run("rollback").ok()
+
+
+def test_a_variable_that_compose_itself_reads_can_be_the_source_of_a_secret(project: Project) -> None:
+    project.set(services__env={"TOKEN": {"from_env": "COMPOSE_PROJECT_NAME"}})
+    project.environment["COMPOSE_PROJECT_NAME"] = SECRET
+    project.deploy()
+    assert _environment(project)["TOKEN"] == SECRET
+    project.run("plan", "--check").ok()

@@ -132,6 +132,9 @@ def test_a_network_or_volume_of_a_stranger_is_refused_and_stays(
         ended = project.run("deploy")
         assert ended.code == 2, ended.said
         assert name in ended.err
+        key = "network.name" if kind == "network" else "services.log_volume"
+        usual = f"{project.name}-net" if kind == "network" else f"{project.name}-logs"
+        assert f"set {key}: {usual} in manifest.yaml" in ended.err
         project.run("teardown").ok()
         assert name in docker(kind, "ls", "--format", "{{.Name}}").split()
     finally:

@@ -168,5 +168,11 @@ def test_the_manifest_that_ships_loads_and_builds_its_own_folder() -> None:
     assert (read.nginx.port, read.network.name) == (8080, "swiftdeploy-net")
 
 
+def test_the_name_gives_the_log_volume_unless_it_is_named(tmp_path: Path) -> None:
+    assert loaded(tmp_path, f"name: shop\n{BASE}").services.log_volume == "shop-logs"
+    named = BASE.replace("port: 3000", "port: 3000\n  log_volume: kept")
+    assert loaded(tmp_path, f"name: shop\n{named}").services.log_volume == "kept"
+
+
 def test_any_other_byte_gives_another_digest(tmp_path: Path) -> None:
     assert loaded(tmp_path, BASE).digest != loaded(tmp_path, BASE + "\n").digest

@@ -60,7 +60,11 @@ def environment(asked: Manifest) -> dict[str, str]:
         "APP_PORT": str(services.port),
         "APP_HOST": "0.0.0.0",
         **{variable.name: variable.value or "" for variable in services.env if variable.from_env is None},
-        **{variable.name: f"${{{variable.from_env}}}" for variable in services.env if variable.from_env},
+        **{
+            variable.name: f"${{{artifacts.SECRET}{variable.from_env}}}"
+            for variable in services.env
+            if variable.from_env
+        },
     }
 
 
@@ -209,12 +213,13 @@ def test_the_real_compose_gives_the_app_what_the_manifest_says(
     asked = accepted(data)
     text = applied(asked, {"blue", "green"}, with_opa=True) if is_applied else at_root(asked)
     sources = {variable.from_env for variable in asked.services.env if variable.from_env}
-    secrets = {source: f"secret of {source}: $HOME ${{PATH}} $$" for source in sources - {"PATH", "HOME"}}
-    found = configured(docker, text, tmp_path_factory.mktemp("compose"), secrets)
+    secrets = {source: f"secret of {source}: $HOME ${{PATH}} $$" for source in sources}
+    given = {f"{artifacts.SECRET}{source}": value for source, value in secrets.items()}
+    found = configured(docker, text, tmp_path_factory.mktemp("compose"), given)
     wanted = environment(asked)
     for variable in asked.services.env:
         if variable.from_env:
-            wanted[variable.name] = (os.environ | secrets)[variable.from_env]
+            wanted[variable.name] = secrets[variable.from_env]
     app = found["services"]["app-blue"]
     assert {name: value.replace("$$", "$") for name, value in app["environment"].items()} == wanted
     assert found["networks"]["app"]["name"] == asked.network.name

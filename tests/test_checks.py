@@ -1,0 +1,39 @@
+"""What a failed check proposes."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swiftdeploy_tasks import checks
+from swiftdeploy_tasks.engines.local import LocalEngine
+from tests.ports import free_port
+from tests.render import accepted
+from tests.render.test_root_files import BASE
+
+
+@pytest.fixture
+def taken() -> Iterator[list[int]]:
+    """Two ports on which another program listens."""
+    here = "127.0.0.1"
+    with socket.create_server((here, free_port())) as one, socket.create_server((here, free_port())) as two:
+        yield [one.getsockname()[1], two.getsockname()[1]]
+
+
+def test_for_each_port_that_is_taken_a_free_one_is_proposed(tmp_path: Path, taken: list[int]) -> None:
+    nginx = {**BASE["nginx"], "port": free_port(), "operator_port": taken[0]}
+    manifest = accepted(BASE | {"gate": "server", "nginx": nginx, "opa": {"port": taken[1]}})
+    found = checks._ports(manifest, LocalEngine(tmp_path, tmp_path / ".swiftdeploy"))
+    assert found.passed is False
+    pattern = r"end what holds it, or set nginx.operator_port: (\d+) and opa.port: (\d+) in manifest.yaml"
+    proposed = re.fullmatch(pattern, found.next)
+    assert proposed, found.next
+    ports = {int(port) for port in proposed.groups()}
+    assert len(ports) == 2
+    assert not ports & {*taken, manifest.nginx.port}
+    for port in ports:
+        socket.create_server(("127.0.0.1", port)).close()

@@ -1,0 +1,140 @@
+"""Which Docker Engine is spoken to, and how it is reached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from swiftdeploy_tasks.engines import choice, docker_client
+from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.settings import find
+from tests.render import accepted
+from tests.render.test_root_files import BASE
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Docker's configuration of a person who has one context, "here", and has chosen none."""
+    folder = tmp_path / "docker"
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    add(folder, "here", "unix:///run/user/7/docker.sock")
+    return folder
+
+
+def add(folder: Path, name: str, host: str) -> None:
+    about = folder / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
+    about.parent.mkdir(parents=True)
+    about.write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": host}}}))
+
+
+def use(folder: Path, name: str) -> None:
+    (folder / "config.json").write_text(json.dumps({"currentContext": name}))
+
+
+@pytest.mark.parametrize("chosen", ["", "default"])
+def test_without_a_context_the_socket_of_the_host_is_used(configuration: Path, chosen: str) -> None:
+    use(configuration, chosen)
+    assert docker_client.address() == docker_client.SOCKET
+
+
+def test_a_context_is_followed_as_the_docker_client_follows_it(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(configuration, "here")
+    assert docker_client.address() == "unix:///run/user/7/docker.sock"
+    add(configuration, "beside", "tcp://127.0.0.1:2375")
+    monkeypatch.setenv("DOCKER_CONTEXT", "beside")
+    assert docker_client.address() == "tcp://127.0.0.1:2375"
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
+    assert docker_client.address() == "unix:///run/other.sock"
+
+
+def test_a_context_of_the_environment_needs_no_configuration_file(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "here")
+    assert docker_client.address() == "unix:///run/user/7/docker.sock"
+
+
+def test_a_context_on_another_host_is_refused_by_its_name(configuration: Path) -> None:
+    add(configuration, "far", "ssh://me@far.example.org")
+    use(configuration, "far")
+    with pytest.raises(
+        PreflightError, match=r"context 'far' is 'ssh://me@far\.example\.org', which is not this"
+    ) as no:
+        docker_client.address()
+    assert no.value.next == "docker context use default"
+
+
+def test_a_context_that_is_gone_is_refused_by_its_name(configuration: Path) -> None:
+    use(configuration, "gone")
+    with pytest.raises(PreflightError, match="context 'gone' cannot be used: there is no such context"):
+        docker_client.address()
+
+
+def test_with_a_context_alone_auto_takes_docker(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "SOCKET", configuration / "no.sock")
+    assert not choice.docker_is_here()
+    use(configuration, "here")
+    assert choice.docker_is_here()
+    manifest = accepted({**BASE, "engine": "auto"})
+    assert choice.choose(find(configuration), manifest).name == "docker"
+
+
+def test_auto_that_takes_local_beside_a_docker_client_says_so(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "SOCKET", configuration / "no.sock")
+    settings = find(configuration)
+    local, auto = choice.make("local", settings), accepted({**BASE, "engine": "auto"})
+    program = configuration / "docker"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(configuration))
+    said = choice.notice(settings, auto, local)
+    assert f"auto takes local: {program} is here, and there is no Docker Engine" in said
+    assert choice.notice(settings, accepted({**BASE, "engine": "local"}), local) == ""
+    program.unlink()
+    assert choice.notice(settings, auto, local) == ""
+
+
+class _Engine(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = json.dumps({"ApiVersion": "1.41", "Version": "20.10"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def engine() -> Iterator[int]:
+    """The port of an engine that only says its version."""
+    with HTTPServer(("127.0.0.1", 0), _Engine) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_an_engine_on_a_port_of_this_host_is_reached_past_a_proxy(
+    engine: int, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for other in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine}")
+    found = docker_client.client.__wrapped__()
+    assert found.api.api_version == "1.41"
+    found.close()
