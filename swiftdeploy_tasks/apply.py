@@ -117,7 +117,7 @@ def _secrets_changed(job: Job, slot: Slot, there: Placement) -> tuple[Difference
     return tuple(
         Difference(f"the variable {name}", f"the value of {source}", "another")
         for name, source in there.release.secrets
-        if source in os.environ and os.environ[source] != has.get(name)
+        if source in os.environ and name in has and os.environ[source] != has[name]
     )
 
 
