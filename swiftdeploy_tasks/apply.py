@@ -116,7 +116,7 @@ def _secrets_changed(job: Job, slot: Slot, there: Placement) -> tuple[Difference
     return tuple(
         Difference(f"the variable {name}", f"the value of {source}", "another")
         for name, source in there.release.secrets
-        if variables.of_caller(source) not in {None, has.get(name)}
+        if name in has and variables.of_caller(source) not in {None, has[name]}
     )
 
 

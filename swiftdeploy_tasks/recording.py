@@ -37,6 +37,7 @@ from swiftdeploy_tasks import (
     settings,
     signals,
 )
+from swiftdeploy_tasks.engines import local_started
 from swiftdeploy_tasks.errors import (
     HistoryError,
     Interrupted,
@@ -249,6 +250,9 @@ class RecordedTask(Task[Any]):
         """Run the task; raises Exit with the code that its end calls for."""
         context: Context = args[0]
         signals.listen(_end_now)
+        # A verb that an app starts is no part of the app's slot, nor is what the verb starts.
+        for name in local_started.MARKS:
+            os.environ.pop(name, None)
         began, is_bug = time.monotonic(), False
         problem: SwiftDeployError | None = None
         try:

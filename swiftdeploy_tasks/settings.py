@@ -155,19 +155,31 @@ class Settings:
 def find(start: Path | None = None, *, state: str = "") -> Settings:
     """Return the places of the project that `start` (the current folder) lies in.
 
-    The project is the nearest folder upwards that holds `manifest.yaml` or `.swiftdeploy`; without one it
-    is `start` itself, with `is_project` False. `state`, where given, is the state folder. Raises
-    PreflightError for a state folder that cannot be ours.
+    The project is the nearest folder upwards that holds `manifest.yaml` or `.swiftdeploy`, folders inside a
+    state folder left out; without one it is `start` itself, with `is_project` False. `state`, where given, is
+    the state folder. Raises PreflightError for a state folder that cannot be ours.
     """
     here = (start or Path.cwd()).resolve()
     root = next(
-        (f for f in (here, *here.parents) if _is_file(f / "manifest.yaml") or os.path.isdir(f / STATE)),  # noqa: PTH112
+        (
+            folder
+            for folder in (here, *here.parents)
+            if (_is_file(folder / "manifest.yaml") or os.path.isdir(folder / STATE))  # noqa: PTH112
+            and not _is_in_state(folder)
+        ),
         None,
     )
     project = root or here
     folder = (project / (state or STATE)).resolve()
     _refuse_foreign_state(folder, project, named=bool(state))
     return Settings(project, folder, _history(folder, project, named=bool(state)), root is not None)
+
+
+def _is_in_state(folder: Path) -> bool:
+    """Return whether this is inside a state folder, where each release keeps its manifest."""
+    return STATE in folder.parts or (
+        folder.parent.name == "releases" and _is_file(folder.parents[1] / "lock")
+    )
 
 
 def _history(folder: Path, project: Path, *, named: bool) -> Path:

@@ -150,7 +150,7 @@ def test_an_opa_that_cannot_have_its_port_names_the_process_that_holds_it(place:
 
 def test_the_note_of_opa_is_readable_by_this_user_alone_and_names_one_process(place: Place) -> None:
     place.start()
-    note = place.engine.home / "run" / "opa.json"
+    note = next((place.engine.home / "run" / "started").iterdir())
     assert note.stat().st_mode & 0o777 == 0o600
     assert local_opa.noted(place.engine.home)
     note.write_text(json.dumps(json.loads(note.read_text()) | {"start": "another boot/1"}))
@@ -165,7 +165,7 @@ def test_a_process_of_another_user_is_never_ours(tmp_path: Path) -> None:
         try:
             assert until(lambda: "sleep" in psutil.Process(process.pid).cmdline(), seconds=20)
             assert list(local_processes.ours(str(tmp_path))) == []
-            assert local_processes.other_home("x", "elsewhere") == ""
+            assert local_processes.other_home("x", "elsewhere") == ("", ())
         finally:
             process.kill()
 

@@ -1,26 +1,218 @@
-"""A process of ours is found by its environment as soon as it was started, however late that is shown."""
+"""Which processes are ours: found by note, environment, session or log, while others come and go."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from swiftdeploy_tasks.engines import local_processes
+from swiftdeploy_tasks import manifest, settings
+from swiftdeploy_tasks.engines import local_checks, local_nginx, local_processes, local_started
+from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.errors import ProxyError
+from swiftdeploy_tasks.probe import until
 
 
-def test_a_process_is_found_when_start_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    late: list[dict[str, str]] = [{}, {}, {}]
-    shown = psutil.Process.environ
-    monkeypatch.setattr(psutil.Process, "environ", lambda process: late.pop() if late else shown(process))
-    home = str(tmp_path)
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "p" / ".swiftdeploy"
+    (folder / "logs").mkdir(parents=True)
+    yield folder
+    now = folder if folder.is_dir() else tmp_path / "q" / ".swiftdeploy"
+    local_processes.end_all(str(now), lambda one: True)
+
+
+def start(home: Path, *words: str) -> psutil.Process:
     started = local_processes.start(
-        ["sleep", "30"], environment={local_processes.HOME: home}, folder=tmp_path, log=tmp_path / "log"
+        words,
+        environment={
+            local_processes.HOME: str(home),
+            local_processes.PART: "app",
+            local_processes.SLOT: "blue",
+            local_processes.PORT: "1",
+        },
+        folder=home,
+        log=home / "logs" / "app-blue.log",
     )
+    return psutil.Process(started.pid)
+
+
+def named(pid: int, name: str) -> bool:
     try:
-        assert not late
-        assert [found.process.pid for found in local_processes.ours(home)] == [started.pid]
-    finally:
-        started.kill()
-        started.wait()
+        return name in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+def found(home: Path) -> dict[int, str]:
+    return {one.process.pid: one.environment[local_processes.SLOT] for one in local_processes.ours(str(home))}
+
+
+def lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_process_is_found_though_its_environment_is_never_shown(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil.Process, "environ", lambda process: {})
+    started = start(home, "sleep", "30")
+    assert found(home) == {started.pid: "blue"}
+
+
+def test_a_process_that_erased_its_environment_is_found_and_ended_with_its_children(home: Path) -> None:
+    started = start(home, "env", "-i", "/bin/sh", "-c", "/bin/sleep 31 & exec /bin/sleep 30")
+    assert until(lambda: named(started.pid, "30") and len(started.children()) == 1, seconds=20)
+    (child,) = started.children()
+    assert found(home) == {started.pid: "blue", child.pid: "blue"}
+    assert local_processes.end_all(str(home), lambda one: True) == []
+    assert not lives(started)
+    assert not lives(child)
+
+
+def test_what_a_dead_process_left_without_an_environment_is_found(home: Path) -> None:
+    started = start(home, "env", "-i", "/bin/sh", "-c", "/bin/sleep 31 & echo $! > pid; exec /bin/sleep 30")
+    assert until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"), seconds=20)
+    child = psutil.Process(int((home / "pid").read_text()))
+    started.kill()
+    assert until(lambda: not lives(started), seconds=20)
+    assert found(home) == {child.pid: "blue"}
+    local_processes.end_all(str(home), lambda one: True)
+    assert not lives(child)
+
+
+def test_a_daemon_without_an_environment_that_prints_into_our_log_is_found(home: Path) -> None:
+    """It has left the session and the folder of what started it."""
+    start(home, "env", "-i", "/bin/sh", "-c", "cd /; setsid sleep 32 & echo $! > '" + str(home) + "/pid'")
+    assert until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"), seconds=20)
+    daemon = psutil.Process(int((home / "pid").read_text()))
+    assert until(lambda: os.getsid(daemon.pid) == daemon.pid, seconds=20)
+    assert until(lambda: found(home) == {daemon.pid: "blue"}, seconds=20)
+
+
+def test_a_process_that_is_found_after_its_folder_was_renamed(home: Path, tmp_path: Path) -> None:
+    started = start(home, "sleep", "30")
+    (tmp_path / "p").rename(tmp_path / "q")
+    moved = tmp_path / "q" / ".swiftdeploy"
+    assert found(moved) == {started.pid: "blue"}
+    assert local_processes.other_home("x", str(moved)) == ("", ())
+
+
+def test_a_copy_of_a_state_folder_owns_none_of_the_processes(home: Path, tmp_path: Path) -> None:
+    start(home, "sleep", "30")
+    subprocess.run(["cp", "-a", tmp_path / "p", tmp_path / "copy"], check=True)
+    assert found(tmp_path / "copy" / ".swiftdeploy") == {}
+
+
+def test_a_note_of_another_process_of_the_same_pid_is_not_believed(home: Path) -> None:
+    with subprocess.Popen(["sleep", "30"], cwd="/", start_new_session=True) as other:
+        marks = {local_processes.HOME: str(home), local_processes.SLOT: "blue"}
+        local_started.note(home, other.pid, marks)
+        note = home / "run" / "started" / f"{other.pid}.json"
+        start = local_started.start_of(other.pid)
+        note.write_text(note.read_text().replace(start, f"{start}1"))
+        try:
+            assert found(home) == {}
+        finally:
+            other.kill()
+
+
+def test_notes_of_processes_that_are_gone_are_removed(home: Path) -> None:
+    start(home, "sleep", "30")
+    assert len(list((home / "run" / "started").iterdir())) == 1
+    local_processes.end_all(str(home), lambda one: True)
+    assert list((home / "run" / "started").iterdir()) == []
+
+
+def test_this_process_and_what_it_started_are_no_part_of_the_slot_that_they_run_in(home: Path) -> None:
+    program = (
+        "import subprocess, sys, time\n"
+        "from swiftdeploy_tasks.engines import local_processes\n"
+        "with subprocess.Popen(['sleep', '33'], env={}, executable='/bin/sleep') as child:\n"
+        "    seen = [one.process.pid for one in local_processes.ours(sys.argv[1])]\n"
+        "    child.kill()\n"
+        "print(seen, flush=True)\n"
+    )
+    (home / "verb.py").write_text(program)
+    words = f"'{sys.executable}' verb.py '{home}' > seen.part; mv seen.part seen; exec sleep 30"
+    started = start(home, "sh", "-c", words)
+    assert until((home / "seen").exists, seconds=60)
+    assert (home / "seen").read_text().strip() == f"[{started.pid}]"
+
+
+VANISHING = ("ppid", "create_time", "status", "environ", "uids", "children", "terminate", "kill", "cmdline")
+
+
+@pytest.mark.parametrize("call", VANISHING)
+def test_a_process_that_ends_at_any_look_is_left_out(
+    home: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The real process table is too quick to be caught at each moment."""
+    started = start(home, "sleep", "30")
+    engine = LocalEngine(home.parent, home)
+    real = getattr(psutil.Process, call)
+
+    def ended(process: psutil.Process, *words: Any, **options: Any) -> Any:
+        if process.pid == started.pid:
+            raise psutil.NoSuchProcess(process.pid)
+        return real(process, *words, **options)
+
+    monkeypatch.setattr(psutil.Process, call, ended)
+    engine.observe()
+    engine.strangers()
+    engine.is_alive("blue")
+    engine.environment("blue")
+    assert local_nginx.workers(psutil.Process(started.pid)) == {}
+    monkeypatch.setattr(local_processes, "GRACE", 0.1)
+    monkeypatch.setattr(local_processes, "KILL_SECONDS", 0.1)
+    local_processes.end(local_processes.ours(str(home)))
+
+
+def test_a_service_whose_children_come_and_go_is_seen_at_every_look(home: Path) -> None:
+    started = start(home, "sh", "-c", "(while sleep 0.01; do /bin/true; done) & exec sleep 60")
+    engine = LocalEngine(home.parent, home)
+    for _ in range(50):
+        assert set(engine.observe().slots) == {"blue"}
+        assert engine.strangers() == ()
+    assert engine.stop_slot("blue") == ()
+    assert not lives(started)
+    assert found(home) == {}
+
+
+def test_an_nginx_that_has_ended_has_no_workers_and_cannot_be_reloaded() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        process = psutil.Process(ended.pid)
+    assert local_nginx.workers(process) == {}
+    with pytest.raises(ProxyError, match="does not run any more"):
+        local_nginx.reload(process)
+
+
+def test_processes_whose_state_folder_is_gone_are_named_with_the_command_that_ends_them(
+    home: Path, tmp_path: Path
+) -> None:
+    asked = manifest_of(tmp_path)
+    marks = {local_processes.HOME: str(tmp_path / "gone"), local_processes.PROJECT: asked.name}
+    with subprocess.Popen(["sleep", "30"], env=marks | {"PATH": os.environ["PATH"]}) as left:
+        try:
+            assert until(lambda: named(left.pid, "sleep"), seconds=20)
+            found = next(f for f in local_checks.all_of(asked, tmp_path, home) if f.name == "engine")
+        finally:
+            left.kill()
+    assert found.passed is False
+    assert f"(pid {left.pid})" in found.message
+    assert found.next == f"kill {left.pid}"
+
+
+def manifest_of(folder: Path) -> manifest.Manifest:
+    (folder / "manifest.yaml").write_text(
+        "name: left-behind\nservices: {image: 'x:1', port: 3000}\nnginx: {image: nginx, port: 8080}\n"
+        "network: {name: n, driver_type: bridge}\nengine: local\n"
+    )
+    places = settings.find(folder)
+    return manifest.load(places.manifest, schema=places.schema)

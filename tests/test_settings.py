@@ -165,3 +165,12 @@ def test_a_policy_in_a_sub_folder_makes_the_policies_the_project_s_own(tmp_path:
     assert settings.find(tmp_path).policies == settings.DEFAULTS / "policies"
     (tmp_path / "policies" / "team" / "freeze.rego").write_text("package swiftdeploy.infrastructure")
     assert settings.find(tmp_path).policies == tmp_path / "policies"
+
+
+def test_a_folder_inside_a_state_folder_is_no_project(tmp_path: Path) -> None:
+    for state in (".swiftdeploy", "kept"):
+        release = tmp_path / state / "releases" / "0123" / "source"
+        release.mkdir(parents=True)
+        (tmp_path / state / "lock").touch()
+        (release.parent / "manifest.yaml").touch()
+        assert settings.find(release).root == tmp_path

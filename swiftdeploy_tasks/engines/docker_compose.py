@@ -70,7 +70,7 @@ def end_leftovers(file: Path) -> None:
         words = process.info["cmdline"] or []
         if str(file) in words and "compose" in words:
             found.append(process)
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.Error):
                 process.kill()
     psutil.wait_procs(found, timeout=LEFTOVER_SECONDS)
 

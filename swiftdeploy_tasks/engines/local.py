@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import psutil
 from swiftdeploy_tasks import artifacts, files
 from swiftdeploy_tasks.engines import local_checks, local_nginx, local_opa, local_processes, local_source
 from swiftdeploy_tasks.engines.protocol import ACCESS_LINES, Facts, Say
-from swiftdeploy_tasks.errors import AppUnhealthy, ProxyError
+from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
 from swiftdeploy_tasks.release import (
@@ -140,10 +140,28 @@ class LocalEngine:
 
     def observe(self) -> State:
         """See `Engine.observe`."""
-        found = local_processes.heads(list(local_processes.ours(str(self.home))))
-        slots = {slot: _placement(one) for slot, one in local_processes.by_slot(found).items()}
+        found = local_processes.heads(self._ours())
+        slots = {slot: self._placement(one) for slot, one in local_processes.by_slot(found).items()}
         master = local_nginx.master(self._nginx)
-        return State(Proxy(local_nginx.facts(master)[0], "") if master else None, slots)
+        return State(self._proxy(master) if master else None, slots)
+
+    def _proxy(self, master: psutil.Process) -> Proxy:
+        former = local_nginx.former_prefix(master, self._nginx)
+        trouble = f"was started as {former}, before the project's folder was renamed" if former else ""
+        return Proxy(local_nginx.facts(master)[0], "", trouble=trouble)
+
+    def _placement(self, one: local_processes.Found) -> Placement:
+        """Return what this process is; one that was started under a former path is in another form."""
+        port = one.environment.get(local_processes.PORT, "")
+        moved = one.environment.get(local_processes.HOME) != str(self.home)
+        return Placement(
+            release=from_label(one.environment.get(local_processes.RELEASE, "")),
+            spec="moved" if moved else _form(one.environment.get(local_processes.PROJECT, "")),
+            live=one.runs,
+            trouble="" if one.runs else "was stopped by a signal",
+            address=f"{HOST}:{port}" if port else "",
+            since=one.since,
+        )
 
     def address(self, slot: Slot, release: Release) -> str:
         """See `Engine.address`: the port is a free one, found when the process starts."""
@@ -253,7 +271,7 @@ class LocalEngine:
 
     def stop_slot(self, slot: Slot, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.stop_slot`: what was written stays in the release's copy of the source."""
-        return self._end([o for o in self._ours() if o.environment.get(local_processes.SLOT) == slot])
+        return self._end(lambda one: one.environment.get(local_processes.SLOT) == slot)
 
     def volume_notice(self, manifest: Manifest) -> str:
         """See `Engine.volume_notice`: there is no image."""
@@ -263,10 +281,15 @@ class LocalEngine:
         """See `Engine.data`: what the app writes into its copy stays with the release."""
         return ()
 
-    def _end(self, found: list[local_processes.Found]) -> tuple[str, ...]:
-        """End these processes; return what to say of the files that they wrote into their copies."""
-        placed, said = local_processes.by_slot(found), []
-        local_processes.end(found)
+    def _end(self, chosen: Callable[[local_processes.Found], bool]) -> tuple[str, ...]:
+        """End these processes; return what to say of the files that they wrote into their copies.
+
+        Raises EngineError for a process that lives on.
+        """
+        placed, said = local_processes.by_slot([one for one in self._ours() if chosen(one)]), []
+        if left := local_processes.end_all(str(self.home), chosen):
+            pids = " ".join(str(one.process.pid) for one in left)
+            raise EngineError(f"{', '.join(map(_name, left))} did not end after SIGKILL", f"kill -9 {pids}")
         for slot, one in placed.items():
             release = from_label(one.environment.get(local_processes.RELEASE, ""))
             copy = self._copy(release) if release else None
@@ -277,10 +300,14 @@ class LocalEngine:
                 )
         return tuple(said)
 
+    def _end_part(self, part: str) -> tuple[str, ...]:
+        return self._end(lambda one: _part(one) == part)
+
     def environment(self, slot: Slot) -> Mapping[str, str]:
         """See `Engine.environment`."""
         there = [one for one in self._ours() if one.environment.get(local_processes.SLOT) == slot]
-        return dict(local_processes.heads(there)[0].environment) if there else {}
+        ranked = sorted(local_processes.heads(there) + there, key=lambda one: not one.carries)
+        return dict(ranked[0].environment) if ranked else {}
 
     def has(self, release: Release) -> bool:
         """See `Engine.has`."""
@@ -328,7 +355,7 @@ class LocalEngine:
 
     def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:
         """See `Engine.start_opa`."""
-        local_processes.end(self._of_part("opa"))
+        self.stop_opa()
         say(f"starting opa on {HOST}:{manifest.opa.port}")
         local_opa.start(manifest, self.home, spec=spec, log=self._logs / "opa.log")
 
@@ -346,7 +373,7 @@ class LocalEngine:
 
     def stop_opa(self) -> None:
         """See `Engine.stop_opa`."""
-        local_processes.end(self._of_part("opa"))
+        self._end(lambda one: one.environment.get(local_processes.PART) == "opa")
 
     def disks(self) -> tuple[Path, ...]:
         """See `Engine.disks`."""
@@ -362,9 +389,9 @@ class LocalEngine:
     def remove_strangers(self) -> tuple[str, ...]:
         """See `Engine.remove_strangers`."""
         found = local_processes.strangers(self._ours())
-        names = tuple(map(_name, found))
-        local_processes.end(found)
-        return names
+        gone = {one.process for one in found}
+        self._end(lambda one: one.process in gone)
+        return tuple(map(_name, found))
 
     def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
@@ -375,7 +402,7 @@ class LocalEngine:
         found = self._ours()
         for part in sorted({_part(one) for one in found}):
             say(f"stopping {part}")
-            for sentence in self._end([one for one in found if _part(one) == part]):
+            for sentence in self._end_part(part):
                 say(sentence)
             removed.append(part)
         return tuple(removed)
@@ -384,7 +411,7 @@ class LocalEngine:
         return [one for one in self._ours() if one.environment.get(local_processes.PART) == part]
 
     def _ours(self) -> list[local_processes.Found]:
-        return list(local_processes.ours(str(self.home)))
+        return local_processes.ours(str(self.home))
 
     def _copy(self, release: Release) -> Path:
         return self.home / "releases" / release.id / "source"
@@ -416,18 +443,6 @@ def _files(names: tuple[str, ...]) -> str:
 def _part(one: local_processes.Found) -> str:
     slot = one.environment.get(local_processes.SLOT)
     return f"app-{slot}" if slot else one.environment.get(local_processes.PART, "process")
-
-
-def _placement(one: local_processes.Found) -> Placement:
-    port = one.environment.get(local_processes.PORT, "")
-    return Placement(
-        release=from_label(one.environment.get(local_processes.RELEASE, "")),
-        spec=_form(one.environment.get(local_processes.PROJECT, "")),
-        live=one.runs,
-        trouble="" if one.runs else "was stopped by a signal",
-        address=f"{HOST}:{port}" if port else "",
-        since=one.process.create_time(),
-    )
 
 
 def _name(one: local_processes.Found) -> str:

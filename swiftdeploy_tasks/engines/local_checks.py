@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from swiftdeploy_tasks.engines import local_processes, local_source
+from swiftdeploy_tasks.engines import local_nginx, local_processes, local_source
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
@@ -27,7 +27,13 @@ def _engine(manifest: Manifest, home: str) -> Finding:
             f"the state folder {home} holds {' '.join(unusable)}, which nginx cannot read in a path",
             "move the project, or set INVOKE_SWIFTDEPLOY_STATE",
         )
-    if other := local_processes.other_home(manifest.name, home):
+    other, pids = local_processes.other_home(manifest.name, home)
+    if other and not Path(other).exists():
+        master = local_nginx.master(Path(other, "nginx"))
+        left = " ".join(map(str, [*pids, *([master.pid] if master else [])]))
+        message = f"processes of {manifest.name!r} run (pid {left}), and their state folder {other} is gone"
+        return Finding("engine", False, message, f"kill {left}")
+    if other:
         message = f"the name {manifest.name!r} is taken: the project whose state is {other} runs under it"
         return Finding("engine", False, message, "choose another name in manifest.yaml")
     return Finding("engine", True, "local: processes on 127.0.0.1")

@@ -1,7 +1,7 @@
 """nginx as a process on 127.0.0.1: found, tested, started, reloaded, ended.
 
-nginx overwrites its own environment, so it is found by its user and by its prefix under home in its master's
-title, which a process of another user can have too.
+nginx overwrites its own environment, so it is found by its user, its title and its current folder. That
+folder is its prefix, also after the project's folder was renamed.
 """
 
 from __future__ import annotations
@@ -142,10 +142,23 @@ def _open_files() -> Iterator[None]:
 def master(prefix: Path) -> psutil.Process | None:
     """Return the running master whose prefix this is."""
     for process in psutil.process_iter():
-        title = _title(process)
-        if title.startswith("nginx: master process") and f" -p {prefix}/ " in title and is_own(process):
+        if _title(process).startswith("nginx: master process") and _works_in(process, prefix):
             return process
     return None
+
+
+def former_prefix(process: psutil.Process, prefix: Path) -> str:
+    """Return the path that the prefix had when the master was started, "" where it is still the same."""
+    found = _PREFIX.search(_title(process))
+    return found[1] if found and found[1] != str(prefix) else ""
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    """Return whether it is a process of this user in this folder, which may have been removed."""
+    try:
+        return is_own(process) and process.cwd().removesuffix(" (deleted)") == str(folder)
+    except psutil.Error:
+        return False
 
 
 def listener(port: int) -> str:
@@ -159,13 +172,11 @@ def listener(port: int) -> str:
 
 def orphans(prefix: Path) -> list[psutil.Process]:
     """Return our workers; where no master is left they are orphans, which still hold its ports."""
-    found = []
-    for process in psutil.process_iter():
-        if _title(process).startswith("nginx: worker process") and is_own(process):
-            with suppress(psutil.Error):
-                if process.cwd().removesuffix(" (deleted)") == str(prefix):
-                    found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter()
+        if _title(process).startswith("nginx: worker process") and _works_in(process, prefix)
+    ]
 
 
 def facts(process: psutil.Process) -> tuple[str, int]:
@@ -176,9 +187,9 @@ def facts(process: psutil.Process) -> tuple[str, int]:
 
 
 def workers(process: psutil.Process) -> dict[int, bool]:
-    """Return the master's workers by pid; True where one is shutting down."""
+    """Return the master's workers by pid, none when it has ended; True where one is shutting down."""
     found = {}
-    for child in process.children():
+    for child in _children(process):
         title = _title(child)
         if title.startswith("nginx: worker process"):
             found[child.pid] = "shutting down" in title
@@ -186,26 +197,41 @@ def workers(process: psutil.Process) -> dict[int, bool]:
 
 
 def reload(process: psutil.Process) -> None:
-    """Make the master read its configuration again."""
-    process.send_signal(signal.SIGHUP)
+    """Make the master read its configuration again; raises ProxyError when it has ended."""
+    try:
+        process.send_signal(signal.SIGHUP)
+    except psutil.NoSuchProcess:
+        raise ProxyError("nginx does not run any more", "invoke deploy") from None
 
 
 def end(prefix: Path) -> bool:
-    """End nginx at once with its workers, and wait until all are gone; False when none was there."""
+    """End nginx at once with its workers, and wait until all are gone; False when none was there.
+
+    Raises ProxyError for one that lives on.
+    """
     found = master(prefix)
-    family = [found, *found.children(recursive=True)] if found else orphans(prefix)
+    family = [found, *_children(found)] if found else orphans(prefix)
     for process in [found] if found else family:
         _signal(process, signal.SIGTERM)
     for left in still_alive(family, seconds=KILL_SECONDS):
         _signal(left, signal.SIGKILL)
-    still_alive(family, seconds=KILL_SECONDS)
+    if alive := still_alive(family, seconds=KILL_SECONDS):
+        pids = " ".join(str(process.pid) for process in alive)
+        raise ProxyError(f"nginx did not end after SIGKILL (pid {pids})", f"kill -9 {pids}")
     return bool(family)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
     try:
         process.send_signal(number)
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return
 
 

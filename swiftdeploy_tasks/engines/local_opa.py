@@ -1,22 +1,20 @@
 """OPA as a process on 127.0.0.1: found, run once to check policies, started, and told from other processes.
 
-Environment variables can be forged. So OPA is known by the pid and start time that are noted in the state
+Environment variables can be forged. So OPA is known by the note of its start in the state
 folder, and its answers count only while that process listens on OPA's port itself.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from swiftdeploy_tasks import files, probe
-from swiftdeploy_tasks.engines import local_processes
+from swiftdeploy_tasks import probe
+from swiftdeploy_tasks.engines import local_processes, local_started
 from swiftdeploy_tasks.engines.local_processes import Found
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.manifest import Manifest
@@ -88,11 +86,8 @@ def doubt(home: Path, port: int) -> str:
 
 def noted(home: Path) -> int:
     """Return the pid of the OPA that was started from here, 0 when it does not run any more."""
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        note = json.loads(_note(home).read_text(encoding="utf-8"))
-        if note["start"] and local_processes.start_of(int(note["pid"])) == note["start"]:
-            return int(note["pid"])
-    return 0
+    notes = local_started.noted(home)
+    return next((n.pid for n in notes if n.marks.get(local_processes.PART) == "opa" and n.lives), 0)
 
 
 def start(manifest: Manifest, home: Path, *, spec: str, log: Path) -> None:
@@ -113,9 +108,6 @@ def start(manifest: Manifest, home: Path, *, spec: str, log: Path) -> None:
         )
     except OSError as error:
         raise GateUnavailable(f"OPA does not start: {error}", NEXT) from None
-    note = {"pid": started.pid, "start": local_processes.start_of(started.pid)}
-    files.make_folder(_note(home).parent)
-    files.replace(_note(home), json.dumps(note), mode=0o600)
     probe.until(
         lambda: started.poll() is not None or (HOST, port) in local_processes.listening_of(started.pid),
         seconds=START_SECONDS,
@@ -126,7 +118,3 @@ def start(manifest: Manifest, home: Path, *, spec: str, log: Path) -> None:
             f"OPA ended at once (exit {started.returncode}); port {port} is held by {holder}",
             "end what holds it, or change opa.port in manifest.yaml",
         )
-
-
-def _note(home: Path) -> Path:
-    return home / "run" / "opa.json"

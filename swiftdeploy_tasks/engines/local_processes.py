@@ -1,55 +1,57 @@
-"""Processes of ours on this host, known by their user and by what they carry in their environment.
+"""Processes of ours on this host, each read from the process table once.
 
-A pid alone identifies no process: pids are reused. A process that carries our home and runs as this user is
-ours, under whatever name; another user can set the same variables. A zombie counts as gone.
+A process is ours when this user runs it and it was noted at its start, carries our home in its environment,
+belongs to the session of a noted one, prints into a log of ours, or was started by another of ours. Processes
+come and go while the table is read: one that has ended meanwhile is left out. A zombie counts as gone.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
-from swiftdeploy_tasks import probe, variables
+from swiftdeploy_tasks import probe, signals, variables
+from swiftdeploy_tasks.engines import local_started
+from swiftdeploy_tasks.engines.local_started import Started
 from swiftdeploy_tasks.release import SLOTS, Slot
 
-PROJECT, HOME, PART, SLOT, RELEASE, SPEC = (
-    f"SWIFTDEPLOY_{word}" for word in ("PROJECT", "HOME", "PART", "SLOT", "RELEASE", "SPEC")
-)
+PROJECT, HOME, PART, SLOT, RELEASE, SPEC = local_started.MARKS
 PORT = "APP_PORT"
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
 GRACE = 15.0
 KILL_SECONDS = 5.0
-SHOWN_SECONDS = 5.0
-# The 22nd field of /proc/PID/stat, counted from the one behind the name.
-_START_TICKS = 19
+ROUNDS = 3
+_GONE = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 
 
 @dataclass(frozen=True)
 class Found:
-    """One process of ours and the environment that it was started with."""
+    """One process of ours as it was when the table was read; it may have ended since.
+
+    `environment` is the one that it was started with, as far as it can be read, and what was noted of it;
+    `carries` is False where only the note is left.
+    """
 
     process: psutil.Process
     environment: Mapping[str, str]
+    parent: int
+    since: float
+    status: str
+    carries: bool = True
 
     @property
     def runs(self) -> bool:
-        """False for one that was stopped by a signal: it answers nobody."""
-        try:
-            return self.process.status() not in {
-                psutil.STATUS_ZOMBIE,
-                psutil.STATUS_DEAD,
-                psutil.STATUS_STOPPED,
-            }
-        except psutil.NoSuchProcess:
-            return False
+        """False for one that was stopped by a signal: it answers no request."""
+        return self.status != psutil.STATUS_STOPPED
 
 
 def is_own(process: psutil.Process) -> bool:
@@ -60,41 +62,115 @@ def is_own(process: psutil.Process) -> bool:
         return False
 
 
-def ours(home: str) -> Iterator[Found]:
-    """Yield every process of this user whose environment carries this home, parents before their children."""
-    for found in _own():
-        with suppress(psutil.Error):
-            if found.environment.get(HOME) == home and found.process.status() != psutil.STATUS_ZOMBIE:
-                yield found
+def ours(home: str) -> list[Found]:
+    """Return every process of this project and user, this process left out, the oldest first."""
+    notes = local_started.noted(Path(home))
+    table = {one.process.pid: one for one in _own() if one.process.pid != os.getpid()}
+    homes = {home} | {note.home for note in notes if not Path(note.home).exists()}
+    marked: dict[int, Mapping[str, str]] = {
+        pid: {} for pid, one in table.items() if one.environment.get(HOME) in homes
+    }
+    marked |= {note.pid: note.marks for note in notes if note.pid in table and note.lives}
+    _mark_the_rest(marked, table, notes, home)
+    found = [_with(table[pid], marks) for pid, marks in marked.items()]
+    return sorted(found, key=lambda one: (one.since, one.process.pid))
 
 
-def other_home(project: str, home: str) -> str:
-    """Return the home of another project of this name and user that runs on this host, "" for none."""
+def _with(one: Found, marks: Mapping[str, str]) -> Found:
+    return replace(one, environment={**one.environment, **marks}, carries=HOME in one.environment)
+
+
+def _mark_the_rest(
+    marked: dict[int, Mapping[str, str]], table: Mapping[int, Found], notes: Sequence[Started], home: str
+) -> None:
+    """Mark what prints into our logs, the sessions of noted processes, and what a marked one started.
+
+    What this process started is no part of a slot, even in the slot's session; nor is what has another home.
+    """
+    homes = {home, *(note.home for note in notes)}
+    sessions = {note.pid: note for note in notes}
+    logs = {f"{home}/logs/app-{slot}.log": {HOME: home, PART: "app", SLOT: slot} for slot in SLOTS}
+    left = [
+        pid
+        for pid, one in table.items()
+        if pid not in marked
+        and one.environment.get(HOME, home) in homes
+        and not _is_below_us(pid, table, marked)
+    ]
+    for pid in left:
+        note = sessions.get(_session(pid))
+        if note and (note.pid in marked or (note.pid not in table and _works_in(pid, Path(home).parent))):
+            marked[pid] = note.marks
+        elif printed := _outputs(pid) & logs.keys():
+            marked[pid] = logs[printed.pop()]
+    while more := [pid for pid in left if pid not in marked and table[pid].parent in marked]:
+        for pid in more:
+            parent = table[pid].parent
+            known = {**table[parent].environment, **marked[parent]}
+            marked[pid] = {name: known[name] for name in (*local_started.MARKS, PORT) if name in known}
+
+
+def _is_below_us(pid: int, table: Mapping[int, Found], marked: Mapping[int, Mapping[str, str]]) -> bool:
+    """Return whether it was started by this process, by others or not, and by no marked one between."""
+    seen = set[int]()
+    while pid in table and pid not in seen and pid not in marked:
+        seen.add(pid)
+        pid = table[pid].parent
+    return pid == os.getpid()
+
+
+def _session(pid: int) -> int:
+    """Return the pid of the leader of its session, 0 for a process that has ended."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """Return whether its current folder lies in `folder`.
+
+    A later session can have the number of one whose leader is dead: the number alone proves nothing.
+    """
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(folder)
+    return False
+
+
+def _outputs(pid: int) -> set[str]:
+    """Return the paths of what the process prints into."""
+    found = set()
+    for number in (1, 2):
+        with suppress(OSError):
+            found.add(str(Path(f"/proc/{pid}/fd/{number}").readlink()))
+    return found
+
+
+def other_home(project: str, home: str) -> tuple[str, tuple[int, ...]]:
+    """Return the home of another project of this name and user, and its pids; ("", ()) where none runs."""
+    mine = {one.process.pid for one in ours(home)} | {os.getpid()}
+    others: dict[str, list[int]] = {}
     for found in _own():
-        if found.environment.get(PROJECT) == project and found.environment.get(HOME, home) != home:
-            return found.environment[HOME]
-    return ""
+        there = found.environment.get(HOME, home)
+        if found.environment.get(PROJECT) == project and there != home and found.process.pid not in mine:
+            others.setdefault(there, []).append(found.process.pid)
+    return next(((there, tuple(pids)) for there, pids in others.items()), ("", ()))
 
 
 def _own() -> Iterator[Found]:
-    """Yield every process of this user."""
+    """Yield every process of this user that has not ended."""
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if is_own(process):
-                yield Found(process, variables.of_process(process.environ()))
+        with suppress(psutil.Error, OSError):
+            if is_own(process) and (status := process.status()) not in _GONE:
+                yield Found(process, _environment(process), process.ppid(), process.create_time(), status)
 
 
-def start_of(pid: int) -> str:
-    """Return boot id and start time of a process, which no later one of its pid has; "" when it is dead."""
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """Return its environment, empty for a process that hides it from its own user."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        after_name = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
-        )
-    except OSError:
-        return ""
-    fields = after_name.split()
-    return "" if fields[0] in {"Z", "X"} else f"{boot}/{fields[_START_TICKS]}"
+        return variables.of_process(process.environ())
+    except psutil.AccessDenied:
+        return {}
 
 
 def listening(process: psutil.Process) -> frozenset[tuple[str, int]]:
@@ -126,19 +202,19 @@ def listener(port: int) -> str:
 def heads(found: Sequence[Found]) -> list[Found]:
     """Return those that were not started by another of the same."""
     pids = {one.process.pid for one in found}
-    return [one for one in found if one.process.ppid() not in pids]
+    return [one for one in found if one.parent not in pids]
 
 
 def by_slot(found: Sequence[Found]) -> dict[Slot, Found]:
-    """Return who runs in each slot: of several, the one that came first."""
-    ranked = sorted(found, key=lambda one: one.process.create_time(), reverse=True)
+    """Return what runs in each slot: of several, one whose release is known, and of those the oldest."""
+    ranked = sorted(found, key=lambda one: (RELEASE in one.environment, -one.since))
     return {slot: one for one in ranked for slot in SLOTS if one.environment.get(SLOT) == slot}
 
 
 def strangers(found: Sequence[Found]) -> list[Found]:
     """Return those that are neither OPA nor of the launch that runs in a slot.
 
-    What an app starts carries the port of its launch, whoever its parent is later.
+    What an app starts carries the port of its launch, whatever its parent is later.
     """
     launches = {(one.environment.get(SLOT), one.environment.get(PORT)) for one in by_slot(found).values()}
     return [
@@ -154,11 +230,13 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives us, in a session of its own, printing into `log`; raises OSError.
 
-    It can be found when this returns: the kernel shows a new program's environment a moment after it runs.
+    It is noted below the home that `environment` carries, so it is found from now on.
     """
     kept = {name: value for name in INHERITED if (value := variables.of_caller(name)) is not None}
     program = os.fsencode(sys.executable) if words[0] == "python" else words[0]
-    with log.open("wb") as out:
+    home = Path(environment[HOME])
+    _forget_the_dead(home)
+    with log.open("wb") as out, signals.deferred():
         started = subprocess.Popen(
             [variables.encoded(word) if isinstance(word, str) else word for word in (program, *words[1:])],
             stdin=subprocess.DEVNULL,
@@ -168,33 +246,49 @@ def start(
             env=variables.for_child({**kept, **environment}),
             start_new_session=True,
         )
-    probe.until(lambda: _is_shown(started), seconds=SHOWN_SECONDS, every=0.005)
+        try:
+            marks = {name: environment[name] for name in (*local_started.MARKS, PORT) if name in environment}
+            local_started.note(home, started.pid, marks)
+        except OSError:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+            raise
     return started
-
-
-def _is_shown(started: subprocess.Popen[bytes]) -> bool:
-    """Return whether the process can be told by its environment, or has ended already."""
-    try:
-        return started.poll() is not None or HOME in psutil.Process(started.pid).environ()
-    except psutil.Error:
-        return False
 
 
 def end(found: Sequence[Found]) -> None:
     """Ask each to end, wait, and kill what is left after the grace time."""
-    processes = list(dict.fromkeys(process for one in found for process in _family(one.process)))
+    processes = [one.process for one in found]
     for process in processes:
-        try:
-            process.resume() if process.status() == psutil.STATUS_STOPPED else None
+        with suppress(psutil.Error):
+            if process.status() == psutil.STATUS_STOPPED:
+                process.resume()
             process.terminate()
-        except psutil.NoSuchProcess:
-            continue
     for process in still_alive(processes, seconds=GRACE):
-        try:
+        with suppress(psutil.Error):
             process.kill()
-        except psutil.NoSuchProcess:
-            continue
     still_alive(processes, seconds=KILL_SECONDS)
+
+
+def end_all(home: str, chosen: Callable[[Found], bool]) -> list[Found]:
+    """End what is chosen of ours, and what that started meanwhile; return what still lives.
+
+    Killed ones are looked for again, because a process can start another while it is being ended.
+    """
+    for _ in range(ROUNDS):
+        if not (found := [one for one in ours(home) if chosen(one)]):
+            break
+        end(found)
+    _forget_the_dead(Path(home))
+    return [one for one in ours(home) if chosen(one)] if found else []
+
+
+def _forget_the_dead(home: Path) -> None:
+    """Remove the notes of processes of which nothing is left, neither themselves nor their session."""
+    sessions = {_session(one.process.pid) for one in _own()}
+    for note in local_started.noted(home):
+        if not note.lives and note.pid not in sessions:
+            local_started.forget(home, note)
 
 
 def still_alive(processes: Sequence[psutil.Process], *, seconds: float) -> list[psutil.Process]:
@@ -205,17 +299,9 @@ def still_alive(processes: Sequence[psutil.Process], *, seconds: float) -> list[
 
 def _lives(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
-    except psutil.NoSuchProcess:
+        return process.is_running() and process.status() not in _GONE
+    except psutil.Error:
         return False
-
-
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    """Return the process and what it started, which need not carry our environment any more."""
-    try:
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return [process]
 
 
 def free_port() -> int:
