@@ -304,10 +304,9 @@ def _is_well(seen: State, slot: Slot | None) -> bool:
     return there is not None and there.healthy is True
 
 
-def slot_watch(
-    run: Run, asked: Manifest, engine: Engine, change: Change, old: Slot | None
-) -> watch.SlotWatch:
+def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> watch.SlotWatch:
     """Return the watch of the new slot beside the `old` one; each of its verdicts is recorded."""
+    asked, engine = job.manifest, job.engine
     rules = ready(run, asked, engine, "canary")
     host, port = engine.reach(old) if old else ("", 0)
     tolerated = rules.limits("canary").get("max_error_rate")
@@ -328,6 +327,8 @@ def slot_watch(
         notice,
         Counter(f"{host}:{port}" if host else ""),
         tolerated if isinstance(tolerated, (int, float)) else 0.0,
+        job.pace,
+        tuple(job.secrets.values()),
     )
 
 

@@ -8,7 +8,7 @@ cannot be known is absent, never zero.
 from __future__ import annotations
 
 from swiftdeploy_tasks.metrics.count import WAITING, Counted, Counter, SlotTally, counted, from_access_log
-from swiftdeploy_tasks.metrics.page import parse
+from swiftdeploy_tasks.metrics.page import MAX_PAGE, parse
 from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.window import (
     Window,
@@ -20,6 +20,7 @@ from swiftdeploy_tasks.metrics.window import (
 )
 
 __all__ = [
+    "MAX_PAGE",
     "WAITING",
     "Counted",
     "Counter",

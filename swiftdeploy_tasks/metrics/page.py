@@ -45,8 +45,9 @@ STARTED = "process_start_time_seconds"
 MODES = {0.0: "stable", 1.0: "canary"}
 CHAOS = {0.0: "none", 1.0: "slow", 2.0: "error"}
 
-# The parser needs about 0.3 s for a million characters, and far longer for one line of that length.
-MAX_TEXT = 2_000_000
+# Bytes. The parser needs about 0.3 s for a million, and a watch reads a page each second; far longer for one
+# line of that length.
+MAX_PAGE = 2_000_000
 MAX_LINE = 16_000
 # A longer label value is not quoted: a secret that was cut short could not be masked.
 LONGEST_QUOTE = 40
@@ -117,9 +118,10 @@ def parse(text: str, *, at: float, leave_out: Collection[str] = ()) -> Scrape:
 
 
 def _refuse_unfit(text: str) -> None:
-    if len(text) > MAX_TEXT:
-        raise UnreadableMetrics(f"the metrics have {len(text)} characters, at most {MAX_TEXT} are read")
-    if not text.endswith("\n"):
+    if (size := len(text.encode("utf-8", "replace"))) > MAX_PAGE:
+        raise UnreadableMetrics(f"the metrics have {size} bytes, at most {MAX_PAGE} are read")
+    # OpenMetrics ends with this mark, and needs no line feed after it.
+    if not text.endswith(("\n", "\n# EOF")):
         raise UnreadableMetrics("the metrics are cut short: the last line has no end")
     longest = max(map(len, text.split("\n")))
     if longest > MAX_LINE:
