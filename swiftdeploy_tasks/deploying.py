@@ -52,5 +52,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         apply.boundary("keep the manifest")
         keep_applied(run, release, file.content)
         asking.record_scrape(run, asked, engine)
+        if not before.slots:
+            asking.tell_metrics(run, asked, engine, run.document["slot"])
         settling.forget(run.settings)
     verbs.warn_edited(run, file.content)

@@ -54,19 +54,40 @@ class Figures:
 
 def scrape(manifest: Manifest, port: int, slot: Slot, pace: Pace | None = None) -> Scrape | None:
     """Return the slot's metrics now, None where the manifest declares none; raises UnreadableMetrics."""
-    pace = pace or Pace()
     path = manifest.services.metrics_path
     if path is None:
         return None
+    left_out = (manifest.services.health.path, path, *_OWN_PATHS)
+    text = _page_of(manifest, port, slot, path, pace or Pace())
+    return metrics.parse(text, at=_now(), leave_out=left_out)
+
+
+def outlook(manifest: Manifest, port: int, slot: Slot) -> str:
+    """Return what later changes can judge by the slot's metrics; raises UnreadableMetrics for nothing."""
+    path = manifest.services.metrics_path
+    if path is None:
+        return "none are declared; changes are judged by health, and by the errors that nginx counts"
+    text = _page_of(manifest, port, slot, path, Pace())
+    metrics.parse(text, at=_now())
+    found = metrics.sources(text)
+    by = f"errors are judged by {found.counter}"
+    if found.histogram:
+        return f"{by}, the latency by {found.histogram}"
+    return (
+        f"{by}; {path} has no histogram ({', '.join(metrics.HISTOGRAMS)}), so the p99 is not known and"
+        " max_p99_ms fails once there are requests"
+    )
+
+
+def _page_of(manifest: Manifest, port: int, slot: Slot, path: str, pace: Pace) -> str:
+    """Return the slot's metrics page; raises UnreadableMetrics."""
     name = manifest.services.health.host
     asked = probe.ask_slot(port, slot, path, name=name, timeout=pace.timeout, limit=metrics.MAX_PAGE)
     reply = pace.of(asked)
     if reply.status != 200:
         cure = "; where an app has no metrics, set services.metrics: null" if reply.status == 404 else ""
         raise UnreadableMetrics(f"{path} of app-{slot}: {reply.error or f'it answers {reply.status}'}{cure}")
-    left_out = (manifest.services.health.path, path, *_OWN_PATHS)
-    text = reply.body.decode("utf-8", "replace")
-    return metrics.parse(text, at=_now(), leave_out=left_out)
+    return reply.body.decode("utf-8", "replace")
 
 
 def before(
@@ -219,10 +240,8 @@ class SlotWatch:
             if self.release:
                 self.notice(self.slot, self.release, self.last, now)
             if self.last and metrics.went_back(self.last, now):
-                raise self._sick(
-                    "it started again while it was watched, or its counters went back as those of one worker"
-                    " of several do"
-                )
+                what = "it started again" if metrics.restarted(self.last, now) else "its counters went back"
+                raise self._sick(f"{what} while it was watched; {metrics.SEVERAL_WORKERS}")
             self.last = now
             if self.start is None:
                 self.start = now

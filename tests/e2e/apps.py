@@ -137,3 +137,14 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 port = int(sys.argv[1] if len(sys.argv) > 1 else os.environ["APP_PORT"])
 http.server.ThreadingHTTPServer(("127.0.0.1", port), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
+
+# Healthy, with a metrics page that has no counter of requests.
+WITHOUT_COUNTER = (
+    _SERVER
+    % """
+def answer(path):
+    if path == "/metrics":
+        return 200, "text/plain", b"temperature 3\\n"
+    return 200, "text/plain", b"fine"
+"""
+)
