@@ -279,12 +279,20 @@ def opa_url(port: int) -> str:
     return f"http://{HOST}:{port}"
 
 
-def other_revision(rules: Bundle, port: int) -> str:
-    """Return what an OPA server on `port` says instead of this revision, "" when it has it in force."""
+def other_revision(rules: Bundle, manifest: Manifest, engine: Engine) -> str:
+    """Return what our OPA server says instead of this revision, "" when it has it in force.
+
+    One that runs and is late is waited for: that is no drift.
+    """
     from swiftdeploy_tasks.gate.opa import wait_ready
 
     try:
-        wait_ready(opa_url(port), rules.revision, deadline=LOOK_SECONDS)
+        wait_ready(
+            opa_url(manifest.opa.port),
+            rules.revision,
+            deadline=LOOK_SECONDS,
+            is_starting=lambda: not engine.opa_doubt(manifest),
+        )
     except GateUnavailable as error:
         return error.message
     return ""

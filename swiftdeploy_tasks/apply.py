@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from swiftdeploy_tasks import artifacts, files, probe, traffic, variables
+from swiftdeploy_tasks import artifacts, files, health, probe, traffic, variables
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError
 from swiftdeploy_tasks.job import Job, Watch, compose, render, write_compose
@@ -22,7 +22,12 @@ from swiftdeploy_tasks.release import Difference, Placement, Proxy, Release, Slo
 from swiftdeploy_tasks.settings import Settings
 
 CONFIRMATIONS = 5
+# How long an answer that is late or wrong is followed by further ones.
+CONFIRM_SECONDS = 5.0
 LATE_SECONDS = 2.0
+LATE_TRIES = 3
+# How often health.timeout a rollback waits for a release that only answers late.
+ROLLBACK_PATIENCE = 3
 # How long to wait for a first request where none came before the switch.
 FIRST_REQUEST_SECONDS = 0.3
 # How long an undo waits for an engine that restarts: a daemon with many containers restarts slowly.
@@ -255,39 +260,74 @@ def _wait_healthy(job: Job, step: Step) -> None:
     limits = release.health
     port = job.manifest.nginx.operator_port
     deadline = time.monotonic() + limits.timeout
-    passes, last = 0, "no answer yet"
+    latest = deadline + (ROLLBACK_PATIENCE - 1) * limits.timeout * job.at_once
+    passes, last, reply = 0, "no answer yet", probe.Reply(None)
     while passes < limits.passes:
         if not job.engine.is_alive(slot):
             raise _unhealthy(
                 job, slot, release, f"it died before it was healthy {limits.passes} times in a row"
             )
-        reply = probe.health(port, slot, limits.path)
+        seconds = min(job.pace.timeout, max(1.0, deadline - time.monotonic()))
+        reply = job.pace.of(probe.health(port, slot, limits, timeout=seconds))
         if reply.status is None:
             traffic.refuse_dead_proxy(job)
-        problem = _difference(reply, release)
+        problem = _problem(job, reply, release)
         passes = 0 if problem else passes + 1
         last = problem or last
-        if time.monotonic() > deadline:
+        if time.monotonic() > (latest if reply.late else deadline):
+            last = _unheard(job, slot, reply) or last
             raise _unhealthy(job, slot, release, f"it was not healthy within {limits.timeout:g} s: {last}")
         if passes < limits.passes:
             time.sleep(limits.interval if passes else min(limits.interval, 0.1))
 
 
 def confirm(job: Job, slot: Slot, release: Release) -> None:
-    """Look again, as a user would: the public port shall answer as the release, several times in a row."""
-    path = release.health.path
-    hidden = is_private(path, job.manifest.nginx.private)
+    """Ask the public port, as a user does, until most answers are this release's; raises AppUnhealthy.
+
+    On a slow host answers are late, and further ones decide. Late ones undo no rollback.
+    """
+    good = bad = late = 0
+    deadline = time.monotonic() + CONFIRM_SECONDS
+    while good < CONFIRMATIONS or good <= bad:
+        reply = _ask_public(job, release)
+        problem = _public_problem(job, reply, release)
+        if not problem:
+            good += 1
+            continue
+        bad, late = bad + 1, late + reply.late
+        if time.monotonic() < deadline or good + bad < CONFIRMATIONS:
+            time.sleep(0.3)
+            continue
+        if good > bad:
+            return
+        port = job.manifest.nginx.port
+        if not (job.at_once and late == bad):
+            raise _unhealthy(job, slot, release, f"on the public port {port}: {problem}")
+        job.say(f"public port {port}  {bad} of {good + bad} answers are late; the rollback stays")
+        return
+
+
+def _ask_public(job: Job, release: Release) -> probe.Reply:
     loaded = probe.generation(job.manifest.nginx.operator_port)
-    mark = loaded.id if loaded else "1"
-    for _ in range(CONFIRMATIONS):
-        reply = probe.ask(job.manifest.nginx.port, "/" if hidden else path, mark=mark)
-        ours = reply.headers.get("X-Deployed-By") == "swiftdeploy"
-        answered = reply.status is not None and reply.status < 500 if hidden else None
-        problem = ("" if answered else _difference(reply, release)) or (
-            "" if ours else "the answer did not come through our nginx: X-Deployed-By is missing"
-        )
-        if problem:
-            raise _unhealthy(job, slot, release, f"on the public port {job.manifest.nginx.port}: {problem}")
+    headers = {probe.PROBE: loaded.id if loaded else "1"}
+    if release.health.host:
+        headers["Host"] = release.health.host
+    path = "/" if _is_hidden(job, release) else release.health.path
+    return job.pace.of(probe.ask(job.manifest.nginx.port, path, timeout=job.pace.timeout, headers=headers))
+
+
+def _is_hidden(job: Job, release: Release) -> bool:
+    return bool(is_private(release.health.path, job.manifest.nginx.private))
+
+
+def _public_problem(job: Job, reply: probe.Reply, release: Release) -> str:
+    """Return what is wrong with an answer of the public port, "" for nothing."""
+    is_answered = _is_hidden(job, release) and reply.status is not None and reply.status < 500
+    if problem := "" if is_answered else _problem(job, reply, release):
+        return problem
+    if reply.headers.get("X-Deployed-By") != "swiftdeploy":
+        return "the answer did not come through our nginx: X-Deployed-By is missing"
+    return ""
 
 
 def _hold(job: Job, step: Step) -> None:
@@ -350,19 +390,22 @@ def _drain(job: Job, step: Step) -> None:
 
 
 def refuse_sick(job: Job, slot: Slot, release: Release) -> None:
-    """Raise AppUnhealthy where what serves does not answer its health path; one late answer is none yet."""
+    """Raise AppUnhealthy where what serves does not answer its health path; one late answer is none yet.
+
+    It was healthy before: a rollback is not undone by answers that are late.
+    """
     if not job.engine.operator_port():
         return
-    problem = ""
-
-    def is_well() -> bool:
-        nonlocal problem
-        reply = probe.health(job.manifest.nginx.operator_port, slot, release.health.path)
-        problem = _difference(reply, release)
-        return not problem
-
-    if not probe.until(is_well, seconds=LATE_SECONDS, every=0.3):
-        raise _unhealthy(job, slot, release, f"it fell ill after it had taken over: {problem}")
+    port = job.manifest.nginx.operator_port
+    deadline, tries = time.monotonic() + LATE_SECONDS, 0
+    while True:
+        reply = job.pace.of(probe.health(port, slot, release.health, timeout=job.pace.timeout))
+        problem, tries = _problem(job, reply, release), tries + 1
+        if not problem or (job.at_once and reply.late):
+            return
+        if time.monotonic() >= deadline and tries >= LATE_TRIES:
+            raise _unhealthy(job, slot, release, f"it fell ill after it had taken over: {problem}")
+        time.sleep(0.3)
 
 
 def _remove(job: Job, step: Step) -> None:
@@ -383,25 +426,37 @@ def _is_healthy(engine: Engine, port: int, slot: Slot, there: Placement) -> bool
     """
     if there.release is None:
         return None
-    path = there.release.health.path
-    if port:
-        return there.live and not _difference(probe.health(port, slot, path), there.release)
-    host, own = engine.reach(slot)
-    reply = probe.ask(own, path, host=host) if host else probe.Reply(None)
-    return None if reply.status is None else there.live and not _difference(reply, there.release)
+    limits, pace = there.release.health, probe.Pace()
+    host, own = (probe.HOST, port) if port else engine.reach(slot)
+    if not host:
+        return None
+
+    def ask() -> probe.Reply:
+        if port:
+            return pace.of(probe.health(port, slot, limits, timeout=pace.timeout))
+        headers = {"Host": limits.host} if limits.host else {}
+        return pace.of(probe.ask(own, limits.path, host=host, headers=headers, timeout=pace.timeout))
+
+    reply = ask()
+    if reply.late and there.live:
+        reply = ask()
+    if reply.status is None and not port:
+        return None
+    return there.live and not health.problem(reply, there.release)
 
 
-def _difference(reply: probe.Reply, release: Release) -> str:
-    """Return what an answer on the health path says that the release is not, "" when it is well."""
-    if reply.status is None:
-        return reply.error
-    if reply.status != 200:
-        return f"{release.health.path} answers {reply.status}"
-    for key, wanted in (("mode", release.mode), ("version", release.version)):
-        said = reply.said.get(key, wanted)
-        if said != wanted:
-            return f"{release.health.path} says {key} {said!r}, and the release's is {wanted!r}"
-    return ""
+def _problem(job: Job, reply: probe.Reply, release: Release) -> str:
+    """See `health.problem`: what it quotes is without the secrets of this job."""
+    return health.problem(reply, release, secrets=job.secrets.values())
+
+
+def _unheard(job: Job, slot: Slot, reply: probe.Reply) -> str:
+    """Return why nginx cannot connect to the app, "" where it can or that cannot be seen."""
+    host, port = job.engine.reach(slot)
+    if reply.status != 502 or not port:
+        return ""
+    loopback = host == probe.HOST
+    return health.where_it_listens(port, job.engine.listening(slot), loopback=loopback)
 
 
 def _target(step: Step) -> tuple[Slot, Release]:

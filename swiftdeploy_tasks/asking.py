@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from swiftdeploy_tasks import admission, apply, artifacts, host, sampling, watch
+from swiftdeploy_tasks import admission, apply, artifacts, host, releases, sampling, watch
 from swiftdeploy_tasks.admission import Change
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, HistoryError, PolicyRefused
@@ -22,7 +22,7 @@ from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.gate.verdict import Question, Verdict
 from swiftdeploy_tasks.job import Job, compose, render, write_compose
 from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.metrics import Counter, Scrape
+from swiftdeploy_tasks.metrics import Counter, Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.window import LONGEST
 from swiftdeploy_tasks.probe import Generation
 from swiftdeploy_tasks.project import engine_of, read_manifest
@@ -186,14 +186,18 @@ def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
     run.invocation.carried["opa_started"] = not had
     if fault:
         _start_opa(run, engine, asked, spec, text)
+
+    def runs() -> bool:
+        return not engine.opa_fault(spec, text)
+
     try:
-        wait_ready(url, rules.revision)
+        wait_ready(url, rules.revision, is_starting=runs if fault else lambda: False)
     except GateUnavailable as error:
         if fault:
             raise GateUnavailable(error.message, error.next, log=engine.logs("opa")) from None
         run.say("OPA does not answer with the present policies: restarting it once")
         _start_opa(run, engine, asked, spec, text)
-        wait_ready(url, rules.revision)
+        wait_ready(url, rules.revision, is_starting=runs)
 
 
 def _start_opa(run: Run, engine: Engine, asked: Manifest, spec: str, text: str) -> None:
@@ -253,7 +257,17 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
     question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
     verdict = _ask(run, question, asked, engine, rules)
     if verdict.failed:
-        raise PolicyRefused(f"{verdict.failed[0].sentence}; nothing that runs was changed", "invoke rollback")
+        raise PolicyRefused(
+            f"{verdict.failed[0].sentence}; nothing that runs was changed",
+            _way_out(figures, can_go_back=releases.can_go_back(run.settings.releases)),
+        )
+
+
+def _way_out(figures: Figures, *, can_go_back: bool) -> str:
+    """Return the next command for an operator whose change of mode was refused by these figures."""
+    if figures.problem:
+        return "correct the app's metrics, or set services.metrics: null, then: invoke deploy"
+    return "invoke rollback" if can_go_back else "correct the app, then: invoke deploy"
 
 
 def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:
@@ -304,10 +318,9 @@ def _is_well(seen: State, slot: Slot | None) -> bool:
     return there is not None and there.healthy is True
 
 
-def slot_watch(
-    run: Run, asked: Manifest, engine: Engine, change: Change, old: Slot | None
-) -> watch.SlotWatch:
+def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> watch.SlotWatch:
     """Return the watch of the new slot beside the `old` one; each of its verdicts is recorded."""
+    asked, engine = job.manifest, job.engine
     rules = ready(run, asked, engine, "canary")
     host, port = engine.reach(old) if old else ("", 0)
     tolerated = rules.limits("canary").get("max_error_rate")
@@ -328,6 +341,8 @@ def slot_watch(
         notice,
         Counter(f"{host}:{port}" if host else ""),
         tolerated if isinstance(tolerated, (int, float)) else 0.0,
+        job.pace,
+        tuple(job.secrets.values()),
     )
 
 
@@ -345,6 +360,15 @@ def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
         nothing = sampling.Memory(recall=lambda slot, release: ())
         look = sampling.Look(asked, engine.operator_port(), seen, seconds=ROLLBACK_WINDOW)
         record_samples(run, sampling.take(look, nothing))
+
+
+def tell_metrics(run: Run, asked: Manifest, engine: Engine, slot: Slot) -> None:
+    """Say what later changes can judge by the metrics of what was deployed first."""
+    try:
+        run.say(f"metrics  {watch.outlook(asked, engine.operator_port(), slot)}")
+    except UnreadableMetrics as error:
+        text = f"metrics  {error.message}; the next deploy or promote is refused; {error.next}"
+        run.screen.line(f"  {run.masked(text)}", "warn")
 
 
 def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any) -> None:

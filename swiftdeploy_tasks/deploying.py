@@ -59,7 +59,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     if running and running.mode != release.mode:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     change = Change("deploy", running or release, release)
-    job.watch = asking.slot_watch(run, asked, engine, change, serving_slot(before, present))
+    job.watch = asking.slot_watch(run, job, change, serving_slot(before, present))
     carry_out(run, job, before, release, file.content, ask=asking.allowed_parts)
     with signals.undisturbed():
         apply.boundary("confirm the release")
@@ -70,5 +70,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         apply.boundary("keep the manifest")
         keep_applied(run, release, file.content)
         asking.record_scrape(run, asked, engine)
+        if not before.slots:
+            asking.tell_metrics(run, asked, engine, run.document["slot"])
         settling.forget(run.settings)
     verbs.warn_edited(run, file.content)

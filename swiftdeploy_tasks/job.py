@@ -15,6 +15,7 @@ from swiftdeploy_tasks import artifacts, files
 from swiftdeploy_tasks.admission import Part, compose_parts, refuse_unasked
 from swiftdeploy_tasks.engines.protocol import Engine, Facts, Say
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.probe import Pace
 from swiftdeploy_tasks.release import Release, Slot, State
 from swiftdeploy_tasks.settings import Settings
 
@@ -64,8 +65,9 @@ class Job:
     served before, alone. `back_id` is its generation on disk, "" before it was written.
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
     going to change; without it they are asked for each time. `discard_volumes` says that what a slot holds
-    in volumes of its own goes with it. `admitted` are the parts of the applied files that the isolation
-    policy allowed: no other one is written. None allows all.
+    in volumes of its own goes with it. `pace` is how long the app's answers are waited for. `admitted` are
+    the parts of the applied files that the isolation policy allowed: no other one is written. None allows
+    all.
     """
 
     settings: Settings
@@ -84,6 +86,7 @@ class Job:
     at_once: bool = False
     known: Facts | None = None
     discard_volumes: bool = False
+    pace: Pace = field(default_factory=Pace)
     admitted: frozenset[Part] | None = None
 
 

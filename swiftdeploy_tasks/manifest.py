@@ -61,12 +61,16 @@ class Build:
 
 @dataclass(frozen=True)
 class Health:
-    """A slot is healthy after `passes` good answers in a row; `interval` and `timeout` are seconds."""
+    """A slot is healthy after `passes` good answers in a row; `interval` and `timeout` are seconds.
+
+    `host` is the Host that the app sees, None for the address that is asked.
+    """
 
     path: str
     interval: float
     passes: int
     timeout: float
+    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -332,7 +336,8 @@ def _build(data: str | Mapping[str, Any] | None) -> Build | None:
 
 
 def _health(data: Mapping[str, Any]) -> Health:
-    return Health(data["path"], float(data["interval"]), int(data["passes"]), float(data["timeout"]))
+    times = float(data["interval"]), int(data["passes"]), float(data["timeout"])
+    return Health(data["path"], *times, data.get("host"))
 
 
 def _nginx(data: Mapping[str, Any]) -> Nginx:

@@ -33,7 +33,8 @@ class Picture:
     `at_work` says who is changing it, `confirmed` is the id of the release confirmed last, `since` when what
     serves was (RFC 3339). `rates` are the requests a second of the last looks, oldest first, None where one
     had no window. `proxy` says what is wrong with nginx, `drift_unknown` why the drift is not known, and
-    `problems` what could not be looked at. With nothing deployed the rest is empty.
+    `problems` what could not be looked at.
+    `can_go_back` says that a rollback has a release below. With nothing deployed the rest is empty.
     """
 
     time: str
@@ -54,6 +55,7 @@ class Picture:
     drift_unknown: str = ""
     problems: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
+    can_go_back: bool = True
 
     @property
     def causes(self) -> tuple[Deed, ...]:
@@ -97,7 +99,8 @@ def _unhealthy(picture: Picture) -> SwiftDeployError | None:
         there = picture.slots.get(slot)
         if there is None or not there.healthy:
             what = "is not healthy" if there else "is gone"
-            return AppUnhealthy(f"app-{slot}, which has {share} % of the traffic, {what}", "invoke rollback")
+            back = "invoke rollback" if picture.can_go_back else "correct the app, then: invoke deploy"
+            return AppUnhealthy(f"app-{slot}, which has {share} % of the traffic, {what}", back)
     if picture.traffic.leader is None:
         why = f"nginx {picture.proxy}" if picture.proxy else "no slot has traffic"
         return AppUnhealthy(f"nobody serves: {why}", "invoke deploy")

@@ -206,7 +206,7 @@ def _policies(job: Job, seen: State) -> Iterator[Deed]:
     fault = job.engine.opa_fault(job.engine.opa_spec(job.manifest, text), text)
     if fault:
         yield Deed("recreate" if there else "start", "opa", fault)
-    elif not stale and (other := admission.other_revision(rules, job.manifest.opa.port)):
+    elif not stale and (other := admission.other_revision(rules, job.manifest, job.engine)):
         yield Deed("recreate", "opa", other)
 
 

@@ -60,7 +60,7 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     job.secrets = secrets_of(target, engine.environment(serving))
     change = Change("promote", running, target)
     asking.may_change_mode(run, asked, engine, before, change)
-    job.watch = asking.slot_watch(run, asked, engine, change, serving)
+    job.watch = asking.slot_watch(run, job, change, serving)
     carry_out(run, job, before, target, wanted.content, ask=asking.allowed_parts)
     _confirm(run, job, running, target, wanted, read=file.content)
 

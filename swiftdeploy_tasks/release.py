@@ -49,8 +49,14 @@ class Release:
 
     @property
     def label(self) -> str:
-        """The release as one line of JSON, for the label of what runs it."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """The release as one line of JSON, for the label of what runs it.
+
+        A key that came later is left out where it has its default, so that it changes no known id.
+        """
+        content = asdict(self)
+        if self.health.host is None:
+            del content["health"]["host"]
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def from_manifest(manifest: Manifest, *, artifact: str, process: tuple[str, ...]) -> Release:

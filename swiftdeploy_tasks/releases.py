@@ -45,6 +45,11 @@ def stack(rows: tuple[Confirmation, ...]) -> tuple[Confirmation, ...]:
     return tuple(row for row in rows if not row.rolled_back)
 
 
+def can_go_back(folder: Path) -> bool:
+    """Return whether a rollback has a release to go back to."""
+    return len(stack(confirmations(folder))) > 1
+
+
 def serving_since(folder: Path) -> str | None:
     """Return when the release confirmed last began to serve, by a confirmation or a rollback to it."""
     rows = confirmations(folder)

@@ -138,6 +138,7 @@ class Observer:
             drift=prospect.drift if prospect else (),
             drift_unknown=unknown,
             problems=tuple(self.problems),
+            can_go_back=releases.can_go_back(self.run.settings.releases),
         )
         serving = picture.serving
         standings = compliance.judge(self.run, asked, engine, serving)

@@ -7,19 +7,21 @@ scrapes, puts the question, and raises what the answer calls for; it moves no tr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from swiftdeploy_tasks import metrics, probe
+from swiftdeploy_tasks import health, metrics, probe
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy, PolicyRefused, ProxyError
 from swiftdeploy_tasks.gate.verdict import Verdict
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.metrics import Counted, Counter, Scrape, SlotTally, UnreadableMetrics, Window
+from swiftdeploy_tasks.probe import Pace
 from swiftdeploy_tasks.release import Release, Slot
 
-SCRAPE_SECONDS = 2.0
+# nginx writes its log at once, but for a host that is busy.
+COUNT_SECONDS = 10.0
 UNHEALTHY_TWICE = 2
 # One reading of the wall clock, carried on by one that is never set back.
 _CLOCK = time.time() - time.monotonic()
@@ -50,18 +52,42 @@ class Figures:
     silent: bool = False
 
 
-def scrape(manifest: Manifest, port: int, slot: Slot) -> Scrape | None:
+def scrape(manifest: Manifest, port: int, slot: Slot, pace: Pace | None = None) -> Scrape | None:
     """Return the slot's metrics now, None where the manifest declares none; raises UnreadableMetrics."""
     path = manifest.services.metrics_path
     if path is None:
         return None
-    reply = probe.ask(port, f"/slots/{slot}{path}", timeout=SCRAPE_SECONDS)
+    left_out = (manifest.services.health.path, path, *_OWN_PATHS)
+    text = _page_of(manifest, port, slot, path, pace or Pace())
+    return metrics.parse(text, at=_now(), leave_out=left_out)
+
+
+def outlook(manifest: Manifest, port: int, slot: Slot) -> str:
+    """Return what later changes can judge by the slot's metrics; raises UnreadableMetrics for nothing."""
+    path = manifest.services.metrics_path
+    if path is None:
+        return "none are declared; changes are judged by health, and by the errors that nginx counts"
+    text = _page_of(manifest, port, slot, path, Pace())
+    metrics.parse(text, at=_now())
+    found = metrics.sources(text)
+    by = f"errors are judged by {found.counter}"
+    if found.histogram:
+        return f"{by}, the latency by {found.histogram}"
+    return (
+        f"{by}; {path} has no histogram ({', '.join(metrics.HISTOGRAMS)}), so the p99 is not known and"
+        " max_p99_ms fails once there are requests"
+    )
+
+
+def _page_of(manifest: Manifest, port: int, slot: Slot, path: str, pace: Pace) -> str:
+    """Return the slot's metrics page; raises UnreadableMetrics."""
+    name = manifest.services.health.host
+    asked = probe.ask_slot(port, slot, path, name=name, timeout=pace.timeout, limit=metrics.MAX_PAGE)
+    reply = pace.of(asked)
     if reply.status != 200:
         cure = "; where an app has no metrics, set services.metrics: null" if reply.status == 404 else ""
         raise UnreadableMetrics(f"{path} of app-{slot}: {reply.error or f'it answers {reply.status}'}{cure}")
-    left_out = (manifest.services.health.path, path, *_OWN_PATHS)
-    text = reply.body.decode("utf-8", "replace")
-    return metrics.parse(text, at=_now(), leave_out=left_out)
+    return reply.body.decode("utf-8", "replace")
 
 
 def before(
@@ -77,16 +103,16 @@ def before(
 
     Beside the app's page it is what nginx's access log says of that time.
     """
-    port = engine.operator_port()
+    port, pace = engine.operator_port(), Pace()
     try:
-        now = scrape(manifest, port, slot)
+        now = scrape(manifest, port, slot, pace)
         if now is None:
             figures = Figures(None)
         else:
             start = metrics.choose(recorded, now, seconds=seconds)
             if start is None:
                 wait(seconds)
-                start, now = now, scrape(manifest, port, slot)
+                start, now = now, scrape(manifest, port, slot, pace)
                 assert now is not None
             figures = Figures(metrics.window(start, now))
     except UnreadableMetrics as error:
@@ -106,7 +132,8 @@ class SlotWatch:
 
     `ask` puts the question for a phase and these figures and returns the recorded verdict; `notice` is told
     of each two scrapes of a release in a row. `counter` adds up what nginx logs of both slots, and
-    `tolerated` is the part of the requests (of 1) that may stay unanswered at the end of a step.
+    `tolerated` is the part of the requests (of 1) that may stay unanswered at the end of a step. `pace` is
+    how long the app's answers are waited for, and `secrets` are masked in what is quoted.
     """
 
     engine: Engine
@@ -116,6 +143,8 @@ class SlotWatch:
     notice: Callable[[Slot, Release, Scrape | None, Scrape], None]
     counter: Counter
     tolerated: float
+    pace: Pace = field(default_factory=Pace)
+    secrets: Collection[str] = ()
     slot: Slot = "blue"
     release: Release | None = None
     start: Scrape | None = None
@@ -174,13 +203,14 @@ class SlotWatch:
     def _look_at_count(self) -> None:
         """Take in nginx's count up to now; raises ProxyError where nginx has ceased to count."""
         known = self.counter.probes
-        probe.ask(self.manifest.nginx.port, _MARKED_PATH, mark=self.generation)
+        headers = {probe.PROBE: self.generation}
+        probe.ask(self.manifest.nginx.port, _MARKED_PATH, headers=headers, timeout=probe.NGINX_SECONDS)
 
         def is_counted() -> bool:
             self.counter.read()
             return self.counter.probes > known
 
-        if not probe.until(is_counted, seconds=SCRAPE_SECONDS):
+        if not probe.until(is_counted, seconds=COUNT_SECONDS):
             loaded = probe.generation(self.port)
             why = "it started again" if loaded and loaded.id != self.generation else "its log has no new line"
             raise ProxyError(
@@ -203,17 +233,15 @@ class SlotWatch:
 
     def _page(self) -> Figures:
         try:
-            now = scrape(self.manifest, self.port, self.slot)
+            now = scrape(self.manifest, self.port, self.slot, self.pace)
             if now is None:
                 return Figures(None)
             self.unreadable = 0
             if self.release:
                 self.notice(self.slot, self.release, self.last, now)
             if self.last and metrics.went_back(self.last, now):
-                raise self._sick(
-                    "it started again while it was watched, or its counters went back as those of one worker"
-                    " of several do"
-                )
+                what = "it started again" if metrics.restarted(self.last, now) else "its counters went back"
+                raise self._sick(f"{what} while it was watched; {metrics.SEVERAL_WORKERS}")
             self.last = now
             if self.start is None:
                 self.start = now
@@ -228,10 +256,12 @@ class SlotWatch:
         assert self.release is not None
         if not self.engine.is_alive(self.slot):
             raise self._sick("it died while it was watched")
-        reply = probe.health(self.port, self.slot, self.release.health.path)
-        self.unhealthy = 0 if reply.status == 200 else self.unhealthy + 1
+        limits = self.release.health
+        reply = self.pace.of(probe.health(self.port, self.slot, limits, timeout=self.pace.timeout))
+        self.unhealthy = 0 if health.is_good(reply) else self.unhealthy + 1
         if self.unhealthy >= UNHEALTHY_TWICE:
-            raise self._sick(f"it turned unhealthy while it was watched: {reply.error or reply.status}")
+            why = health.problem(reply, self.release, secrets=self.secrets)
+            raise self._sick(f"it turned unhealthy while it was watched: {why}")
 
     def _judge(self, phase: str, figures: Figures | None = None) -> None:
         assert self.release is not None

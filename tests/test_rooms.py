@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "swiftdeploy_tasks"
 ORDER = """
     libraries errors settings reserve files signals memory called masking core_dumps variables
     manifest_text manifest_edit manifest_nearest manifest_check manifest preflight release plan
-    private_paths sandbox artifacts root_files probe
+    private_paths sandbox artifacts root_files probe health
     metrics.scrape metrics.page metrics.window metrics.count metrics
     gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.statements
     gate.kinds gate.compiled gate.source gate.embedded gate.opa_check gate.opa gate
@@ -25,7 +25,8 @@ ORDER = """
     engines.local_checks engines.local
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
     engines.docker_context engines.docker_buildkit engines.docker_images engines.docker_form
-    engines.docker_nginx engines.docker_opa engines.docker_volumes engines.docker_checks engines.docker
+    engines.docker_nginx engines.docker_opa engines.docker_sockets engines.docker_volumes engines.docker_checks
+    engines.docker
     engines.choice
     host chain walk flaws proof lines foreign_bytes rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields
@@ -54,7 +55,7 @@ DOORS = {
         "engines.docker_volumes",
         "engines.docker",
     },
-    "requests": {"probe", "gate.opa", "engines.docker_client"},
+    "requests": {"gate.opa", "engines.docker_client"},
     "regopy": {"gate.embedded"},
     "jsonschema": {"manifest_check"},
     "jinja2": {"sandbox"},

@@ -24,6 +24,7 @@ from swiftdeploy_tasks.engines import (
     docker_nginx,
     docker_opa,
     docker_places,
+    docker_sockets,
     docker_volumes,
     local_nginx,
 )
@@ -191,6 +192,11 @@ class DockerEngine:
         release = from_label(one.labels.get("swiftdeploy.release", "")) if one else None
         host = docker_containers.address(one) if one else ""
         return (host, release.port) if host and release else ("", 0)
+
+    def listening(self, slot: Slot) -> frozenset[tuple[str, int]] | None:
+        """See `Engine.listening`."""
+        one = self._part(f"app-{slot}")
+        return docker_sockets.listening(one) if one and docker_containers.runs(one) else None
 
     def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`."""

@@ -172,6 +172,11 @@ class LocalEngine:
         port = self.environment(slot).get(local_processes.PORT, "")
         return (HOST, int(port)) if port.isdecimal() else ("", 0)
 
+    def listening(self, slot: Slot) -> frozenset[tuple[str, int]] | None:
+        """See `Engine.listening`."""
+        there = [one for one in self._ours() if one.environment.get(local_processes.SLOT) == slot]
+        return local_processes.listening_of_all(there)
+
     def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`: what can change about a process is the copy that it runs from."""
         changed = Difference("the copy of the source", "as it was made", "changed or gone")
@@ -237,13 +242,11 @@ class LocalEngine:
     ) -> None:
         """See `Engine.start_slot`."""
         copy = self._copy(release)
+        environment = self._environment(slot, release, secrets)
         try:
             local_processes.start(
-                release.process,
-                environment={
-                    local_processes.PROJECT: manifest.name,
-                    **self._environment(slot, release, secrets),
-                },
+                local_processes.expanded(release.process, environment),
+                environment={local_processes.PROJECT: manifest.name, **environment},
                 folder=copy if any(copy.iterdir()) else self.root,
                 log=self._logs / f"app-{slot}.log",
             )

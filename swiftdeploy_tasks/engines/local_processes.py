@@ -8,6 +8,7 @@ come and go while the table is read: one that has ended meanwhile is left out. A
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from swiftdeploy_tasks.release import SLOTS, Slot
 
 PROJECT, HOME, PART, SLOT, RELEASE, SPEC = local_started.MARKS
 PORT = "APP_PORT"
+_NAMED = re.compile(r"(?<!\$)\$(?:(APP_PORT|APP_HOST)\b|\{(APP_PORT|APP_HOST)\})")
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
 GRACE = 15.0
 KILL_SECONDS = 5.0
@@ -182,6 +184,12 @@ def listening(process: psutil.Process) -> frozenset[tuple[str, int]]:
     return frozenset((one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN)
 
 
+def listening_of_all(found: Sequence[Found]) -> frozenset[tuple[str, int]]:
+    """Return what these processes, and those that they started, listen on."""
+    family = {process for one in found for process in _family(one.process)}
+    return frozenset[tuple[str, int]]().union(*map(listening, family))
+
+
 def listening_of(pid: int) -> frozenset[tuple[str, int]]:
     """Return what the process with this pid listens on; nothing for 0."""
     try:
@@ -223,6 +231,11 @@ def strangers(found: Sequence[Found]) -> list[Found]:
         if one.environment.get(PART) != "opa"
         and (one.environment.get(SLOT), one.environment.get(PORT)) not in launches
     ]
+
+
+def expanded(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the words with $APP_PORT and $APP_HOST, or ${APP_PORT} and ${APP_HOST}, filled in."""
+    return [_NAMED.sub(lambda found: environment[found[1] or found[2]], word) for word in words]
 
 
 def start(

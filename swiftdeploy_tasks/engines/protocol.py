@@ -117,6 +117,10 @@ class Engine(Protocol):
         """Return the (host, port) at which this host reaches the slot past nginx, ("", 0) where it cannot."""
         ...
 
+    def listening(self, slot: Slot) -> frozenset[tuple[str, int]] | None:
+        """Return the addresses and TCP ports on which the slot's app listens, None where that is not seen."""
+        ...
+
     def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """Return what was changed about each of `nginx`, `opa` and `app-<slot>` since it was started.
 

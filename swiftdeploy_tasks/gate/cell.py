@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil
 from multiprocessing.connection import Connection
 
 from swiftdeploy_tasks import core_dumps
@@ -24,7 +23,10 @@ from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.belief import NEXT
 from swiftdeploy_tasks.gate.bundle import Bundle
 
+# Of the child's processor time, so that a busy host makes an answer late and not wrong.
 SECONDS = 4.5
+# Of the clock: how much longer an answer may take than its processor time.
+WAIT_SECONDS = 60.0
 
 Load = Callable[[Bundle], Callable[[str, str], object]]
 
@@ -35,16 +37,21 @@ def decide(load: Load, bundle: Bundle, domain: str, text: str, *, seconds: float
     """Return what `load(bundle)`, which compiles the bundle, answers about `domain` and `text`, its input.
 
     `load` is imported by its name in the child. Raises GateUnavailable: the child's own, or because it died
-    or took longer than `seconds`.
+    or took longer than `seconds` of processor time.
     """
     try:
         child = _child(load, bundle)
         child.pipe.send((domain, text, seconds))
-        if not child.pipe.poll(seconds):
-            raise GateUnavailable(f"the policy of {domain} was not evaluated within {seconds:g} s", NEXT)
+        if not child.pipe.poll(seconds + WAIT_SECONDS):
+            raise GateUnavailable(
+                f"the policy of {domain} was not evaluated within {seconds + WAIT_SECONDS:g} s", NEXT
+            )
         answered, value = child.pipe.recv()
     except BaseException as error:
         code = _end()
+        if code == -signal.SIGPROF:
+            message = f"the policy of {domain} was not evaluated within {seconds:g} s of processor time"
+            raise GateUnavailable(message, NEXT) from None
         if isinstance(error, EOFError | OSError):
             message = f"the embedded engine died while it judged {domain} (exit {code})"
             raise GateUnavailable(message, f"{NEXT}, or set gate: server in manifest.yaml") from None
@@ -114,6 +121,7 @@ def serve(descriptor: int) -> None:
     An evaluation that never ends is ended by the kernel: the parent may have been killed, and the child is
     then alone.
     """
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     pipe = Connection(descriptor)
     judge = None
@@ -121,11 +129,11 @@ def serve(descriptor: int) -> None:
         load, bundle = pipe.recv()
         while True:
             question = pipe.recv()
-            signal.alarm(ceil(SECONDS if question is None else question[2]))
+            _limit(SECONDS if question is None else question[2])
             if question is None:
                 with suppress(Exception):
                     judge = judge or load(bundle)
-                signal.alarm(0)
+                _limit(0)
                 continue
             domain, text, _ = question
             try:
@@ -135,4 +143,10 @@ def serve(descriptor: int) -> None:
                 pipe.send((False, (error.message, error.next)))
             except Exception as error:
                 pipe.send((False, (f"the policy of {domain} cannot be evaluated: {error!r:.200}", NEXT)))
-            signal.alarm(0)
+            _limit(0)
+
+
+def _limit(seconds: float) -> None:
+    """End this process after so much of its own processor time, or after the parent gave up; 0: no limit."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds and seconds + 2 * WAIT_SECONDS)

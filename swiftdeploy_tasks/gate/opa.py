@@ -11,7 +11,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
@@ -22,6 +22,10 @@ from swiftdeploy_tasks.gate.verdict import Question, Verdict
 MAX_ANSWER = 1024 * 1024
 _CHUNK = 16 * 1024
 _POLL = 0.05
+# The least time for one answer while a server gets ready.
+_TRY = 0.5
+# How long a server that runs may take to get ready on a busy host.
+SLOW_SECONDS = 90.0
 
 
 def ask_server(
@@ -49,26 +53,40 @@ def ask_server(
     )
 
 
-def wait_ready(url: str, revision: str, *, deadline: float = 10.0) -> None:
+def wait_ready(
+    url: str, revision: str, *, deadline: float = 10.0, is_starting: Callable[[], bool] = lambda: False
+) -> None:
     """Return when the server at `url` answers under `revision`.
 
     Raises GateUnavailable with the last cause after `deadline` seconds: until then a server that refuses,
-    resets or still has another revision is only not ready yet.
+    resets or still has another revision is only not ready yet. One that is silent while `is_starting` has
+    SLOW_SECONDS.
     """
-    end = time.monotonic() + deadline
+    begun = time.monotonic()
     while True:
+        left = begun + deadline - time.monotonic()
+        is_silent = True
         try:
-            document = _fetch(url, "ready", b"{}", max(end - time.monotonic(), _POLL))
-            return _same_revision(document, revision, url)
+            response = _exchange(url, "ready", b"{}", left if left > _POLL else _TRY)
+            is_silent = False
+            return _same_revision(_document(response, url), revision, url)
         except GateUnavailable as error:
-            if end - time.monotonic() <= _POLL:
-                message = f"OPA was not ready within {deadline:g} s: {error.message}"
+            taken = time.monotonic() - begun
+            may_wait = is_silent and taken < SLOW_SECONDS
+            if taken >= deadline - _POLL and not (may_wait and is_starting()):
+                bound = deadline if taken < deadline + _TRY else taken
+                message = f"OPA was not ready within {bound:.3g} s: {error.message}"
                 raise GateUnavailable(message, NEXT) from None
         time.sleep(_POLL)
 
 
 def _fetch(url: str, path: str, body: bytes, timeout: float) -> dict[str, Any]:
-    """OPA's answer about `path`, whole and in `timeout` seconds.
+    """OPA's answer about `path`, whole and in `timeout` seconds."""
+    return _document(_exchange(url, path, body, timeout), url)
+
+
+def _exchange(url: str, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:
+    """Status and content of an answer, whole and in `timeout` seconds.
 
     In a thread of its own, because a socket's timeout starts anew with every byte.
     """
@@ -87,7 +105,7 @@ def _fetch(url: str, path: str, body: bytes, timeout: float) -> dict[str, Any]:
         raise _late(url, timeout) from None
     if isinstance(result, Exception):
         raise _unreachable(result, url, timeout) from None
-    return _document(result, url)
+    return result
 
 
 def _post(address: str, body: bytes, timeout: float) -> tuple[int, bytes]:

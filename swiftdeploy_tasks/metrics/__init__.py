@@ -8,18 +8,23 @@ cannot be known is absent, never zero.
 from __future__ import annotations
 
 from swiftdeploy_tasks.metrics.count import WAITING, Counted, Counter, SlotTally, counted, from_access_log
-from swiftdeploy_tasks.metrics.page import parse
+from swiftdeploy_tasks.metrics.page import HISTOGRAMS, MAX_PAGE, parse, sources
 from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.window import (
+    SEVERAL_WORKERS,
     Window,
     at_start,
     choose,
     is_unmoved,
+    restarted,
     went_back,
     window,
 )
 
 __all__ = [
+    "HISTOGRAMS",
+    "MAX_PAGE",
+    "SEVERAL_WORKERS",
     "WAITING",
     "Counted",
     "Counter",
@@ -33,6 +38,8 @@ __all__ = [
     "from_access_log",
     "is_unmoved",
     "parse",
+    "restarted",
+    "sources",
     "went_back",
     "window",
 ]

@@ -45,8 +45,9 @@ STARTED = "process_start_time_seconds"
 MODES = {0.0: "stable", 1.0: "canary"}
 CHAOS = {0.0: "none", 1.0: "slow", 2.0: "error"}
 
-# The parser needs about 0.3 s for a million characters, and far longer for one line of that length.
-MAX_TEXT = 2_000_000
+# Bytes. The parser needs about 0.3 s for a million, and a watch reads a page each second; far longer for one
+# line of that length.
+MAX_PAGE = 2_000_000
 MAX_LINE = 16_000
 # A longer label value is not quoted: a secret that was cut short could not be masked.
 LONGEST_QUOTE = 40
@@ -116,10 +117,35 @@ def parse(text: str, *, at: float, leave_out: Collection[str] = ()) -> Scrape:
     )
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What of a page is read: the counter of requests, and the histogram of their times, "" for none."""
+
+    counter: str
+    histogram: str
+
+
+def sources(text: str) -> Sources:
+    """Return what of a page is read, also where it has counted nothing yet; raises UnreadableMetrics."""
+    page = _read(text)
+    told = _told(page)
+    counters = told or [name for name in COUNTERS if name in page.samples or name in page.empty]
+    by_heading = next((name for name in HISTOGRAMS if name in page.empty), "")
+    histogram = next((name for name in HISTOGRAMS if f"{name}_bucket" in page.samples), by_heading)
+    return Sources(counters[0] if counters else histogram, histogram)
+
+
+def _told(page: _Page) -> list[str]:
+    """The counters on the page that tell the status of an answer."""
+    present = (name for name in COUNTERS if name in page.samples)
+    return [name for name in present if any(map(_statuses, page.samples[name]))]
+
+
 def _refuse_unfit(text: str) -> None:
-    if len(text) > MAX_TEXT:
-        raise UnreadableMetrics(f"the metrics have {len(text)} characters, at most {MAX_TEXT} are read")
-    if not text.endswith("\n"):
+    if (size := len(text.encode("utf-8", "replace"))) > MAX_PAGE:
+        raise UnreadableMetrics(f"the metrics have {size} bytes, at most {MAX_PAGE} are read")
+    # OpenMetrics ends with this mark, and needs no line feed after it.
+    if not text.endswith(("\n", "\n# EOF")):
         raise UnreadableMetrics("the metrics are cut short: the last line has no end")
     longest = max(map(len, text.split("\n")))
     if longest > MAX_LINE:
@@ -164,7 +190,7 @@ def _answers(page: _Page, leave_out: Collection[str]) -> tuple[int, int, int]:
     present = [name for name in COUNTERS if name in page.samples]
     if not present and page.empty.isdisjoint((*COUNTERS, *HISTOGRAMS)):
         raise UnreadableMetrics(f"the metrics have no request counter: {COUNTERS[0]}, or one of {HISTOGRAMS}")
-    told = [name for name in present if any(map(_statuses, page.samples[name]))]
+    told = _told(page)
     if present and not told and any(sample.count() for sample in page.samples[present[0]]):
         raise UnreadableMetrics(f"{present[0]} has no status label: none of {', '.join(STATUS_LABELS)}")
     samples = page.samples[told[0]] if told else ()

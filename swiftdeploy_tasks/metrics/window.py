@@ -16,6 +16,10 @@ from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
 
 # Some clients work out the moment of their start anew at each scrape, to the second.
 START_SLACK = 2.0
+SEVERAL_WORKERS = (
+    "where each of several workers has a page of its own, use the multiprocess mode of the app's metrics"
+    " library (prometheus_client: PROMETHEUS_MULTIPROC_DIR)"
+)
 # How long a window may be, as a part of the length asked for.
 SHORTEST, LONGEST = 0.8, 1.5
 
@@ -112,8 +116,9 @@ def went_back(before: Scrape, after: Scrape) -> bool:
     """
     if before.uptime is not None and after.uptime is not None and after.uptime < before.uptime:
         return True
-    if before.started is not None and after.started is not None:
-        return after.started > before.started + START_SLACK
+    started = (before.started, after.started)
+    if started[0] is not None and started[1] is not None and started[1] > started[0] + START_SLACK:
+        return True
     return any(now < then for then, now in zip(before.counts, after.counts, strict=True))
 
 
@@ -131,7 +136,8 @@ def _start(before: Scrape | None, after: Scrape) -> Scrape | None:
 def _doubt(before: Scrape | None) -> str:
     if before is None:
         return "the app does not tell its age, so what it counted since its start is of an unknown length"
-    return "two scrapes contradict each other: counts, or the app's age, are lost without a restart"
+    lost = "two scrapes contradict each other: counts, or the app's age, are lost without a restart"
+    return f"{lost}; {SEVERAL_WORKERS}"
 
 
 def restarted(before: Scrape, after: Scrape) -> bool:

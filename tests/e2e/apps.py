@@ -108,3 +108,43 @@ def answer(path):
     return 200, "application/json", json.dumps(said).encode()
 """
 )
+
+# Answers only its own name, tells a version of its own, and sends what comes by another name elsewhere.
+OF_ONE_NAME = (
+    _SERVER.replace("answer(self.path)", "answer(self.path, self.headers['Host'])").replace(
+        'self.send_header("X-Deployed-By"',
+        'self.send_header("Location", "https://shop.example.com" + self.path)\n'
+        '        self.send_header("X-Deployed-By"',
+    )
+    % """
+METRICS = b'''# TYPE http_requests_total counter
+http_requests_total{code="200"} 0
+'''
+
+def answer(path, host):
+    if host != "shop.example.com":
+        return 301, "text/plain", b"by another name"
+    if path == "/metrics":
+        return 200, "text/plain", METRICS
+    return 201, "application/json", b'{"status": "ok", "version": "10.4.2"}'
+"""
+)
+
+# Listens where nginx does not ask: on the port that is its argument, or on a loopback address.
+ELSEWHERE = """
+import http.server, os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+port = int(sys.argv[1] if len(sys.argv) > 1 else os.environ["APP_PORT"])
+http.server.ThreadingHTTPServer(("127.0.0.1", port), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+# Healthy, with a metrics page that has no counter of requests.
+WITHOUT_COUNTER = (
+    _SERVER
+    % """
+def answer(path):
+    if path == "/metrics":
+        return 200, "text/plain", b"temperature 3\\n"
+    return 200, "text/plain", b"fine"
+"""
+)

@@ -19,7 +19,17 @@ def endless(_: Bundle) -> Judge:
     def judge(_: str, text: str) -> object:
         files.replace(Path(text), str(os.getpid()))
         while True:
-            time.sleep(1)
+            pass
+
+    return judge
+
+
+def delayed(_: Bundle) -> Judge:
+    """Answers late without much processor time, as on a busy host."""
+
+    def judge(_: str, text: str) -> object:
+        time.sleep(float(text))
+        return "late"
 
     return judge
 

@@ -11,8 +11,11 @@ import psutil
 import pytest
 
 from swiftdeploy_tasks import lock
-from swiftdeploy_tasks.gate.cell import SECONDS
+from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.gate.bundle import Bundle
+from swiftdeploy_tasks.gate.cell import SECONDS, decide
 from swiftdeploy_tasks.probe import until
+from tests.gate import stand_ins
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "policies"
@@ -105,4 +108,13 @@ def test_an_evaluation_that_never_ends_is_ended_without_its_parent(orphan: psuti
     def gone() -> bool:
         return not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
-    assert until(gone, seconds=2 * SECONDS)
+    assert until(gone, seconds=20 * SECONDS)
+
+
+def test_an_answer_that_is_late_on_a_busy_host_is_an_answer() -> None:
+    assert decide(stand_ins.delayed, Bundle((), "", "0"), "canary", "1.2", seconds=0.2) == "late"
+
+
+def test_an_evaluation_that_never_ends_is_refused_with_its_bound(tmp_path: Path) -> None:
+    with pytest.raises(GateUnavailable, match=r"not evaluated within 0\.2 s of processor time"):
+        decide(stand_ins.endless, Bundle((), "", "0"), "canary", str(tmp_path / "pid"), seconds=0.2)

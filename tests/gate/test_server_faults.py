@@ -170,6 +170,23 @@ def test_reset_while_a_server_starts_is_not_yet_an_error() -> None:
     assert behaviours == []
 
 
+def test_a_server_that_runs_and_is_late_to_get_ready_is_waited_for() -> None:
+    behaviours = [reset, hang, reset]
+
+    def starting(connection: Any, over: Any) -> None:
+        (behaviours.pop(0) if behaviours else answer(_answer()))(connection, over)
+
+    with serving(starting) as url:
+        wait_ready(url, "r1", deadline=0.1, is_starting=lambda: True)
+    assert behaviours == []
+
+
+@pytest.mark.parametrize("behaviour", [answer(_answer(bundles={".": {"revision": "old"}})), answer(b"{")])
+def test_a_server_that_answers_otherwise_is_not_waited_for_any_longer(behaviour: Behaviour) -> None:
+    with serving(behaviour) as url, pytest.raises(GateUnavailable, match=r"not ready within 0\.1 s"):
+        wait_ready(url, "r1", deadline=0.1, is_starting=lambda: True)
+
+
 def test_policy_that_does_not_compile_never_gets_in_force(opa: WatchingServer, tmp_path: Path) -> None:
     for file in POLICIES.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())

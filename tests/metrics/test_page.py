@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, parse
+from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, parse, sources
+from swiftdeploy_tasks.metrics.page import Sources
 from tests.metrics.simulated import BOUNDS, LEFT_OUT, App, Names
 
 WHOLE = """\
@@ -308,3 +309,28 @@ def test_what_the_app_wrote_is_not_quoted_as_it_may_be_a_secret() -> None:
     with pytest.raises(UnreadableMetrics) as caught:
         read("# HELP x y\nhttp_requests_total the-secret\n")
     assert caught.value.message == "the metrics are not Prometheus text, at line 2"
+
+
+def test_the_mark_of_openmetrics_ends_a_page_without_a_line_feed() -> None:
+    assert read(WHOLE + "# EOF") == read(WHOLE + "# EOF\n") == read(WHOLE)
+    assert "cut short" in problem(WHOLE + "# EO")
+    assert "cut short" in problem(WHOLE.rstrip("\n") + "# EOF")
+
+
+@pytest.mark.parametrize(
+    ("page", "counter", "histogram"),
+    [
+        (WHOLE, "http_requests_total", "http_request_duration_seconds"),
+        ('http_requests_total{code="200"} 1\n', "http_requests_total", ""),
+        ("# TYPE http_requests_total counter\n", "http_requests_total", ""),
+        (
+            "# TYPE http_server_requests_seconds histogram\n",
+            "http_server_requests_seconds",
+            "http_server_requests_seconds",
+        ),
+    ],
+)
+def test_what_is_read_of_a_page_is_known_before_it_has_counted(
+    page: str, counter: str, histogram: str
+) -> None:
+    assert sources(page) == Sources(counter, histogram)

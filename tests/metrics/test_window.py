@@ -13,6 +13,7 @@ from swiftdeploy_tasks.metrics import (
     at_start,
     choose,
     is_unmoved,
+    went_back,
     window,
 )
 
@@ -265,3 +266,13 @@ def test_recorded_scrape_is_chosen_by_the_apps_clock() -> None:
 
 def test_recorded_scrape_of_another_kind_is_passed_over() -> None:
     assert choose([ageless(back(30)), back(40)], AFTER, seconds=30) == back(40)
+
+
+def test_counters_that_go_back_without_a_restart_name_the_multiprocess_mode() -> None:
+    """Two workers of one server have a page each; both started in the same second."""
+    first = Scrape(1000.0, ok=100, started=900.0)
+    other = Scrape(1001.0, ok=40, started=900.4)
+    assert went_back(first, other)
+    assert not went_back(other, replace(first, time=1002.0))
+    with pytest.raises(UnreadableMetrics, match="PROMETHEUS_MULTIPROC_DIR"):
+        window(first, other)

@@ -67,3 +67,13 @@ def test_what_is_not_known_is_null_in_the_document_and_never_a_yes() -> None:
 def test_without_somebody_who_serves_the_document_has_no_url() -> None:
     document = picture(traffic=Traffic()).document()
     assert (document["mode"], document["version"], document["url"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("can_go_back", "next_command"),
+    [(True, "invoke rollback"), (False, "correct the app, then: invoke deploy")],
+)
+def test_an_unhealthy_slot_calls_for_a_command_that_can_work(can_go_back: bool, next_command: str) -> None:
+    problem = concern(picture(**SICK, can_go_back=can_go_back))
+    assert problem is not None
+    assert problem.next == next_command
