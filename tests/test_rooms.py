@@ -25,8 +25,8 @@ ORDER = """
     engines.local_checks engines.local
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
     engines.docker_context engines.docker_buildkit engines.docker_images engines.docker_form
-    engines.docker_nginx engines.docker_opa engines.docker_sockets engines.docker_volumes engines.docker_checks
-    engines.docker
+    engines.docker_nginx engines.docker_opa engines.docker_sockets engines.docker_volumes
+    engines.docker_checks engines.docker
     engines.choice
     host chain walk flaws proof lines foreign_bytes rotation witness snapshot turn history
     report report.words report.integrity report.stretch report.course report.story report.fields

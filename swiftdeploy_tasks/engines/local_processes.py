@@ -185,9 +185,8 @@ def listening(process: psutil.Process) -> frozenset[tuple[str, int]]:
 
 
 def listening_of_all(found: Sequence[Found]) -> frozenset[tuple[str, int]]:
-    """Return what these processes, and those that they started, listen on."""
-    family = {process for one in found for process in _family(one.process)}
-    return frozenset[tuple[str, int]]().union(*map(listening, family))
+    """Return what these processes listen on."""
+    return frozenset[tuple[str, int]]().union(*(listening(one.process) for one in found))
 
 
 def listening_of(pid: int) -> frozenset[tuple[str, int]]:
