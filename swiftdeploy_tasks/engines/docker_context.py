@@ -7,23 +7,18 @@ project's own that only has the same name is sent and counts.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
-from swiftdeploy_tasks import artifacts, files, root_files
+from swiftdeploy_tasks import root_files
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest import Build, Manifest
-from swiftdeploy_tasks.settings import STATE
 
 if TYPE_CHECKING:
     from tempfile import _TemporaryFileWrapper
-
-_LINE = 65536
 
 
 @dataclass(frozen=True)
@@ -76,59 +71,6 @@ def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> BuildCo
     ignore = folder / ".dockerignore"
     patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
     rules = [line for line in patterns if line and not line.startswith("#")]
-    ours = _Ours(
-        root=root,
-        home=home,
-        written=frozenset(_written(manifest, root, home)),
-        rendered=frozenset(_rendered(manifest, root, home)),
-    )
+    ours = root_files.made(manifest, root=root, home=home)
     names = sorted(exclude_paths(str(folder), rules, build.dockerfile))
     return BuildContext(folder, build, tuple(name for name in names if not ours.has(folder / name)))
-
-
-@dataclass(frozen=True)
-class _Ours:
-    """What SwiftDeploy makes in the project: `written` by place alone, `rendered` where it has our mark."""
-
-    root: Path
-    home: Path
-    written: frozenset[Path]
-    rendered: frozenset[Path]
-
-    def has(self, path: Path) -> bool:
-        """Return whether SwiftDeploy made this, or keeps its state in it."""
-        if path.is_relative_to(self.home) or path.is_relative_to(self.root / STATE):
-            return True
-        if path in self.written or files.is_temporary(path.name):
-            return True
-        if path in self.rendered:
-            return root_files.is_rendered(path)
-        if path == self.root / "history.jsonl":
-            return _is_history(path)
-        return (path.suffix == ".html" or path == self.root / "audit_report.md") and root_files.is_report(
-            path
-        )
-
-
-def _written(manifest: Manifest, root: Path, home: Path) -> Iterator[Path]:
-    yield root / "manifest.yaml"
-    if home == (root / STATE).resolve():
-        yield root / "history.jsonl"
-    if manifest.history.witness:
-        witness = root / manifest.history.witness
-        yield from (witness, witness.with_name(f"{witness.name}.old"))
-
-
-def _rendered(manifest: Manifest, root: Path, home: Path) -> Iterator[Path]:
-    for folder in root_files.places((manifest.rendered,), root=root, state=home):
-        yield from (folder / name for name in artifacts.ROOT_FILES)
-
-
-def _is_history(path: Path) -> bool:
-    """Return whether the file's first line is a record of ours."""
-    try:
-        with path.open("rb") as file:
-            record = json.loads(file.readline(_LINE))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and {"v", "seq", "prev", "hash"} <= record.keys()
