@@ -165,6 +165,21 @@ def _target(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def last_lines(path: Path, lines: int, *, most: int) -> tuple[str, ...]:
+    """Return the last lines of a text file, from its last `most` bytes; () where it cannot be read.
+
+    Where it is longer, a first line that is not whole is left out unless it is the only one.
+    """
+    try:
+        with path.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - most)
+            file.seek(start)
+            found = file.read(most).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ()
+    return tuple(found[1 if start and len(found) > 1 else 0 :][-lines:])
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in this folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from swiftdeploy_tasks import artifacts
+from swiftdeploy_tasks import artifacts, files
 from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.settings import STATE
 
 _HEAD = 4096
+_LINE = 65536
 _GENERATOR = '<meta name="generator" content="SwiftDeploy">'
 _COMMENT = "\n<!-- Made by SwiftDeploy -->\n"
 _EXAMPLE = "rendered: deploy/"
@@ -85,6 +89,61 @@ def places(rendered: tuple[str, ...], *, root: Path, state: Path) -> Iterator[Pa
         if folder not in seen:
             seen.add(folder)
             yield folder
+
+
+@dataclass(frozen=True)
+class Made:
+    """What SwiftDeploy makes in the project: `written` by place alone, `rendered` where it has our mark."""
+
+    root: Path
+    home: Path
+    written: frozenset[Path]
+    rendered: frozenset[Path]
+
+    def has(self, path: Path) -> bool:
+        """Return whether SwiftDeploy made this, or keeps its state in it."""
+        if path.is_relative_to(self.home) or path.is_relative_to(self.root / STATE):
+            return True
+        if path in self.written or files.is_temporary(path.name):
+            return True
+        if path in self.rendered:
+            return is_rendered(path)
+        if path == self.root / "history.jsonl":
+            return _is_history(path)
+        return (path.suffix == ".html" or path == self.root / "audit_report.md") and is_report(path)
+
+
+def made(manifest: Manifest, *, root: Path, home: Path, also: Iterable[Path] = ()) -> Made:
+    """Return what is SwiftDeploy's in this project, `also` included: no build context or source has it."""
+    return Made(
+        root=root,
+        home=home,
+        written=frozenset((*_written(manifest, root, home), *also)),
+        rendered=frozenset(
+            folder / name
+            for folder in places((manifest.rendered,), root=root, state=home)
+            for name in artifacts.ROOT_FILES
+        ),
+    )
+
+
+def _written(manifest: Manifest, root: Path, home: Path) -> Iterator[Path]:
+    yield root / "manifest.yaml"
+    if home == (root / STATE).resolve():
+        yield root / "history.jsonl"
+    if manifest.history.witness:
+        witness = root / manifest.history.witness
+        yield from (witness, witness.with_name(f"{witness.name}.old"))
+
+
+def _is_history(path: Path) -> bool:
+    """Return whether the file's first line is a record of ours."""
+    try:
+        with path.open("rb") as file:
+            record = json.loads(file.readline(_LINE))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and {"v", "seq", "prev", "hash"} <= record.keys()
 
 
 def _is_there(path: Path) -> bool:

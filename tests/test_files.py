@@ -5,12 +5,14 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines.local import LocalEngine
 
 
 @pytest.fixture(params=[0o077, 0o000], ids=["umask 077", "umask 000"])
@@ -140,6 +142,7 @@ REPLACE_WITHIN_A_LIMIT = """
 import resource, sys
 from pathlib import Path
 from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines.local import LocalEngine
 folder, limit, *sizes = Path(sys.argv[1]), *map(int, sys.argv[2:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
@@ -183,6 +186,7 @@ WRITE_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
 from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines.local import LocalEngine
 os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 files.replace(Path(sys.argv[1]), "half", mode=0o600)
 """
@@ -218,6 +222,7 @@ WRITE_MANY = """
 import sys
 from pathlib import Path
 from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines.local import LocalEngine
 for _ in range(150):
     files.replace(Path(sys.argv[1]), sys.argv[2] * 200_000 + "END")
 """
@@ -242,6 +247,7 @@ WRITE_AND_WAIT = """
 import os, sys
 from pathlib import Path
 from swiftdeploy_tasks import files
+from swiftdeploy_tasks.engines.local import LocalEngine
 sync = os.fsync
 def held(fd):
     os.fsync = sync
@@ -278,3 +284,30 @@ def test_nothing_is_written_through_a_link_in_the_place_of_the_new_file(tmp_path
     beside.symlink_to(tmp_path / "elsewhere")
     files.replace(tmp_path / "file", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_last_lines_of_a_huge_file_are_read_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\nlast but one\nlast\n")
+    tracemalloc.start()
+    try:
+        assert files.last_lines(path, 2, most=4096) == ("last but one", "last")
+        assert LocalEngine(tmp_path, tmp_path / "state").logs("app-blue") == ()
+        (tmp_path / "state" / "logs").mkdir(parents=True)
+        path.rename(tmp_path / "state" / "logs" / "app-blue.log")
+        assert LocalEngine(tmp_path, tmp_path / "state").logs("app-blue", lines=1) == ("last",)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_last_lines_begin_with_a_whole_one(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_text("first\nsecond\nthird\n")
+    assert files.last_lines(path, 9, most=9) == ("third",)
+    assert files.last_lines(path, 9, most=99) == ("first", "second", "third")
+    assert files.last_lines(path, 1, most=3) == ("rd",)
+    assert files.last_lines(tmp_path / "none", 1, most=3) == ()

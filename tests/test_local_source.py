@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import releases
-from swiftdeploy_tasks.engines import local_source
+from swiftdeploy_tasks import manifest, releases, settings
+from swiftdeploy_tasks.engines import local_checks, local_source
+from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.manifest import Manifest
 
 
 @pytest.fixture
@@ -68,3 +73,78 @@ def test_a_release_that_is_removed_leaves_what_its_app_wrote(copy: Path, source:
 def test_a_release_without_data_leaves_nothing(copy: Path) -> None:
     assert releases.remove(copy.parent) is None
     assert list(copy.parents[2].rglob("*")) == [copy.parents[1]]
+
+
+def project(root: Path, source: str = ".", process: str = "python") -> Manifest:
+    (root / "manifest.yaml").write_text(
+        f"name: own\nservices: {{image: 'x:1', port: 3000, source: {source}, process: [{process}, x.py]}}\n"
+        "nginx: {image: nginx, port: 8080}\nnetwork: {name: n, driver_type: bridge}\nengine: local\n"
+    )
+    places = settings.find(root)
+    return manifest.load(places.manifest, schema=places.schema)
+
+
+def kept(root: Path, asked: Manifest) -> set[str]:
+    engine = LocalEngine(root, root / ".swiftdeploy")
+    release = engine.release(asked)
+    assert engine.keep(asked, release) == ()
+    assert engine.release(asked) == release, "a copy changes no digest"
+    copy = root / ".swiftdeploy" / "releases" / release.id / "source"
+    return {path.relative_to(copy).as_posix() for path in copy.rglob("*")}
+
+
+def test_the_whole_project_is_copied_without_what_swiftdeploy_makes_in_it(tmp_path: Path) -> None:
+    asked = project(tmp_path)
+    (tmp_path / "x.py").touch()
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "history.jsonl").touch()
+    before = LocalEngine(tmp_path, tmp_path / ".swiftdeploy").release(asked).artifact
+    assert kept(tmp_path, asked) == {"x.py", "uploads"}
+    (tmp_path / "history.jsonl").write_text("{}\n")
+    project(tmp_path)
+    assert LocalEngine(tmp_path, tmp_path / ".swiftdeploy").release(asked).artifact == before
+
+
+def test_what_cannot_be_copied_is_left_out_of_digest_and_copy(tmp_path: Path) -> None:
+    asked = project(tmp_path, source="app")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "x.py").touch()
+    (tmp_path / "app" / ".git").write_text("gitdir: ../.git/modules/app\n")
+    (tmp_path / "app" / ".venv").symlink_to("/nowhere")
+    os.mkfifo(tmp_path / "app" / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "app" / "socket"))
+        assert kept(tmp_path, asked) == {"app", "app/x.py"}
+
+
+def test_a_source_that_is_neither_file_nor_folder_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PreflightError, match="neither a file nor a folder"):
+        local_source.source(project(tmp_path, source="pipe"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "process", "why"),
+    [
+        (".", "./start.sh", ""),
+        ("app", "app/start.sh", ""),
+        ("app", "./app/start.sh", ""),
+        ("app", "./start.sh", "it is not in the copy of services.source (app)"),
+        (".", "start.sh", "there is no such program on PATH"),
+        (".", "./x.py", "is not executable"),
+        (".", "./none.sh", "there is no file"),
+        (".", "sh", ""),
+    ],
+)
+def test_a_program_is_looked_for_where_it_will_run(
+    tmp_path: Path, source: str, process: str, why: str
+) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "x.py").touch()
+    for path in (tmp_path / "start.sh", tmp_path / "app" / "start.sh"):
+        path.touch(0o755)
+    asked = project(tmp_path, source, process)
+    checks = local_checks.all_of(asked, tmp_path, tmp_path / ".swiftdeploy")
+    found = next(check for check in checks if check.name == "image")
+    assert found.passed is not bool(why)
+    assert why in found.message

@@ -29,6 +29,8 @@ PROJECT, HOME = "swiftdeploy.project", "swiftdeploy.home"
 FORBIDDEN = "permission denied: this user may not use it"
 FIRST_SECONDS = 5
 SECONDS = 60
+# A container may print lines without an end.
+LOG_BYTES = 1 << 18
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
@@ -138,8 +140,13 @@ def reason(error: Exception) -> str:
 
 
 def last_lines(container: Container, lines: int | Literal["all"]) -> str:
-    """Return what the container printed last; "all" for all of it."""
-    return b"".join(container.logs(tail=lines, stream=True, follow=False)).decode("utf-8", "replace")
+    """Return what the container printed last, LOG_BYTES at most; "all" for all of its lines."""
+    last = bytearray()
+    for chunk in container.logs(tail=lines, stream=True, follow=False):
+        last += chunk
+        if len(last) > 2 * LOG_BYTES:
+            del last[:-LOG_BYTES]
+    return last[-LOG_BYTES:].decode("utf-8", "replace")
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

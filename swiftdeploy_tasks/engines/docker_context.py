@@ -19,16 +19,14 @@ from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING
 
-from swiftdeploy_tasks import artifacts, files, root_files
+from swiftdeploy_tasks import files, root_files
 from swiftdeploy_tasks.engines.protocol import Say
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest import Build, Manifest
-from swiftdeploy_tasks.settings import STATE
 
 if TYPE_CHECKING:
     from tempfile import _TemporaryFileWrapper
 
-_LINE = 65536
 _TRIES = 3
 _OUTPUTS = "outputs"
 _GIT = re.compile(rb"(?<![\w.-])\.git(?![\w.-])")
@@ -170,13 +168,7 @@ def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> BuildCo
     ignore = folder / ".dockerignore"
     patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
     rules = [line for line in patterns if line and not line.startswith("#")]
-    written = (*_written(manifest, root, home), *_outputs(), *_former_outputs(root, home))
-    ours = _Ours(
-        root=root,
-        home=home,
-        written=frozenset(written),
-        rendered=frozenset(_rendered(manifest, root, home)),
-    )
+    ours = root_files.made(manifest, root=root, home=home, also=(*_outputs(), *_former_outputs(root, home)))
     names = sorted(exclude_paths(str(folder), rules, build.dockerfile))
     return BuildContext(folder, build, tuple(name for name in names if not ours.has(folder / name)))
 
@@ -204,51 +196,3 @@ def _outputs() -> Iterator[Path]:
 def _former_outputs(root: Path, home: Path) -> Iterator[Path]:
     with suppress(OSError, ValueError):
         yield from (root / str(name) for name in json.loads((home / _OUTPUTS).read_bytes()))
-
-
-@dataclass(frozen=True)
-class _Ours:
-    """What SwiftDeploy makes in the project: `written` by place alone, `rendered` where it has our mark."""
-
-    root: Path
-    home: Path
-    written: frozenset[Path]
-    rendered: frozenset[Path]
-
-    def has(self, path: Path) -> bool:
-        """Return whether SwiftDeploy made this, or keeps its state in it."""
-        if path.is_relative_to(self.home) or path.is_relative_to(self.root / STATE):
-            return True
-        if path in self.written or files.is_temporary(path.name):
-            return True
-        if path in self.rendered:
-            return root_files.is_rendered(path)
-        if path == self.root / "history.jsonl":
-            return _is_history(path)
-        return (path.suffix == ".html" or path == self.root / "audit_report.md") and root_files.is_report(
-            path
-        )
-
-
-def _written(manifest: Manifest, root: Path, home: Path) -> Iterator[Path]:
-    yield root / "manifest.yaml"
-    if home == (root / STATE).resolve():
-        yield root / "history.jsonl"
-    if manifest.history.witness:
-        witness = root / manifest.history.witness
-        yield from (witness, witness.with_name(f"{witness.name}.old"))
-
-
-def _rendered(manifest: Manifest, root: Path, home: Path) -> Iterator[Path]:
-    for folder in root_files.places((manifest.rendered,), root=root, state=home):
-        yield from (folder / name for name in artifacts.ROOT_FILES)
-
-
-def _is_history(path: Path) -> bool:
-    """Return whether the file's first line is a record of ours."""
-    try:
-        with path.open("rb") as file:
-            record = json.loads(file.readline(_LINE))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and {"v", "seq", "prev", "hash"} <= record.keys()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from swiftdeploy_tasks import artifacts, files
+from swiftdeploy_tasks import artifacts, files, root_files
 from swiftdeploy_tasks.engines import local_checks, local_nginx, local_opa, local_processes, local_source
 from swiftdeploy_tasks.engines.protocol import ACCESS_LINES, Facts, Say
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ProxyError
@@ -36,6 +36,8 @@ from swiftdeploy_tasks.release import (
 
 HOST = "127.0.0.1"
 _SHOWN = 5
+# An app may print lines without an end: this much of a log is read for its last ones.
+LOG_BYTES = 1 << 18
 _PORT = "port-"
 
 
@@ -103,7 +105,8 @@ class LocalEngine:
     def release(self, manifest: Manifest) -> Release:
         """See `Engine.release`."""
         words = local_source.process(manifest, self.root)
-        artifact = local_source.digest(local_source.source(manifest, self.root))
+        ours = root_files.made(manifest, root=self.root, home=self.home)
+        artifact = local_source.digest(local_source.source(manifest, self.root), ours)
         return from_manifest(manifest, artifact=artifact, process=words)
 
     def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
@@ -115,6 +118,7 @@ class LocalEngine:
             expected=release.artifact,
             name=manifest.services.source,
             aside=aside,
+            ours=root_files.made(manifest, root=self.root, home=self.home),
         )
         return (f"{_files(moved)} changed in the copy of the source: moved to {aside}",) if moved else ()
 
@@ -322,21 +326,11 @@ class LocalEngine:
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""
-        try:
-            text = (self._logs / f"{component}.log").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ()
-        return tuple(text.splitlines()[-lines:])
+        return files.last_lines(self._logs / f"{component}.log", lines, most=LOG_BYTES)
 
     def access_log(self, seconds: float) -> tuple[str, ...]:
         """See `Engine.access_log`: what is older is among the lines, each of which has its time."""
-        try:
-            with (self._logs / "access.log").open("rb") as log:
-                log.seek(max(0, log.seek(0, 2) - ACCESS_LINES * 150))
-                text = log.read().decode("utf-8", "replace")
-        except OSError:
-            return ()
-        return tuple(text.splitlines()[-ACCESS_LINES:])
+        return files.last_lines(self._logs / "access.log", ACCESS_LINES, most=ACCESS_LINES * 150)
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.prepare_opa`."""

@@ -16,7 +16,7 @@ _UNREADABLE = '"$\\{};\n*?['
 def all_of(manifest: Manifest, root: Path, home: Path) -> tuple[Finding, ...]:
     """Make the checks `engine`, `image` and `compose`; the last is for containers alone."""
     compose = Finding("compose", None, "not made on local: nothing runs through compose")
-    return (_engine(manifest, str(home)), _source(manifest, root), compose)
+    return (_engine(manifest, str(home)), _source(manifest, root, home), compose)
 
 
 def _engine(manifest: Manifest, home: str) -> Finding:
@@ -39,18 +39,29 @@ def _engine(manifest: Manifest, home: str) -> Finding:
     return Finding("engine", True, "local: processes on 127.0.0.1")
 
 
-def _source(manifest: Manifest, root: Path) -> Finding:
+def _source(manifest: Manifest, root: Path, home: Path) -> Finding:
     try:
         words = local_source.process(manifest, root)
         kept = local_source.source(manifest, root)
+        why = _lacks(words[0], manifest, root, home)
     except PreflightError as error:
         return Finding("image", False, error.message, error.next)
-    if words[0] != "python" and not shutil.which(words[0]) and not (root / words[0]).is_file():
+    except OSError as error:
+        message = f"services.source cannot be read: {error.filename}: {error.strerror}"
+        return Finding("image", False, message, "make it readable for this user")
+    if why:
         return Finding(
             "image",
             False,
-            f"services.process starts {words[0]!r}, which is neither on PATH nor in the project",
-            "correct services.process in manifest.yaml",
+            f"services.process starts {words[0]!r}, and {why}",
+            "correct services.process or services.source in manifest.yaml",
         )
     source = f", from a copy of {kept.name}" if kept else ""
     return Finding("image", True, f"will run: {' '.join(words)}{source}")
+
+
+def _lacks(word: str, manifest: Manifest, root: Path, home: Path) -> str:
+    """Return why this program cannot be started, "" when it can; a path is one in the folder it runs in."""
+    if "/" in word:
+        return local_source.lacks(word, manifest, root, home)
+    return "" if word == "python" or shutil.which(word) else "there is no such program on PATH"

@@ -14,9 +14,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from swiftdeploy_tasks import files
+from swiftdeploy_tasks import files, root_files
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.root_files import Made
 
 DEFAULT_PROCESS = ("python", "app/main.py")
 _LEFT_OUT = ("__pycache__", ".git", ".swiftdeploy", ".venv", "node_modules")
@@ -40,8 +41,13 @@ def source(manifest: Manifest, root: Path) -> Path | None:
     Raises PreflightError when the manifest names one that is missing.
     """
     path = root / manifest.services.source
-    if path.exists():
+    if path.is_file() or path.is_dir():
         return path
+    if path.exists():
+        raise PreflightError(
+            f"services.source is {manifest.services.source!r}, which is neither a file nor a folder",
+            "correct services.source in manifest.yaml",
+        )
     if manifest.services.source_named:
         raise PreflightError(
             f"services.source is {manifest.services.source!r} and there is no such file or folder in {root}",
@@ -50,38 +56,63 @@ def source(manifest: Manifest, root: Path) -> Path | None:
     return None
 
 
-def digest(path: Path | None) -> str:
+def lacks(word: str, manifest: Manifest, root: Path, home: Path) -> str:
+    """Return why the program `word`, a path, cannot be run where the app runs, "" when it can."""
+    path, kept = root / word, source(manifest, root)
+    if not path.is_file():
+        return f"there is no file {path}"
+    if not os.access(path, os.X_OK):
+        return f"{path} is not executable"
+    if Path(word).is_absolute() or kept is None:
+        return ""
+    ours = root_files.made(manifest, root=root, home=home)
+    held = {os.path.normpath(file) for _, file in _content(kept, ours)}
+    is_held = os.path.normpath(path) in held
+    return "" if is_held else f"it is not in the copy of services.source ({manifest.services.source})"
+
+
+def digest(path: Path | None, ours: Made | None = None) -> str:
     """Return the digest of a file's or folder's content: names, executable bits, links and bytes.
 
-    Raises PreflightError for what cannot be read.
+    Files that are `ours` are left out, and so is what is neither a file nor a folder nor a link. Raises
+    PreflightError for what cannot be read.
     """
     try:
-        return _digest(path)
+        return _digest(path, ours)
     except OSError as error:
         message = f"services.source cannot be read: {error.filename}: {error.strerror}"
         raise PreflightError(message, "make it readable for this user") from None
 
 
-def _digest(path: Path | None) -> str:
+def _digest(path: Path | None, ours: Made | None) -> str:
     total = hashlib.sha256()
-    for name, kind in sorted(_digests(path).items()) if path else ():
+    for name, kind in sorted(_digests(path, ours).items()) if path else ():
         total.update(f"{name}\0{kind}\0".encode("utf-8", "surrogateescape"))
     return f"sha256:{total.hexdigest()}"
 
 
-def _digests(path: Path) -> dict[str, str]:
+def _digests(path: Path, ours: Made | None = None) -> dict[str, str]:
     """Return what each file is, by its name: a link and where to, or executable or not and its digest."""
-    return {name: _kind(file) for name, file in _content(path)}
+    return {name: _kind(file) for name, file in _content(path, ours)}
 
 
 def _kind(file: Path) -> str:
     if file.is_symlink():
         return f"link {file.readlink()}"
     mode = "x" if os.access(file, os.X_OK) else "-"
-    return f"{mode} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+    with file.open("rb") as content:
+        return f"{mode} {hashlib.file_digest(content, 'sha256').hexdigest()}"
 
 
-def copy(path: Path | None, folder: Path, *, expected: str, name: str, aside: Path) -> tuple[str, ...]:
+def copy(
+    path: Path | None,
+    folder: Path,
+    *,
+    expected: str,
+    name: str,
+    aside: Path,
+    ours: Made | None = None,
+) -> tuple[str, ...]:
     """Have a copy of the source at `folder`/`name`, whole or not at all; `expected` is its digest.
 
     A copy that was changed since is made again, and what it held is moved to `aside`; returns those names.
@@ -95,11 +126,8 @@ def copy(path: Path | None, folder: Path, *, expected: str, name: str, aside: Pa
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copy-"))
     try:
         target = beside / name
-        if path and path.is_dir():
-            shutil.copytree(path, target, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT, "*.pyc"))
-        elif path:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target)
+        if path:
+            _copy(path, target, ours)
         if digest(target if path else None) != expected:
             raise PreflightError("the source changed while it was copied", "invoke deploy")
         moved = move_written(folder, aside, only_changed=True)
@@ -113,6 +141,20 @@ def copy(path: Path | None, folder: Path, *, expected: str, name: str, aside: Pa
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def _copy(path: Path, target: Path, ours: Made | None) -> None:
+    """Copy what `_content` has of the source, and its folders, also empty ones."""
+    if path.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+        return
+    for folder, _, _ in _folders(path, ours):
+        there = target / folder.relative_to(path)
+        there.mkdir(parents=True, exist_ok=True)
+        shutil.copymode(folder, there)
+    for name, file in _content(path, ours):
+        shutil.copy2(file, target / name, follow_symlinks=False)
 
 
 def data_folder(home: Path, release: str) -> Path:
@@ -175,14 +217,33 @@ def _seal(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.digest")
 
 
-def _content(path: Path) -> Iterator[tuple[str, Path]]:
+def _content(path: Path, ours: Made | None = None) -> Iterator[tuple[str, Path]]:
+    """Yield each file and link that belongs to a source or a copy, by its name; raises OSError.
+
+    Sockets, pipes and devices are left out, because they cannot be copied.
+    """
     if path.is_file():
         yield path.name, path
         return
-    for folder, folders, names in os.walk(path):
-        folders[:] = [f for f in folders if f not in _LEFT_OUT]
-        links = [f for f in folders if (Path(folder) / f).is_symlink()]
+    for folder, links, names in _folders(path, ours):
         for name in [*names, *links]:
-            file = Path(folder) / name
-            if not name.endswith(".pyc") and (file.is_symlink() or file.is_file()):
+            file = folder / name
+            if file.is_symlink() or file.is_file():
                 yield file.relative_to(path).as_posix(), file
+
+
+def _folders(path: Path, ours: Made | None) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield each folder that belongs to a source, with its links to folders and its other names."""
+    for place, folders, names in os.walk(path, onerror=_raise):
+        folder = Path(place)
+        folders[:] = [name for name in folders if _belongs(folder / name, ours)]
+        links = [name for name in folders if (folder / name).is_symlink()]
+        yield folder, links, [name for name in names if _belongs(folder / name, ours)]
+
+
+def _belongs(path: Path, ours: Made | None) -> bool:
+    return path.name not in _LEFT_OUT and path.suffix != ".pyc" and not (ours and ours.has(path))
+
+
+def _raise(error: OSError) -> None:
+    raise error
