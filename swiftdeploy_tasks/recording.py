@@ -25,6 +25,7 @@ import invoke
 from invoke import Context, Exit, ParseError, Task
 
 from swiftdeploy_tasks import (
+    access,
     artifacts,
     files,
     history,
@@ -297,6 +298,7 @@ class RecordedTask(Task[Any]):
         is_first = INVOCATION.held is None and (self.writes or will_write)
         if is_first:
             asked = INVOCATION.verb or self.verb
+            access.refuse_another_user(run.settings)
             try:
                 INVOCATION.held = lock.acquire(run.settings.state, verb=asked, wait=INVOCATION.wait)
             except LockHeld as error:

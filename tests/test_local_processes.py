@@ -216,3 +216,13 @@ def manifest_of(folder: Path) -> manifest.Manifest:
     )
     places = settings.find(folder)
     return manifest.load(places.manifest, schema=places.schema)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_a_process_that_changed_its_user_is_found_and_ended(home: Path) -> None:
+    program = "import os, time; os.setuid(65534); time.sleep(60)"
+    started = start(home, sys.executable, "-c", program)
+    assert until(lambda: started.uids().real == 65534, seconds=20)
+    assert found(home) == {started.pid: "blue"}
+    assert local_processes.end_all(str(home), lambda one: True) == []
+    assert not lives(started)

@@ -34,7 +34,7 @@ ORDER = """
     report.cells report.tables report.markdown report.inline report.density report.figures report.seen
     report.charts report.paper report.page
     releases applied watch sampling admission checks job traffic apply
-    lock screen recording project noting asking verbs settling change slot_data planning
+    access lock screen recording project noting asking verbs settling change slot_data planning
     compliance recent picture dashboard live_page status deploying promoting going_back
     auditing lifecycle program dev __init__
 """

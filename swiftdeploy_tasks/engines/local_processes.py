@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,12 +67,13 @@ def is_own(process: psutil.Process) -> bool:
 def ours(home: str) -> list[Found]:
     """Return every process of this project and user, this process left out, the oldest first."""
     notes = local_started.noted(Path(home))
-    table = {one.process.pid: one for one in _own() if one.process.pid != os.getpid()}
+    started = {note.pid for note in notes if note.user == os.getuid() and note.lives}
+    table = {one.process.pid: one for one in _own(started) if one.process.pid != os.getpid()}
     homes = {home} | {note.home for note in notes if not Path(note.home).exists()}
     marked: dict[int, Mapping[str, str]] = {
         pid: {} for pid, one in table.items() if one.environment.get(HOME) in homes
     }
-    marked |= {note.pid: note.marks for note in notes if note.pid in table and note.lives}
+    marked |= {note.pid: note.marks for note in notes if note.pid in started & table.keys()}
     _mark_the_rest(marked, table, notes, home)
     found = [_with(table[pid], marks) for pid, marks in marked.items()]
     return sorted(found, key=lambda one: (one.since, one.process.pid))
@@ -159,11 +160,11 @@ def other_home(project: str, home: str) -> tuple[str, tuple[int, ...]]:
     return next(((there, tuple(pids)) for there, pids in others.items()), ("", ()))
 
 
-def _own() -> Iterator[Found]:
-    """Yield every process of this user that has not ended."""
+def _own(started: Set[int] = frozenset()) -> Iterator[Found]:
+    """Yield every process of this user, and those `started` by it under any user, that has not ended."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if is_own(process) and (status := process.status()) not in _GONE:
+            if (process.pid in started or is_own(process)) and (status := process.status()) not in _GONE:
                 yield Found(process, _environment(process), process.ppid(), process.create_time(), status)
 
 

@@ -7,6 +7,7 @@ identify it, and so does the session that it leads. The notes move with a projec
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -28,11 +29,15 @@ MARKS = PROJECT, HOME, PART, SLOT, RELEASE, SPEC = (
 
 @dataclass(frozen=True)
 class Started:
-    """One note: `start` is boot, pid namespace and start time, `marks` the variables that say what it is."""
+    """One note: `start` is boot, pid namespace and start time, `marks` the variables that say what it is.
+
+    `user` started it; run by root, it may have another user since.
+    """
 
     pid: int
     start: str
     folder: str
+    user: int
     marks: Mapping[str, str]
 
     @property
@@ -74,7 +79,7 @@ def note(home: Path, pid: int, marks: Mapping[str, str]) -> None:
     """Note a process that was just started; raises OSError."""
     folder = _folder(home)
     files.make_folder(folder)
-    started = Started(pid, start_of(pid, ended=True), _identity(home), dict(marks))
+    started = Started(pid, start_of(pid, ended=True), _identity(home), os.getuid(), dict(marks))
     files.replace(folder / f"{pid}.json", json.dumps(asdict(started)), mode=0o600)
 
 

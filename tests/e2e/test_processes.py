@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from swiftdeploy_tasks.engines import local_started
 from tests.e2e.project import COMMAND, Project, until
 from tests.e2e.wire import status
 from tests.lab import require
@@ -142,3 +146,22 @@ def test_an_app_can_deploy_its_own_next_release(
 def _ends(project: Project) -> list[object]:
     ends = [record for record in project.history() if record["event"] == "finished"]
     return [record["exit_code"] for record in ends if record["task"] == "deploy"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_teardown_stops_nothing_where_a_process_belongs_to_another_user(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("local")
+    project.deploy()
+    marks = {"SWIFTDEPLOY_HOME": str(project.state), "SWIFTDEPLOY_SLOT": "green"}
+    with subprocess.Popen(["sleep", "600"], user=65534) as other:
+        local_started.note(project.state, other.pid, marks)
+        note = project.state / "run" / "started" / f"{other.pid}.json"
+        note.write_text(json.dumps(json.loads(note.read_text()) | {"user": 65534}))
+        before = project.running()
+        ended = project.run("teardown")
+        other.kill()
+    assert ended.code == 2, ended.said
+    assert f"app-green (pid {other.pid}) was started by nobody" in ended.err
+    assert project.running() == before

@@ -17,6 +17,8 @@ import pytest
 from tests.packaging.conftest import CHECKOUT
 
 PYTHON = f"""#!/bin/sh
+if [ "$1" != -I ]; then echo "Python is not isolated: $*" >&2; exit 1; fi
+shift
 case "$1 $2" in
 "-m venv")
     echo made >>"$MADE"
@@ -27,7 +29,7 @@ case "$1 $2" in
     echo installed >>"$MADE"
     printf '#!/bin/sh\\npwd\\nprintf "%%s|" "$@"\\nexit 7\\n' >"$(dirname "$0")/swiftdeploy"
     chmod +x "$(dirname "$0")/swiftdeploy" ;;
-*) exec '{sys.executable}' "$@" ;;
+*) exec '{sys.executable}' -I "$@" ;;
 esac
 """
 
@@ -89,6 +91,26 @@ def test_it_finds_its_folder_through_a_link(checkout: Checkout, tmp_path: Path) 
     assert checkout.run(str(tmp_path / "link"))[0] == 7
 
 
+@pytest.mark.parametrize("module", ["fcntl", "venv", "ensurepip", "sys", "pip"])
+def test_a_module_in_the_current_folder_is_not_imported(checkout: Checkout, module: str) -> None:
+    (checkout.root / f"{module}.py").write_text("raise SystemExit('the project was imported')\n")
+    code, _, err = checkout.run()
+    assert (code, checkout.made) == (7, ["made", "installed"]), err
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_what_is_installed_is_readable_for_all_and_writable_for_its_owner_alone(
+    checkout: Checkout, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        assert checkout.run()[0] == 7
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o066 for path in (checkout.root / ".venv").rglob("*")}
+    assert modes == {0o044}
+
+
 def test_an_environment_that_is_up_to_date_is_left_alone(checkout: Checkout) -> None:
     checkout.run()
     code, _, err = checkout.run()
@@ -134,7 +156,7 @@ def test_two_at_once_make_it_once(checkout: Checkout) -> None:
     assert checkout.made == ["made", "installed"]
 
 
-@pytest.mark.parametrize("answer", ["exit 1", 'case "$2" in *ensurepip*) exit 1 ;; esac'])
+@pytest.mark.parametrize("answer", ["exit 1", 'case "$3" in *ensurepip*) exit 1 ;; esac'])
 def test_a_python_that_will_not_do_is_one_sentence(checkout: Checkout, answer: str) -> None:
     checkout.python.write_text(f"#!/bin/sh\n{answer}\n")
     code, out, err = checkout.run()
