@@ -24,7 +24,8 @@ from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.release import State
 from swiftdeploy_tasks.settings import Settings
 
-IN_FORCE_SECONDS = 30.0
+# A reload takes a part of a second, but on a busy host.
+IN_FORCE_SECONDS = 90.0
 ANSWER_TRIES = 3
 COMING_BACK_SECONDS = 1.5  # the Docker Engine starts an nginx that has died again
 DRAIN_POLL = 0.1

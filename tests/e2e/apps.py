@@ -148,3 +148,18 @@ def answer(path):
     return 200, "text/plain", b"fine"
 """
 )
+
+# Answers after as many seconds as the file SLOWNESS says, once it is there: a host that is busy.
+SLOW = (
+    _SERVER
+    % """
+import json, time
+from pathlib import Path
+
+def answer(path):
+    slowness = Path(os.environ["SLOWNESS"])
+    time.sleep(float(slowness.read_text()) if slowness.exists() else 0)
+    said = {"mode": os.environ["MODE"], "version": os.environ["APP_VERSION"]}
+    return 200, "application/json", json.dumps(said).encode()
+"""
+)
