@@ -168,7 +168,8 @@ def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> BuildCo
             "correct services.build",
         )
     ignore = folder / ".dockerignore"
-    patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
+    text = ignore.read_text("utf-8", "surrogateescape") if ignore.is_file() else ""
+    patterns = [line.strip() for line in text.splitlines()]
     rules = [line for line in patterns if line and not line.startswith("#")]
     written = (*_written(manifest, root, home), *_outputs(), *_former_outputs(root, home))
     ours = _Ours(
