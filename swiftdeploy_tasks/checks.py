@@ -89,7 +89,7 @@ def _ports(manifest: Manifest, engine: Engine) -> Finding:
         for _, key, port in taken:
             if found := _free(used | set(free.values()), port, engine):
                 free[key] = found
-        instead = " and ".join(f"{key}: {port}" for key, port in free.items())
+        instead = ", ".join(f"{key}: {port}" for key, port in free.items())
         return Finding(
             "port",
             False,

@@ -271,7 +271,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
         ),
         nginx=_nginx(data["nginx"]),
         opa=Opa(image=data["opa"]["image"], port=int(data["opa"]["port"])),
-        network=Network(**data["network"]),
+        network=_network(data["network"], name=data["name"]),
         contact=data["contact"],
         engine=data["engine"],
         gate=data["gate"],
@@ -348,6 +348,10 @@ def _nginx(data: Mapping[str, Any]) -> Nginx:
         proxy_timeout=int(str(data["proxy_timeout"]).removesuffix("s").partition(".")[0]),
         private=tuple(data["private"]),
     )
+
+
+def _network(data: Mapping[str, Any], *, name: str) -> Network:
+    return Network(data.get("name") or f"{name}-net", data["driver_type"])
 
 
 def _rollout(data: Mapping[str, Any]) -> Rollout:

@@ -29,7 +29,7 @@ def test_for_each_port_that_is_taken_a_free_one_is_proposed(tmp_path: Path, take
     manifest = accepted(BASE | {"gate": "server", "nginx": nginx, "opa": {"port": taken[1]}})
     found = checks._ports(manifest, LocalEngine(tmp_path, tmp_path / ".swiftdeploy"))
     assert found.passed is False
-    pattern = r"end what holds it, or set nginx.operator_port: (\d+) and opa.port: (\d+) in manifest.yaml"
+    pattern = r"end what holds it, or set nginx.operator_port: (\d+), opa.port: (\d+) in manifest.yaml"
     proposed = re.fullmatch(pattern, found.next)
     assert proposed, found.next
     ports = {int(port) for port in proposed.groups()}

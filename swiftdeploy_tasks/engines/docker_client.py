@@ -79,7 +79,7 @@ def _asked() -> tuple[str, str, str]:
 
 
 def _configuration() -> Path:
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    return Path(os.environ.get("DOCKER_CONFIG") or Path(os.environ.get("HOME") or "/") / ".docker")
 
 
 @functools.cache

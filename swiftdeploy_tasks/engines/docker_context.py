@@ -42,7 +42,7 @@ class BuildContext:
 
     def digest(self) -> str:
         """Return the digest of what the build sees: names, executable bits, bytes, Dockerfile, arguments."""
-        return _digest(self._entries(), self.build, _copies_git(self.folder / self.build.dockerfile))
+        return _digest(self._entries(), self.build)
 
     def archive(self) -> _TemporaryFileWrapper[bytes]:
         """Return the context as a tar file, open for reading; it goes when it is closed.
@@ -64,7 +64,10 @@ class BuildContext:
         raise _unreadable(trouble)
 
     def _entries(self) -> Iterator[tuple[str, bytes]]:
+        names_git = bool(_GIT.search((self.folder / self.build.dockerfile).read_bytes()))
         for name in self.names:
+            if not _counts(name, names_git=names_git):
+                continue
             path = self.folder / name
             try:
                 mode = path.lstat().st_mode
@@ -86,43 +89,43 @@ def digest_of(archive: IO[bytes], build: Build) -> str:
         with suppress(KeyError):
             if file := packed.extractfile(str(PurePosixPath(build.dockerfile))):
                 dockerfile = file.read()
-        copies_git = bool(_GIT.search(dockerfile))
-        found = _digest(_packed_entries(packed), build, copies_git)
+        names_git = bool(_GIT.search(dockerfile))
+        found = _digest(_packed_entries(packed, names_git=names_git), build)
     archive.seek(0)
     return found
 
 
-def _packed_entries(packed: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+def _packed_entries(packed: tarfile.TarFile, *, names_git: bool) -> Iterator[tuple[str, bytes]]:
     for member in packed:
+        if not _counts(member.name, names_git=names_git):
+            continue
         if member.issym():
             yield member.name, b"link " + os.fsencode(member.linkname)
         elif member.isreg() and (content := packed.extractfile(member)):
             yield member.name, _kind(member.mode) + hashlib.file_digest(content, "sha256").digest()  # type: ignore[arg-type]
 
 
-def _digest(entries: Iterable[tuple[str, bytes]], build: Build, copies_git: bool) -> str:
-    """Return the digest of the files that count.
+def _counts(name: str, *, names_git: bool) -> bool:
+    """Return whether a change of the file makes the image stale.
 
-    The compiled files that Python keeps beside its sources are sent and do not count, nor does `.git`
-    unless the Dockerfile names it: a commit alone changes nothing that runs.
+    The compiled files that Python keeps beside its sources do not, nor does `.git` unless the Dockerfile
+    names it: a commit alone changes nothing that runs.
     """
+    *above, last = name.split("/")
+    if last.endswith(".pyc") and above[-1:] == ["__pycache__"]:
+        return False
+    return names_git or ".git" not in (*above, last)
+
+
+def _digest(entries: Iterable[tuple[str, bytes]], build: Build) -> str:
     total = hashlib.sha256(repr((build.dockerfile, build.args)).encode())
     for name, kind in entries:
-        *above, last = name.split("/")
-        if last.endswith(".pyc") and above[-1:] == ["__pycache__"]:
-            continue
-        if ".git" in (*above, last) and not copies_git:
-            continue
         total.update(f"\0{name}\0".encode("utf-8", "surrogateescape") + kind)
     return total.hexdigest()[:24]
 
 
 def _kind(mode: int) -> bytes:
     return b"x " if mode & 0o111 else b"- "
-
-
-def _copies_git(dockerfile: Path) -> bool:
-    return bool(_GIT.search(dockerfile.read_bytes()))
 
 
 def _pack(packed: tarfile.TarFile, path: Path, name: str) -> None:
@@ -166,7 +169,8 @@ def read(manifest: Manifest, build: Build, *, root: Path, home: Path) -> BuildCo
             "correct services.build",
         )
     ignore = folder / ".dockerignore"
-    patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
+    text = ignore.read_text("utf-8", "surrogateescape") if ignore.is_file() else ""
+    patterns = [line.strip() for line in text.splitlines()]
     rules = [line for line in patterns if line and not line.startswith("#")]
     ours = root_files.made(manifest, root=root, home=home, also=(*_outputs(), *_former_outputs(root, home)))
     names = sorted(exclude_paths(str(folder), rules, build.dockerfile))

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from swiftdeploy_tasks import apply, planning, recording, settings
+from swiftdeploy_tasks import apply, artifacts, planning, recording, settings
 from swiftdeploy_tasks.project import engine_of
 from tests.e2e.conftest import PARTS
 from tests.e2e.project import Project, make, used
@@ -70,7 +70,8 @@ def damage(project: Project, script: str) -> None:
         "OPEN": str(free_port()),
         "IMAGE": str(project.manifest["nginx"]["image"]),
     }
-    environment = {**os.environ, **project.environment, **variables}
+    secrets = {f"{artifacts.SECRET}{name}": value for name, value in project.environment.items()}
+    environment = {**os.environ, **project.environment, **secrets, **variables}
     words = ["sh", "-euc", script]
     done = subprocess.run(
         words, env=environment, cwd=project.root, capture_output=True, text=True, timeout=60

@@ -174,5 +174,12 @@ def test_the_name_gives_the_log_volume_unless_it_is_named(tmp_path: Path) -> Non
     assert loaded(tmp_path, f"name: shop\n{named}").services.log_volume == "kept"
 
 
+def test_the_name_gives_the_network_unless_it_is_named(tmp_path: Path) -> None:
+    without = BASE.partition("network:")[0]
+    assert loaded(tmp_path, f"name: shop\n{without}").network == Network("shop-net", "bridge")
+    named = f"{without}network: {{name: other}}\n"
+    assert loaded(tmp_path, f"name: shop\n{named}").network == Network("other", "bridge")
+
+
 def test_any_other_byte_gives_another_digest(tmp_path: Path) -> None:
     assert loaded(tmp_path, BASE).digest != loaded(tmp_path, BASE + "\n").digest
