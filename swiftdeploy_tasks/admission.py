@@ -51,7 +51,7 @@ def is_server(manifest: Manifest, default: str) -> bool:
 
 def bundle(settings: Settings, manifest: Manifest) -> Bundle:
     """Return the policies in force for this manifest: the files and the limits, under one revision."""
-    return read_bundle(settings.policies, manifest.policy)
+    return read_bundle(settings.policies, manifest.policy, required=DOMAINS)
 
 
 def about_host(engine: str, host: Mapping[str, Any]) -> Question:

@@ -29,6 +29,8 @@ IN_FORCE_SECONDS = 90.0
 ANSWER_TRIES = 3
 COMING_BACK_SECONDS = 1.5  # the Docker Engine starts an nginx that has died again
 DRAIN_POLL = 0.1
+DRAIN_SAID_EVERY = 10.0
+DRAIN_SAID_AFTER = 3.0
 # Beside the applied nginx files: the id of the generation in force while those on disk are of the undo.
 WATCHED = "watched"
 TICK = 1.0
@@ -290,11 +292,28 @@ def drain(job: Job, meanwhile: Callable[[], None]) -> None:
     old = {pid for pid, leaving in job.engine.workers().items() if leaving}
     deadline = time.monotonic() + job.manifest.rollout.drain + job.manifest.nginx.proxy_timeout
     called = time.monotonic()
+    said_at = called + DRAIN_SAID_AFTER
     while old & set(job.engine.workers()) and time.monotonic() < deadline:
         time.sleep(DRAIN_POLL)
         if time.monotonic() - called >= TICK:
             meanwhile()
             called = time.monotonic()
+        if time.monotonic() >= said_at:
+            job.say(_waited_for(job, deadline - time.monotonic()))
+            said_at = time.monotonic() + DRAIN_SAID_EVERY
+
+
+def _waited_for(job: Job, seconds: float) -> str:
+    """Return the sentence on what a drain waits for."""
+    many = job.engine.draining(job.manifest.nginx.port)
+    what = (
+        "open connections"
+        if many is None
+        else "1 open connection"
+        if many == 1
+        else f"{many} open connections"
+    )
+    return f"waiting for {what} of before; nginx ends what is left in {max(1, round(seconds))} s"
 
 
 def _write(job: Job, state: State, folder: Path, generation: probe.Generation) -> None:

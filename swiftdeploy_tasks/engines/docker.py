@@ -247,6 +247,11 @@ class DockerEngine:
         nginx = self._part("nginx")
         return docker_nginx.workers(nginx) if nginx and runs(nginx) else {}
 
+    def draining(self, port: int) -> int | None:
+        """See `Engine.draining`."""
+        nginx = self._part("nginx")
+        return docker_nginx.draining(nginx, port) if nginx and runs(nginx) else None
+
     def start_slot(
         self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from swiftdeploy_tasks import artifacts
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 CONF = f"{artifacts.NGINX_MOUNT}/nginx.conf"
 LOG_FOLDER = "/var/log/swiftdeploy"
+
+
+# The sockets of the workers that shut down, and the kernel's table of all; the brackets keep this out of it.
+_SOCKETS = """
+for one in /proc/[0-9]*; do
+    if grep -q 'shutting[ ]down' $one/cmdline 2>/dev/null; then readlink $one/fd/* 2>/dev/null; fi
+done
+cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true
+"""
+_ESTABLISHED = "01"
 
 
 def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
@@ -75,6 +86,22 @@ def workers(nginx: Container) -> dict[int, bool]:
     titles = {int(row[0]): " ".join(row[2:]) for row in rows}
     workers = {pid: title for pid, title in titles.items() if title.startswith("nginx: worker process")}
     return {pid: "shutting down" in title for pid, title in workers.items()}
+
+
+def draining(nginx: Container, port: int) -> int | None:
+    """Return how many clients of this port the leaving workers hold, None where it is not known."""
+    with suppress(ProxyError), translated("nginx's connections cannot be listed", kind=ProxyError):
+        code, said = nginx.exec_run(["sh", "-c", _SOCKETS])
+        return _held(cast(bytes, said).decode("utf-8", "replace"), port) if code == 0 else None
+    return None
+
+
+def _held(said: str, port: int) -> int:
+    """Count established connections of the port in what `_SOCKETS` prints."""
+    leaving = set(re.findall(r"^socket:\[(\d+)\]$", said, re.MULTILINE))
+    rows = [line.split() for line in said.splitlines() if re.match(r"\s*\d+: ", line)]
+    own = [row for row in rows if len(row) > 9 and row[1].endswith(f":{port:04X}")]
+    return sum(row[3] == _ESTABLISHED and row[9] in leaving for row in own)
 
 
 def _version(said: str, image: str) -> str:

@@ -235,6 +235,10 @@ class LocalEngine:
         """See `Engine.workers`."""
         return local_nginx.workers(self._master())
 
+    def draining(self, port: int) -> int | None:
+        """See `Engine.draining`."""
+        return local_nginx.draining(self._master(), port)
+
     def _master(self) -> psutil.Process:
         master = local_nginx.master(self._nginx)
         if master is None:

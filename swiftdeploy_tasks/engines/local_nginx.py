@@ -196,6 +196,19 @@ def workers(process: psutil.Process) -> dict[int, bool]:
     return found
 
 
+def draining(process: psutil.Process, port: int) -> int | None:
+    """Return how many clients of this port the leaving workers hold, None where it is not known."""
+    try:
+        held = [
+            psutil.Process(pid).net_connections("tcp") for pid, leaving in workers(process).items() if leaving
+        ]
+    except psutil.Error:
+        return None
+    return sum(
+        one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for own in held for one in own
+    )
+
+
 def reload(process: psutil.Process) -> None:
     """Make the master read its configuration again; raises ProxyError when it has ended."""
     try:

@@ -160,6 +160,10 @@ class Engine(Protocol):
         """Return nginx's workers by pid; True where one is shutting down."""
         ...
 
+    def draining(self, port: int) -> int | None:
+        """Return how many clients of this port nginx's leaving workers hold, None where it is not known."""
+        ...
+
     def start_slot(
         self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]
     ) -> None:

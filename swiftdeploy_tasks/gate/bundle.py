@@ -15,7 +15,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -32,6 +32,7 @@ _EXPONENT = re.compile(r"(?<= )-?[\d.]+e[-+]?\d+(?=,?$)", re.MULTILINE)
 
 MAX_TEXT = 1_000_000
 DATA = "data.json"
+_SHOWN = 3
 _OTHER_DATA = {"data.yaml", "data.yml"}
 
 
@@ -70,20 +71,40 @@ class Bundle:
         }
 
 
-def read_bundle(policies: Path, overrides: Mapping[str, Mapping[str, float]]) -> Bundle:
+def read_bundle(
+    policies: Path, overrides: Mapping[str, Mapping[str, float]], *, required: Iterable[str] = ()
+) -> Bundle:
     """Read every `.rego` and `data.json` below the folder, with `overrides` laid over the limits by domain.
 
     Raises GateUnavailable when a file cannot be read, or has no place in a bundle, or data.json has no limits
-    by domain.
+    by domain, or a `required` domain has no package.
     """
     found = sorted(_files(policies, policies))
     sources = [path for path in found if path.suffix == ".rego"]
     if not sources:
         raise GateUnavailable(f"there is no policy (*.rego) in {policies}", "git checkout policies")
     modules = tuple((path.relative_to(policies).as_posix(), _read(path)) for path in sources)
+    if lacking := _lacking(policies, modules, required):
+        raise GateUnavailable(
+            f"{policies} replaces the policies that ship as a whole, and has {lacking}",
+            "complete it by docs/policies.md, or rename it, so that those that ship are used",
+        )
     documents = [path for path in found if path.name == DATA and path.parent != policies]
     data = _canonical(_merged(policies / DATA, documents, overrides))
     return Bundle(modules, data, _digest((*modules, (DATA, data))))
+
+
+def _lacking(policies: Path, modules: tuple[tuple[str, str], ...], required: Iterable[str]) -> str:
+    """Return what a policies folder must have and has not, and what it has in its place; "" for nothing."""
+    packages = {name: ".".join(_header(name, text).package) for name, text in modules}
+    wanted = [f"{PACKAGE}.{domain}" for domain in required]
+    lacking = [f"no package {package}" for package in wanted if package not in packages.values()]
+    if required and not (policies / DATA).exists():
+        lacking.insert(0, f"no {DATA} with `limits` by domain")
+    if not lacking:
+        return ""
+    others = [f"{name} is package {found}" for name, found in packages.items() if found not in wanted]
+    return ", ".join(lacking) + (f"; {', '.join(others[:_SHOWN])}" if others else "")
 
 
 def is_policy(path: Path) -> bool:
@@ -118,7 +139,9 @@ def _header(name: str, text: str) -> header.Header:
     try:
         return header.read(text)
     except ValueError as error:
-        raise GateUnavailable(f"the policy {name} does not compile: {error}", "invoke validate") from None
+        raise GateUnavailable(
+            f"the policy {name} does not compile: {error}", f"correct {name}, then `invoke validate`"
+        ) from None
 
 
 def publish(bundle: Bundle, folder: Path) -> None:

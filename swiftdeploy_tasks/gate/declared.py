@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.belief import NEXT, believe, short
-from swiftdeploy_tasks.gate.bundle import Bundle
+from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
 
 Declared = Mapping[str, tuple[str, ...]]
 
@@ -36,8 +36,23 @@ def rules_by_domain(
         if domain not in bundle.domains:
             raise GateUnavailable(f"no policy defines the domain {domain}", f"restore policies/{domain}.rego")
         answer = answers.get(domain, Answer(None, None))
-        found[domain] = rules_of(domain, answer, revision=bundle.revision, answered_by=answered_by)
+        try:
+            found[domain] = rules_of(domain, answer, revision=bundle.revision, answered_by=answered_by)
+        except GateUnavailable as error:
+            raise _in_its_file(error, bundle, domain) from None
     return found
+
+
+def _in_its_file(error: GateUnavailable, bundle: Bundle, domain: str) -> GateUnavailable:
+    """Return the error with the files of the domain, and with the page that tells their shape."""
+    if error.next != NEXT:
+        return error
+    files = [name for name, found in bundle.plain if found.package == (PACKAGE, domain)]
+    named = ", ".join(files)
+    return GateUnavailable(
+        f"{error.message} (package {PACKAGE}.{domain} in {named})",
+        f"give {files[0]} a `decision` of the shape in docs/policies.md, then `invoke validate`",
+    )
 
 
 def rules_of(domain: str, answer: Answer, *, revision: str, answered_by: str) -> tuple[str, ...]:
