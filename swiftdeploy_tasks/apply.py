@@ -178,7 +178,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     traffic.restore_proxy(job)
     now = job.engine.observe()
     if serving and not (serving in now.slots and now.slots[serving].live):
-        job.say(f"app-{serving}, which served, is gone: what was started stays")
+        job.say(f"app-{serving}, which served, is gone: what was started keeps the traffic, unconfirmed")
         _keep_what_is_left(job, now)
         return None
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]

@@ -59,7 +59,8 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     if running and running.mode != release.mode:
         asking.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
     change = Change("deploy", running or release, release)
-    job.watch = asking.slot_watch(run, job, change, serving_slot(before, present))
+    old = serving_slot(before, present)
+    job.watch = asking.slot_watch(run, job, change, None if before.release_of(old) == release else old)
     carry_out(run, job, before, release, file.content, ask=asking.allowed_parts)
     with signals.undisturbed():
         apply.boundary("confirm the release")

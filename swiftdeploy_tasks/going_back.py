@@ -55,7 +55,7 @@ def rollback(run: Run, to: str) -> None:
             noting.target(run, before, running, kept.manifest)
             run.say(f"version {running.version} ({running.mode}) serves: the rollback is done")
             return
-    row = _target(run, to)
+    row = _target(run, to, before.release_of(before.traffic.leader))
     release = _kept(run, engine, row)
     if other:
         run.note("manifest", "replaced", found=other)
@@ -83,9 +83,11 @@ def rollback(run: Run, to: str) -> None:
         settling.forget(run.settings)
 
 
-def _target(run: Run, to: str) -> Confirmation:
+def _target(run: Run, to: str, running: Release | None) -> Confirmation:
+    """Return the confirmation to go back to: below the present one, or that one where another runs."""
     held = releases.stack(releases.confirmations(run.settings.releases))
-    below = held[:-1]
+    is_confirmed = running is None or not held or running.id == held[-1].release
+    below = held[:-1] if is_confirmed else held
     if to and not any(row.release.startswith(to) for row in below):
         raise PreflightError(
             f"no confirmed release below the present one is {to!r}; deploy brings back what was removed",

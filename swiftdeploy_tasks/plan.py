@@ -28,8 +28,8 @@ class Goal:
     """What shall run in the end: nginx, one release, and by which shares (percent) it takes over.
 
     `confirmed` is the id of the release that was last seen to be good, "" when there is none: where two
-    slots have traffic, it is the one that keeps serving meanwhile. `watched`: a new slot is judged at each
-    share, 100 too, before the old one is drained.
+    slots have traffic, it is the one that keeps serving meanwhile. `watched`: a slot that is not confirmed
+    is judged at each share, 100 too, before the old one is drained.
     """
 
     proxy: Proxy
@@ -94,6 +94,8 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
     wanted = goal.placement
     if serving and _fits(observed.slots[serving], wanted):
         settled = State(goal.proxy, {serving: observed.slots[serving]}, Traffic({serving: 100}))
+        if goal.watched and wanted.release and wanted.release.id != goal.confirmed:
+            return (observed, replace(settled, traffic=replace(settled.traffic, counted=True)), settled)
         return (observed, settled)
     kept = {serving: observed.slots[serving]} if serving else {}
     whole = Traffic({serving: 100}) if serving else Traffic()
@@ -203,6 +205,8 @@ def _reroute(now: State, then: State) -> Iterator[Step]:
                 yield Step("confirm", "public port", f"what answers there is to be app-{slot}", routed, slot)
             if share < 100 or then.traffic.counted:
                 yield Step("hold", f"app-{slot}", f"it takes {share} % of the traffic", routed, slot)
+        elif then.traffic.counted and not now.traffic.counted and len(then.slots) == 1:
+            yield Step("hold", f"app-{slot}", "it serves and was never confirmed", routed, slot)
     for slot in now.traffic.weights:
         if not then.traffic.of(slot):
             yield _drain(routed, slot)

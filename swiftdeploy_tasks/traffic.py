@@ -172,7 +172,8 @@ def _kept_files(job: Job, back: State) -> tuple[str, Mapping[Path, bytes]] | Non
 def _follow_count(job: Job, state: State, generation: str) -> None:
     """Let the watch read what nginx counts in this state."""
     if state.traffic.counted and job.watch:
-        new = next((slot for slot in state.slots if job.back is None or slot not in job.back.slots), None)
+        known = job.back.slots if job.back and len(state.slots) > 1 else {}
+        new = next((slot for slot in state.slots if slot not in known), None)
         job.watch.follow(job.settings.counts / f"{generation}.log", state.traffic.of(new) if new else 0)
 
 

@@ -270,7 +270,7 @@ class SlotWatch:
         if verdict.failed:
             first = verdict.failed[0]
             raise PolicyRefused(
-                f"{first.sentence}; version {self.release.version} ({self.release.mode}) does not stay",
+                f"{first.sentence}; version {self.release.version} ({self.release.mode}) is not confirmed",
                 "correct the release, then: invoke deploy",
                 log=self.engine.logs(f"app-{self.slot}"),
             )

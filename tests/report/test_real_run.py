@@ -73,7 +73,7 @@ def test_it_tells_what_happened_when_why_and_that_nothing_was_left_out(
             for text in ("nothing that runs was changed", "rolled back by itself")
         )
         assert "max_error_rate" in refused
-        for told in ("does not stay", "% → ", "How long each phase took", "Last lines of the slot"):
+        for told in ("is not confirmed", "% → ", "How long each phase took", "Last lines of the slot"):
             assert told in sick
         assert seen.hindrances() == []
         errors = seen.page.locator("figure:has(svg[aria-labelledby=errors-wide-title])")

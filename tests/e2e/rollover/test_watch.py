@@ -59,6 +59,29 @@ def test_a_release_that_is_sick_with_all_traffic_goes_back(serving: Project, fau
     assert list((serving.state / "counts").glob("*.log")) == []
 
 
+def test_a_release_that_was_refused_and_stays_for_want_of_another_is_never_confirmed(
+    new_project: Callable[..., Project], engine: str
+) -> None:
+    """The old one dies meanwhile: nothing is there to go back to but by `rollback`."""
+    project = new_project(engine, policy__canary=CANARY, rollout={**ALL_AT_ONCE, "min_requests": 30})
+    project.use_app(actor.PROGRAM)
+    project.deploy()
+    project.set(services__version="2.0.0", services__env={"FAULT": "errors"})
+    with Load(project.port, fine=frozenset({500, 502, 504})):
+        started = project.start("deploy")
+        until(lambda: project.generation().startswith("blue=0,green=100"), "the new one has all traffic")
+        project.stop("app-blue")
+        refused = started.end()
+        again = project.run("deploy")
+        back = project.run("rollback")
+    assert (refused.code, again.code) == (3, 3), refused.said + again.said
+    assert "unconfirmed" in refused.err
+    assert "never confirmed" in again.err
+    back.ok()
+    assert project.get("/").status == 200
+    assert [r["version"] for r in project.history() if r["event"] == "confirmed"] == ["1.0.0", "1.0.0"]
+
+
 def test_a_release_whose_share_is_small_is_judged_by_nginx_too(serving: Project) -> None:
     serving.set(
         rollout={"steps": [50, 100], "interval": 4, "min_requests": 10},
