@@ -17,7 +17,6 @@ def ascii_project(project: Project) -> Project:
     project.set(
         contact="Zespół",
         services__env={"GREETING": "Zażółć", "OWNER": {"from_env": "OWNER"}},
-        services__metrics=None,
         nginx__private=["/private"],
     )
     return project

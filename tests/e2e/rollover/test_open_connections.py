@@ -40,7 +40,8 @@ def open_stream(port: int) -> Iterator[None]:
 
 def test_a_drain_says_how_many_connections_it_waits_for_and_how_long(project: Project) -> None:
     project.use_app(STREAMS)
-    project.set(services__metrics=None, nginx__proxy_timeout=5, rollout={"interval": 1, "drain": 12})
+    project.manifest["services"]["metrics"] = None
+    project.set(nginx__proxy_timeout=5, rollout={"interval": 1, "drain": 12})
     project.deploy()
     project.set(services__version="2.0.0")
     with open_stream(project.port):
