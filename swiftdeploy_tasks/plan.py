@@ -186,6 +186,9 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
             yield _drain(then, slot)
         why = "another release serves in its place" if then.traffic.weights else _fault(slot, observed)
         yield Step("remove", f"app-{slot}", why or "it is not wanted as it is", then, slot)
+    if first and then.traffic.counted and len(then.slots) == 1:
+        (slot,) = then.slots
+        yield Step("hold", f"app-{slot}", "it serves and was never confirmed", then, slot)
 
 
 def _reroute(now: State, then: State) -> Iterator[Step]:
@@ -205,8 +208,6 @@ def _reroute(now: State, then: State) -> Iterator[Step]:
                 yield Step("confirm", "public port", f"what answers there is to be app-{slot}", routed, slot)
             if share < 100 or then.traffic.counted:
                 yield Step("hold", f"app-{slot}", f"it takes {share} % of the traffic", routed, slot)
-        elif then.traffic.counted and not now.traffic.counted and len(then.slots) == 1:
-            yield Step("hold", f"app-{slot}", "it serves and was never confirmed", routed, slot)
     for slot in now.traffic.weights:
         if not then.traffic.of(slot):
             yield _drain(routed, slot)

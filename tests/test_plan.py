@@ -206,6 +206,13 @@ def test_a_first_deploy_is_watched_and_then_counted_no_more() -> None:
     assert [step.then.traffic.counted for step in steps[-4:]] == [True, True, True, False]
 
 
+@pytest.mark.parametrize("old", [None, occupied(OLD, live=False)], ids=["alone", "beside a dead one"])
+def test_what_serves_and_was_never_confirmed_is_watched(old: Placement | None) -> None:
+    steps = plan(standing(old, occupied(NEW), shares=(0, 100)), wanted(NEW, watched=True))
+    assert told(steps, waiting=True)[-2:] == ["hold app-green", "route: green 100"]
+    assert [step.then.traffic.counted for step in steps[-2:]] == [True, False]
+
+
 @pytest.mark.parametrize(
     "observed",
     [

@@ -75,8 +75,8 @@ def test_a_release_that_was_refused_and_stays_for_want_of_another_is_never_confi
         again = project.run("deploy")
         back = project.run("rollback")
     assert (refused.code, again.code) == (3, 3), refused.said + again.said
-    assert "unconfirmed" in refused.err
-    assert "never confirmed" in again.err
+    assert "unconfirmed" in refused.said
+    assert "never confirmed" in again.said
     back.ok()
     assert project.get("/").status == 200
     assert [r["version"] for r in project.history() if r["event"] == "confirmed"] == ["1.0.0", "1.0.0"]
