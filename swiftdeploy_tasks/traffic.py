@@ -97,6 +97,8 @@ def restore_proxy(job: Job) -> None:
         return
     job.say("starting nginx again")
     files.replace_all(job.former.files)
+    was = _former_generation(job)
+    job.back_id = was.id if was and job.back and was.traffic == job.back.traffic else ""
     job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
 
 
@@ -208,10 +210,16 @@ def is_former(job: Job) -> bool:
     there = job.engine.observe().proxy
     if job.former is None or there is None:
         return True
-    _, upstream = _files(job.settings.nginx_folder)
-    was = probe.generation_in(job.former.files.get(upstream, b"").decode("utf-8", "replace"))
+    was = _former_generation(job)
     now = probe.generation(job.former.operator_port) if there.spec == job.former.spec else None
     return was is not None and now is not None and now.config == was.config
+
+
+def _former_generation(job: Job) -> probe.Generation | None:
+    """Return the generation of the nginx that ran before this change, None where its files do not tell."""
+    _, upstream = _files(job.settings.nginx_folder)
+    content = job.former.files.get(upstream, b"") if job.former else b""
+    return probe.generation_in(content.decode("utf-8", "replace"))
 
 
 def _restart_former(job: Job) -> bool:
