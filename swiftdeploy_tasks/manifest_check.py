@@ -27,6 +27,7 @@ _KINDS = {
     "number": "a number",
     "array": "a list",
     "object": "a mapping",
+    "boolean": "true or false",
     "null": "null",
 }
 _BOUNDS = {

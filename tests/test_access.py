@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import subprocess
@@ -34,6 +35,8 @@ def places() -> Iterator[settings.Settings]:
 
 @contextmanager
 def user(uid: int) -> Iterator[None]:
+    """Be this user in the block; Python may be closed to it, so what it loads late is loaded before."""
+    codecs.lookup("ascii")
     os.setresuid(uid, uid, 0)
     try:
         yield

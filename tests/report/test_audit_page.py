@@ -68,10 +68,9 @@ def test_without_a_browser_it_says_where_the_page_is(place: Place, monkeypatch: 
 def test_without_the_extra_it_says_how_to_get_it_and_changes_nothing(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    missing = tmp_path / "missing" / "matplotlib"
-    missing.mkdir(parents=True)
-    (missing / "__init__.py").write_text("raise ImportError('as if it were not here')\n")
-    monkeypatch.setenv("PYTHONPATH", str(missing.parent))
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "sitecustomize.py").write_text("import sys\nsys.modules['matplotlib'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"))
     audited = place.audit("--html")
     assert audited.code == 1
     assert audited.document["error"]["kind"] == "UsageError"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 import cmarkgfm
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.chain import Verification
@@ -70,6 +70,7 @@ def as_cell(text: str) -> str:
     return visible(cut(text)).strip(" ")
 
 
+@settings(deadline=None)
 @given(values, values)
 @example(*HOSTILE[:2])
 @example(*HOSTILE[2:4])
