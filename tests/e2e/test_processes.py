@@ -62,14 +62,20 @@ def test_a_service_whose_children_come_and_go_is_deployed_and_rolled_back(
     assert project.get("/").json()["version"] == "1.0.0"
 
 
-def test_what_runs_is_found_after_the_project_s_folder_was_renamed(
-    new_project: Callable[..., Project],
-) -> None:
+def _renamed(new_project: Callable[..., Project]) -> tuple[Project, list[int]]:
+    """Deploy a project and rename its folder; return it, and the pids of what runs."""
     project = new_project("local")
     project.deploy()
     before = [int(pid) for pid in project.running().values()]
     project.root.rename(moved := project.root.with_name("q"))
     project.root = moved
+    return project, before
+
+
+def test_what_runs_is_found_after_the_project_s_folder_was_renamed(
+    new_project: Callable[..., Project],
+) -> None:
+    project, before = _renamed(new_project)
     seen = project.run("status", "--json").ok().document()
     assert seen["slots"]["blue"]["version"] == "1.0.0"
     project.run("validate").ok()
@@ -81,11 +87,7 @@ def test_what_runs_is_found_after_the_project_s_folder_was_renamed(
 def test_a_deploy_after_the_project_s_folder_was_renamed_replaces_what_ran(
     new_project: Callable[..., Project],
 ) -> None:
-    project = new_project("local")
-    project.deploy()
-    before = [int(pid) for pid in project.running().values()]
-    project.root.rename(moved := project.root.with_name("q"))
-    project.root = moved
+    project, before = _renamed(new_project)
     project.deploy()
     assert project.get("/").status == 200
     assert "nothing would change" in project.run("plan").ok().out
