@@ -268,6 +268,9 @@ class SlotWatch:
         seen = figures or self._figures()
         verdict = self.ask(phase, self.release, seen, self.unhealthy == 0)
         if verdict.failed:
+            # An app that died or turned unhealthy is named as that, not by the errors that it causes.
+            if self.unhealthy or not self.engine.is_alive(self.slot):
+                self._look_at_health()
             first = verdict.failed[0]
             raise PolicyRefused(
                 f"{first.sentence}; version {self.release.version} ({self.release.mode}) is not confirmed",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tests.e2e.project import SOURCE, Project
 
 USER = '    user: "10001:10001"\n'
-LISTEN = "listen {{ site.bind }}{{ nginx.port }} default_server;"
+LISTEN = "listen {{ site.bind }}{{ nginx.port }} default_server backlog=4096;"
 EVERYWHERE = "listen {{ nginx.port }} default_server;"
 
 
