@@ -288,6 +288,7 @@ def _error_body(code: int, words: str, *, service: str, contact: str) -> str:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def _yaml(value: str) -> str:
     """Quote a string so that YAML and compose both read it back as it is."""
     import yaml

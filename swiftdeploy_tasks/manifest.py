@@ -183,7 +183,7 @@ class ManifestProblems(ManifestError):
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         super().__init__(
             f"{path.name}: {problems[0].text}{more}",
-            "invoke validate",
+            f"correct {path.name}, then: invoke validate",
             log=tuple(problem.text for problem in problems) if more else (),
         )
         self.problems = problems

@@ -40,4 +40,4 @@ def failure(findings: tuple[Finding, ...]) -> SwiftDeployError | None:
     kind = (PreflightError, EngineError, GateUnavailable)[rank(first)]
     rest = len(failed) - 1
     more = f" (and {rest} more failed check{'s' if rest > 1 else ''})" if rest else ""
-    return kind(f"{first.name}: {first.message}{more}", first.next or "invoke validate")
+    return kind(f"{first.name}: {first.message}{more}", first.next or "correct that, then: invoke validate")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from swiftdeploy_tasks import manifest, settings
-from swiftdeploy_tasks.engines import local_checks, local_nginx, local_processes, local_started
+from swiftdeploy_tasks.engines import local_checks, local_nginx, local_processes, local_started, local_table
 from swiftdeploy_tasks.engines.local import LocalEngine
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.probe import until
@@ -61,7 +61,7 @@ def lives(process: psutil.Process) -> bool:
 def test_a_process_is_found_though_its_environment_is_never_shown(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(psutil.Process, "environ", lambda process: {})
+    monkeypatch.setattr(local_table, "_environment", lambda pid: b"")
     started = start(home, "sleep", "30")
     assert found(home) == {started.pid: "blue"}
 
@@ -146,7 +146,7 @@ def test_this_process_and_what_it_started_are_no_part_of_the_slot_that_they_run_
     assert (home / "seen").read_text().strip() == f"[{started.pid}]"
 
 
-VANISHING = ("ppid", "create_time", "status", "environ", "uids", "children", "terminate", "kill", "cmdline")
+VANISHING = ("create_time", "status", "uids", "terminate", "kill", "cmdline")
 
 
 @pytest.mark.parametrize("call", VANISHING)
@@ -172,6 +172,23 @@ def test_a_process_that_ends_at_any_look_is_left_out(
     monkeypatch.setattr(local_processes, "GRACE", 0.1)
     monkeypatch.setattr(local_processes, "KILL_SECONDS", 0.1)
     local_processes.end(local_processes.ours(str(home)))
+
+
+@pytest.mark.parametrize("file", ["status", "environ", "cmdline"])
+def test_a_process_that_ends_while_the_table_is_read_is_left_out(
+    home: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    started = start(home, "sleep", "30")
+    real = local_table._read
+
+    def ended(pid: int, name: str) -> bytes:
+        if (pid, name) == (started.pid, file):
+            raise ProcessLookupError
+        return real(pid, name)
+
+    monkeypatch.setattr(local_table, "_read", ended)
+    assert local_nginx.master(home) is None
+    assert found(home) == ({started.pid: "blue"} if file == "cmdline" else {})
 
 
 def test_a_service_whose_children_come_and_go_is_seen_at_every_look(home: Path) -> None:

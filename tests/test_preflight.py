@@ -51,4 +51,4 @@ def test_one_other_is_one_check() -> None:
 
 def test_without_a_next_command_it_is_to_validate_again() -> None:
     problem = failure((Finding("port", False, "held"),))
-    assert problem and problem.next == "invoke validate"
+    assert problem and problem.next == "correct that, then: invoke validate"

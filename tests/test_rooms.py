@@ -21,7 +21,8 @@ ORDER = """
     gate.verdict gate.belief gate.header gate.bundle gate.declared gate.cell gate.statements
     gate.kinds gate.compiled gate.source gate.embedded gate.opa_check gate.opa gate
     engines engines.protocol
-    engines.local_source engines.local_started engines.local_processes engines.local_nginx engines.local_opa
+    engines.local_source engines.local_table engines.local_started engines.local_processes
+    engines.local_nginx engines.local_opa
     engines.local_checks engines.local
     engines.docker_client engines.docker_containers engines.docker_compose engines.docker_places
     engines.docker_context engines.docker_buildkit engines.docker_images engines.docker_form

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from swiftdeploy_tasks import signals
+from swiftdeploy_tasks.engines import local_table
 from swiftdeploy_tasks.engines.local_processes import KILL_SECONDS, is_own, listening, still_alive
 from swiftdeploy_tasks.errors import PreflightError, ProxyError
 
@@ -141,10 +142,15 @@ def _open_files() -> Iterator[None]:
 
 def master(prefix: Path) -> psutil.Process | None:
     """Return the running master whose prefix this is."""
-    for process in psutil.process_iter():
-        if _title(process).startswith("nginx: master process") and _works_in(process, prefix):
-            return process
-    return None
+    return next((one for one in _titled("nginx: master process") if _works_in(one, prefix)), None)
+
+
+def _titled(start: str) -> Iterator[psutil.Process]:
+    """Yield every process whose title starts so."""
+    for pid, title in local_table.titles():
+        if title.startswith(start):
+            with suppress(psutil.Error):
+                yield psutil.Process(pid)
 
 
 def former_prefix(process: psutil.Process, prefix: Path) -> str:
@@ -163,7 +169,7 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
 
 def listener(port: int) -> str:
     """Return the nginx of a SwiftDeploy project that listens on this port, and whose it is; "" for none."""
-    for process in psutil.process_iter():
+    for process in _titled("nginx: master process"):
         found = _PREFIX.search(_title(process))
         if found and facts(process)[1] and port in {number for _, number in listening(process)}:
             return f"the nginx of the project whose state is {Path(found[1]).parent} (pid {process.pid})"
@@ -172,11 +178,7 @@ def listener(port: int) -> str:
 
 def orphans(prefix: Path) -> list[psutil.Process]:
     """Return our workers; where no master is left they are orphans, which still hold its ports."""
-    return [
-        process
-        for process in psutil.process_iter()
-        if _title(process).startswith("nginx: worker process") and _works_in(process, prefix)
-    ]
+    return [one for one in _titled("nginx: worker process") if _works_in(one, prefix)]
 
 
 def facts(process: psutil.Process) -> tuple[str, int]:
@@ -235,10 +237,11 @@ def end(prefix: Path) -> bool:
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return list(process.children(recursive=True))
-    except psutil.NoSuchProcess:
-        return []
+    found = []
+    for pid in local_table.children(process.pid):
+        with suppress(psutil.Error):
+            found.append(psutil.Process(pid))
+    return found
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -13,16 +13,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from swiftdeploy_tasks import probe, signals, variables
-from swiftdeploy_tasks.engines import local_started
+from swiftdeploy_tasks.engines import local_started, local_table
 from swiftdeploy_tasks.engines.local_started import Started
+from swiftdeploy_tasks.engines.local_table import Row
 from swiftdeploy_tasks.release import SLOTS, Slot
 
 PROJECT, HOME, PART, SLOT, RELEASE, SPEC = local_started.MARKS
@@ -40,20 +41,16 @@ class Found:
     """One process of ours as it was when the table was read; it may have ended since.
 
     `environment` is the one that it was started with, as far as it can be read, and what was noted of it;
-    `carries` is False where only the note is left.
+    `carries` is False where only the note is left. `runs` is False for one that was stopped by a signal: it
+    answers no request. `since` is unix seconds.
     """
 
     process: psutil.Process
     environment: Mapping[str, str]
     parent: int
     since: float
-    status: str
-    carries: bool = True
-
-    @property
-    def runs(self) -> bool:
-        """False for one that was stopped by a signal: it answers no request."""
-        return self.status != psutil.STATUS_STOPPED
+    runs: bool
+    carries: bool
 
 
 def is_own(process: psutil.Process) -> bool:
@@ -68,23 +65,25 @@ def ours(home: str) -> list[Found]:
     """Return every process of this project and user, this process left out, the oldest first."""
     notes = local_started.noted(Path(home))
     started = {note.pid for note in notes if note.user == os.getuid() and note.lives}
-    table = {one.process.pid: one for one in _own(started) if one.process.pid != os.getpid()}
+    table = {row.pid: row for row in local_table.rows(started) if row.pid != os.getpid()}
     homes = {home} | {note.home for note in notes if not Path(note.home).exists()}
-    marked: dict[int, Mapping[str, str]] = {
-        pid: {} for pid, one in table.items() if one.environment.get(HOME) in homes
-    }
+    marked: dict[int, Mapping[str, str]] = {pid: {} for pid, row in table.items() if row.value(HOME) in homes}
     marked |= {note.pid: note.marks for note in notes if note.pid in started & table.keys()}
     _mark_the_rest(marked, table, notes, home)
-    found = [_with(table[pid], marks) for pid, marks in marked.items()]
+    found = [one for pid, marks in marked.items() for one in _found(table[pid], marks)]
     return sorted(found, key=lambda one: (one.since, one.process.pid))
 
 
-def _with(one: Found, marks: Mapping[str, str]) -> Found:
-    return replace(one, environment={**one.environment, **marks}, carries=HOME in one.environment)
+def _found(row: Row, marks: Mapping[str, str]) -> Iterator[Found]:
+    """Yield the process of this row, nothing where it has ended since."""
+    with suppress(psutil.Error):
+        process, runs = psutil.Process(row.pid), row.status != local_table.STOPPED
+        environment = {**row.environment, **marks}
+        yield Found(process, environment, row.parent, process.create_time(), runs, HOME in row.environment)
 
 
 def _mark_the_rest(
-    marked: dict[int, Mapping[str, str]], table: Mapping[int, Found], notes: Sequence[Started], home: str
+    marked: dict[int, Mapping[str, str]], table: Mapping[int, Row], notes: Sequence[Started], home: str
 ) -> None:
     """Mark what prints into our logs, the sessions of noted processes, and what a marked one started.
 
@@ -95,10 +94,8 @@ def _mark_the_rest(
     logs = {f"{home}/logs/app-{slot}.log": {HOME: home, PART: "app", SLOT: slot} for slot in SLOTS}
     left = [
         pid
-        for pid, one in table.items()
-        if pid not in marked
-        and one.environment.get(HOME, home) in homes
-        and not _is_below_us(pid, table, marked)
+        for pid, row in table.items()
+        if pid not in marked and row.value(HOME, home) in homes and not _is_below_us(pid, table, marked)
     ]
     for pid in left:
         note = sessions.get(_session(pid))
@@ -113,7 +110,7 @@ def _mark_the_rest(
             marked[pid] = {name: known[name] for name in (*local_started.MARKS, PORT) if name in known}
 
 
-def _is_below_us(pid: int, table: Mapping[int, Found], marked: Mapping[int, Mapping[str, str]]) -> bool:
+def _is_below_us(pid: int, table: Mapping[int, Row], marked: Mapping[int, Mapping[str, str]]) -> bool:
     """Return whether it was started by this process, by others or not, and by no marked one between."""
     seen = set[int]()
     while pid in table and pid not in seen and pid not in marked:
@@ -153,27 +150,11 @@ def other_home(project: str, home: str) -> tuple[str, tuple[int, ...]]:
     """Return the home of another project of this name and user, and its pids; ("", ()) where none runs."""
     mine = {one.process.pid for one in ours(home)} | {os.getpid()}
     others: dict[str, list[int]] = {}
-    for found in _own():
-        there = found.environment.get(HOME, home)
-        if found.environment.get(PROJECT) == project and there != home and found.process.pid not in mine:
-            others.setdefault(there, []).append(found.process.pid)
+    for row in local_table.rows():
+        there = row.value(HOME, home)
+        if row.value(PROJECT) == project and there != home and row.pid not in mine:
+            others.setdefault(there, []).append(row.pid)
     return next(((there, tuple(pids)) for there, pids in others.items()), ("", ()))
-
-
-def _own(started: Set[int] = frozenset()) -> Iterator[Found]:
-    """Yield every process of this user, and those `started` by it under any user, that has not ended."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if (process.pid in started or is_own(process)) and (status := process.status()) not in _GONE:
-                yield Found(process, _environment(process), process.ppid(), process.create_time(), status)
-
-
-def _environment(process: psutil.Process) -> dict[str, str]:
-    """Return its environment, empty for a process that hides it from its own user."""
-    try:
-        return variables.of_process(process.environ())
-    except psutil.AccessDenied:
-        return {}
 
 
 def listening(process: psutil.Process) -> frozenset[tuple[str, int]]:
@@ -298,7 +279,7 @@ def end_all(home: str, chosen: Callable[[Found], bool]) -> list[Found]:
 
 def _forget_the_dead(home: Path) -> None:
     """Remove the notes of processes of which nothing is left, neither themselves nor their session."""
-    sessions = {_session(one.process.pid) for one in _own()}
+    sessions = {_session(row.pid) for row in local_table.rows()}
     for note in local_started.noted(home):
         if not note.lives and note.pid not in sessions:
             local_started.forget(home, note)

@@ -50,7 +50,11 @@ def test_the_error_tells_the_first_problem_and_carries_all() -> None:
     assert error.message.endswith("(and 3 more)")
     assert error.log == tuple(problem.text for problem in error.problems)
     assert len(error.problems) == 4
-    assert (error.kind, error.exit_code, error.next) == ("ManifestError", 2, "invoke validate")
+    assert (error.kind, error.exit_code, error.next) == (
+        "ManifestError",
+        2,
+        "correct manifest.yaml, then: invoke validate",
+    )
 
 
 def test_a_single_problem_is_told_without_a_count() -> None:
