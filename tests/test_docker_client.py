@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -138,3 +140,20 @@ def test_an_engine_on_a_port_of_this_host_is_reached_past_a_proxy(
     found = docker_client.client.__wrapped__()
     assert found.api.api_version == "1.41"
     found.close()
+
+
+def test_the_last_output_of_a_container_is_read_in_bounded_memory() -> None:
+    """An app that prints without an end, in lines or in none."""
+
+    class Container:
+        def logs(self, **options: Any) -> Iterator[bytes]:
+            assert options == {"stream": True, "follow": False, "tail": 20}
+            return (b"%015d\n" % number * 4096 for number in range(1000))
+
+    tracemalloc.start()
+    try:
+        text = docker_client.last_output(cast("Any", Container()), most=4096, tail=20)
+        assert text == f"{999:015}\n" * 256
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

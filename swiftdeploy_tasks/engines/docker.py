@@ -30,7 +30,7 @@ from swiftdeploy_tasks.engines import (
 )
 from swiftdeploy_tasks.engines.docker_client import client, translated
 from swiftdeploy_tasks.engines.docker_containers import form, ours, published, runs, since, trouble
-from swiftdeploy_tasks.engines.protocol import ACCESS_LINES, Facts, Say
+from swiftdeploy_tasks.engines.protocol import ACCESS_BYTES, ACCESS_LINES, Facts, Say
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable, ProxyError
 from swiftdeploy_tasks.manifest import Build, Manifest
 from swiftdeploy_tasks.preflight import Finding
@@ -295,7 +295,7 @@ class DockerEngine:
         if one is None:
             return ()
         with translated(f"the log of {component} cannot be read"):
-            return tuple(docker_client.last_lines(one, lines).splitlines())
+            return tuple(docker_client.last_output(one, tail=lines).splitlines())
 
     def access_log(self, seconds: float) -> tuple[str, ...]:
         """See `Engine.access_log`: nginx writes it to its standard output."""
@@ -304,8 +304,9 @@ class DockerEngine:
             return ()
         since = int(time.time() - seconds)
         with translated("the access log of nginx cannot be read"):
-            text = nginx.logs(stdout=True, stderr=False, since=since, tail=ACCESS_LINES)
-        return tuple(text.decode("utf-8", "replace").splitlines())
+            options = {"stderr": False, "since": since, "tail": ACCESS_LINES}
+            text = docker_client.last_output(nginx, most=ACCESS_BYTES, **options)
+        return tuple(text.splitlines())
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.prepare_opa`."""

@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from swiftdeploy_tasks.errors import EngineError, PreflightError
@@ -139,14 +139,14 @@ def reason(error: Exception) -> str:
     return re.sub(r"\s+", " ", text).strip()[:400]
 
 
-def last_lines(container: Container, lines: int | Literal["all"]) -> str:
-    """Return what the container printed last, LOG_BYTES at most; "all" for all of its lines."""
+def last_output(container: Container, *, most: int = LOG_BYTES, **options: Any) -> str:
+    """Return the last `most` bytes of what the container printed; `options` are those of docker's logs."""
     last = bytearray()
-    for chunk in container.logs(tail=lines, stream=True, follow=False):
+    for chunk in container.logs(stream=True, follow=False, **options):
         last += chunk
-        if len(last) > 2 * LOG_BYTES:
-            del last[:-LOG_BYTES]
-    return last[-LOG_BYTES:].decode("utf-8", "replace")
+        if len(last) > 2 * most:
+            del last[:-most]
+    return last[-most:].decode("utf-8", "replace")
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

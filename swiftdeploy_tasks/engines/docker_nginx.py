@@ -56,7 +56,7 @@ def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
             container.put_archive("/", archive({name: text.encode() for name, text in given.items()}))
             container.start()
             code = container.wait(timeout=30)["StatusCode"]
-            said = docker_client.last_lines(container, "all")
+            said = docker_client.last_output(container)
         finally:
             container.remove(force=True, v=True)
     version = _version(said, image)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.engines import docker_containers
-from swiftdeploy_tasks.engines.docker_client import archive, client, translated
+from swiftdeploy_tasks.engines.docker_client import archive, client, last_output, translated
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable
 from swiftdeploy_tasks.probe import HOST
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # For a host that is busy: it takes a part of a second on another.
 RUN_SECONDS = 90
+# A cut answer is no JSON, so it is no answer.
+RUN_BYTES = 16 << 20
 _FOLDER = "bundle"
 _INPUT = "input.json"
 
@@ -41,12 +43,12 @@ def run(image: str, project: str, home: str, files: Mapping[str, bytes], words: 
                 container.put_archive("/", archive(given))
                 container.start()
                 container.wait(timeout=RUN_SECONDS)
-                printed = container.logs(stdout=True, stderr=False) or container.logs()
+                printed = last_output(container, most=RUN_BYTES, stderr=False) or last_output(container)
             finally:
                 container.remove(force=True, v=True)
     except EngineError as error:
         raise GateUnavailable(error.message, error.next) from None
-    return bytes(printed).decode("utf-8", "replace")
+    return printed
 
 
 def doubt(opa: Container | None, port: int) -> str:

@@ -18,7 +18,7 @@ import psutil
 
 from swiftdeploy_tasks import artifacts, files, root_files
 from swiftdeploy_tasks.engines import local_checks, local_nginx, local_opa, local_processes, local_source
-from swiftdeploy_tasks.engines.protocol import ACCESS_LINES, Facts, Say
+from swiftdeploy_tasks.engines.protocol import ACCESS_BYTES, ACCESS_LINES, Facts, Say
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ProxyError
 from swiftdeploy_tasks.manifest import Manifest
 from swiftdeploy_tasks.preflight import Finding
@@ -334,7 +334,7 @@ class LocalEngine:
 
     def access_log(self, seconds: float) -> tuple[str, ...]:
         """See `Engine.access_log`: what is older is among the lines, each of which has its time."""
-        return files.last_lines(self._logs / "access.log", ACCESS_LINES, most=ACCESS_LINES * 150)
+        return files.last_lines(self._logs / "access.log", ACCESS_LINES, most=ACCESS_BYTES)
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.prepare_opa`."""

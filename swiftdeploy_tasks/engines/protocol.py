@@ -18,6 +18,7 @@ from swiftdeploy_tasks.release import Difference, Release, Site, Slot, State
 Say = Callable[[str], None]
 # How many lines of the access log are read at most: some seconds of a busy service.
 ACCESS_LINES = 20_000
+ACCESS_BYTES = 150 * ACCESS_LINES
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class Engine(Protocol):
         ...
 
     def access_log(self, seconds: float) -> tuple[str, ...]:
-        """Return nginx's access log of about the last `seconds`, at most ACCESS_LINES lines."""
+        """Return nginx's access log of about the last `seconds`, at most ACCESS_LINES and ACCESS_BYTES."""
         ...
 
     def prepare_opa(self, manifest: Manifest, say: Say) -> None:
