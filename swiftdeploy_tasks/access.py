@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,9 +23,12 @@ def refuse_another_user(places: Settings) -> None:
     if closed:
         owner, me = _name(closed[0].lstat().st_uid), _name(os.getuid())
         more = f" (and {len(closed) - 1} more)" if len(closed) > 1 else ""
+        # A closed history alone is the history's own error: rollback and teardown go on without it.
+        history = sorted(filter(_is_closed, places.history.parent.glob(f"{places.history.name}*")))
+        paths = " ".join(shlex.quote(str(path)) for path in (places.state, *history))
         raise PreflightError(
             f"{closed[0]}{more} belongs to {owner} and is closed to {me}",
-            f"sudo invoke teardown && sudo chown -R {me} {places.state}",
+            f"sudo invoke teardown && sudo chown -R {me} {paths}",
         )
     for started in local_started.noted(places.state):
         if started.user != os.getuid() and started.lives:

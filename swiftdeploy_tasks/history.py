@@ -428,8 +428,14 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = Path(error.filename or path)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        raise HistoryError(
-            f"The history cannot be used: {place}: {error.strerror}.",
-            f"df -h {place.parent}" if full else f"ls -ld {place.parent} {place}",
-        ) from error
+        message = f"The history cannot be used: {place}: {error.strerror}."
+        raise HistoryError(message, _way_out(error, place)) from error
+
+
+def _way_out(error: OSError, place: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"df -h {place.parent}"
+    with suppress(OSError):
+        if error.errno == errno.EACCES and place.stat().st_uid != os.getuid():
+            return f"sudo chown {os.getuid()} {place}"
+    return f"ls -ld {place.parent} {place}"

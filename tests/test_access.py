@@ -15,7 +15,8 @@ import pytest
 
 from swiftdeploy_tasks import access, settings
 from swiftdeploy_tasks.engines import local_started
-from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.errors import HistoryError, PreflightError
+from swiftdeploy_tasks.history import History
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
@@ -55,6 +56,23 @@ def test_a_file_of_root_in_the_state_is_refused_with_its_owner_and_the_command(
     ):
         access.refuse_another_user(places)
     assert raised.value.next == f"sudo invoke teardown && sudo chown -R nobody {places.state}"
+
+
+def test_the_command_takes_over_the_history_too(places: settings.Settings) -> None:
+    (places.state / "nginx" / "nginx.conf").touch(0o600)
+    rotated = places.history.with_name("history.jsonl.000001")
+    for path in (places.history, rotated):
+        path.touch(0o600)
+    with user(NOBODY), pytest.raises(PreflightError) as raised:
+        access.refuse_another_user(places)
+    assert raised.value.next.endswith(f"chown -R nobody {places.state} {places.history} {rotated}")
+
+
+def test_a_history_of_root_is_named_with_the_command_that_takes_it_over(places: settings.Settings) -> None:
+    places.history.touch(0o600)
+    with user(NOBODY), pytest.raises(HistoryError, match="Permission denied") as raised:
+        History(places.history, places.state).append("started", "deploy", "r", "ok")
+    assert raised.value.next == f"sudo chown {NOBODY} {places.history}"
 
 
 def test_a_folder_of_root_in_the_state_is_refused(places: settings.Settings) -> None:

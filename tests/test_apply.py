@@ -10,7 +10,7 @@ import pytest
 from swiftdeploy_tasks import apply, traffic
 from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.job import Job
-from swiftdeploy_tasks.release import State, Traffic
+from swiftdeploy_tasks.release import Placement, Release, State, Traffic
 
 
 def test_an_undo_waits_for_an_engine_that_stays_away_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +27,21 @@ def test_an_undo_waits_for_an_engine_that_stays_away_only_so_long(monkeypatch: p
         apply.undo(job, State(None, {}, Traffic()), None)
     assert len(tries) > 1
     assert said == ["the engine does not answer: waiting for it, at most 0.05 s"]
+
+
+@pytest.mark.parametrize(
+    ("has", "is_changed"),
+    [
+        ({"MODE": "stable", "KEY": "value"}, False),
+        ({"MODE": "stable", "KEY": "another"}, True),
+        ({"MODE": "stable"}, True),
+        ({"APP_PORT": "1"}, False),
+    ],
+)
+def test_a_secret_that_is_other_or_missing_is_drift_but_not_in_an_overwritten_environment(
+    monkeypatch: pytest.MonkeyPatch, has: dict[str, str], is_changed: bool
+) -> None:
+    monkeypatch.setenv("SOURCE_OF_KEY", "value")
+    release = cast("Release", SimpleNamespace(secrets=(("KEY", "SOURCE_OF_KEY"),)))
+    job = cast("Job", SimpleNamespace(engine=SimpleNamespace(environment=lambda slot: has)))
+    assert bool(apply._secrets_changed(job, "blue", Placement(release, ""))) is is_changed
