@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import ssl
+import subprocess
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from typing import Any, cast
 import pytest
 
 from swiftdeploy_tasks.engines import choice, docker_client
-from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.errors import EngineError, PreflightError
 from swiftdeploy_tasks.settings import find
 from tests.render import accepted
 from tests.render.test_root_files import BASE
@@ -140,6 +143,59 @@ def test_an_engine_on_a_port_of_this_host_is_reached_past_a_proxy(
     found = docker_client.client.__wrapped__()
     assert found.api.api_version == "1.41"
     found.close()
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A folder as Docker wants it, whose ca.pem signs itself: it serves as the engine's certificate too."""
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    words = (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    )
+    made = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(["openssl", *words.split(), *made], check=True, capture_output=True)
+    shutil.copy(folder / "cert.pem", folder / "ca.pem")
+    return folder
+
+
+@pytest.mark.parametrize("by", ["DOCKER_HOST", "context"])
+def test_an_engine_that_asks_for_a_certificate_is_shown_it(
+    configuration: Path, certificates: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    about = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    about.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    about.load_verify_locations(certificates / "ca.pem")
+    about.verify_mode = ssl.CERT_REQUIRED
+    with HTTPServer(("127.0.0.1", 0), _Engine) as server:
+        server.socket = about.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"tcp://127.0.0.1:{server.server_port}"
+        if by == "context":
+            add(configuration, "safe", where)
+            use(configuration, "safe")
+            digest = hashlib.sha256(b"safe").hexdigest()
+            shutil.copytree(certificates, configuration / "contexts" / "tls" / digest / "docker")
+        else:
+            monkeypatch.setenv("DOCKER_HOST", where)
+            monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+            monkeypatch.setenv("DOCKER_CERT_PATH", str(certificates))
+        try:
+            found = docker_client.client.__wrapped__()
+            assert found.api.api_version == "1.41"
+            found.close()
+        finally:
+            server.shutdown()
+    given = docker_client.environment()
+    assert given["DOCKER_HOST"] == where
+    assert Path(given["DOCKER_CERT_PATH"], "key.pem").read_bytes() == (certificates / "key.pem").read_bytes()
+
+
+def test_a_certificate_that_is_missing_is_named(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:2376")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    with pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:2376 cannot be used: .*client_cert"):
+        docker_client.client.__wrapped__()
 
 
 def test_the_last_output_of_a_container_is_read_in_bounded_memory() -> None:

@@ -23,6 +23,7 @@ from swiftdeploy_tasks.errors import EngineError, PreflightError
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
+    from docker.tls import TLSConfig
 
 SOCKET = "unix:///var/run/docker.sock"
 PROJECT, HOME = "swiftdeploy.project", "swiftdeploy.home"
@@ -60,6 +61,27 @@ def context() -> str:
     return "" if not name or name == "default" else str(name)
 
 
+def certificates() -> Path | None:
+    """Return the folder with ca.pem, cert.pem and key.pem for the engine, None without TLS."""
+    if os.environ.get("DOCKER_HOST"):
+        wanted = os.environ.get("DOCKER_TLS_VERIFY")
+        return Path(os.environ.get("DOCKER_CERT_PATH") or _configuration()) if wanted else None
+    folder = _configuration() / "contexts" / "tls" / _digest(context()) / "docker"
+    return folder if context() and folder.is_dir() else None
+
+
+def environment() -> dict[str, str]:
+    """Return the variables by which a docker command reaches the same engine in the same way."""
+    found = {"DOCKER_HOST": address()}
+    if folder := certificates():
+        found |= {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(folder)}
+    return found
+
+
+def _digest(context: str) -> str:
+    return hashlib.sha256(context.encode()).hexdigest()
+
+
 def _asked() -> tuple[str, str, str]:
     """Return the address, who names it, and what takes it back."""
     if host := os.environ.get("DOCKER_HOST"):
@@ -68,8 +90,7 @@ def _asked() -> tuple[str, str, str]:
     cure = "unset DOCKER_CONTEXT" if os.environ.get("DOCKER_CONTEXT") else "docker context use default"
     if not name:
         return SOCKET, "the default address", cure
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    about = _configuration() / "contexts" / "meta" / digest / "meta.json"
+    about = _configuration() / "contexts" / "meta" / _digest(name) / "meta.json"
     try:
         host = str(json.loads(about.read_bytes())["Endpoints"]["docker"]["Host"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -92,7 +113,9 @@ def client() -> DockerClient:
 
     where = address()
     try:
-        found = docker.DockerClient(base_url=where, version=DEFAULT_DOCKER_API_VERSION, timeout=FIRST_SECONDS)
+        found = docker.DockerClient(
+            base_url=where, version=DEFAULT_DOCKER_API_VERSION, timeout=FIRST_SECONDS, tls=_tls() or False
+        )
         # The engine is on this host: a proxy of the environment is not for it, and to look for one costs a
         # third of each question. The client would ask for the version before this can be said.
         found.api.trust_env = False
@@ -101,6 +124,17 @@ def client() -> DockerClient:
         raise _unreachable(where, reason(error)) from None
     found.api.timeout = SECONDS
     return found
+
+
+def _tls() -> TLSConfig | None:
+    """Return the certificates for a client; raises a DockerException where one is missing."""
+    from docker.tls import TLSConfig
+
+    folder = certificates()
+    if folder is None:
+        return None
+    own = str(folder / "cert.pem"), str(folder / "key.pem")
+    return TLSConfig(client_cert=own, ca_cert=str(folder / "ca.pem"), verify=True)
 
 
 def _unreachable(where: str, why: str) -> EngineError:

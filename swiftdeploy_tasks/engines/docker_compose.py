@@ -126,7 +126,7 @@ def build(project: str, text: str, image: str, say: Say) -> None:
 
 def _environment(more: Mapping[str, str]) -> dict[bytes, bytes]:
     own = {name: value for name in _INHERITED if (value := variables.of_caller(name)) is not None}
-    return variables.for_child({**own, "DOCKER_HOST": docker_client.address(), **more})
+    return variables.for_child({**own, **docker_client.environment(), **more})
 
 
 def _run(words: list[str], secrets: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:
