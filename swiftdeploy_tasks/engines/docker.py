@@ -152,8 +152,8 @@ class DockerEngine:
         files.make_folder(self.folder / "nginx", mode=0o755)
         # nginx's user in the container is unknown on this host: everyone may add files, and remove their own.
         files.make_folder(self.folder / "counts", mode=0o1777)
-        if not self._mount():
-            files.replace(self._mark, tokens.token_hex(8))
+        if not docker_containers.mount_mark(self.folder):
+            files.replace(docker_containers.mark_file(self.folder), tokens.token_hex(8))
 
     def facts(self, manifest: Manifest) -> Facts:
         """See `Engine.facts`."""
@@ -161,7 +161,7 @@ class DockerEngine:
         images = {part: found for part, name in names.items() if (found := docker_images.identity(name))}
         addresses = {slot: there.address for slot, there in self.observe().slots.items() if there.address}
         site = dataclasses.replace(self.candidate_site(manifest), counts=artifacts.COUNTS_MOUNT)
-        return Facts(site, addresses, images, self._mount())
+        return Facts(site, addresses, images, docker_containers.mount_mark(self.folder))
 
     def observe(self) -> State:
         """See `Engine.observe`."""
@@ -398,21 +398,24 @@ class DockerEngine:
 
     def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
+        former = docker_containers.former_home(self.folder)
+        homes = [home for home in (former, self.home) if home]
         removed: list[str] = []
-        while found := docker_containers.every(self.home):
+        while found := [one for home in homes for one in docker_containers.every(home)]:
             for one in sorted(found, key=lambda one: docker_containers.part(one) != "nginx"):
                 say(f"removing {one.name}")
                 removed.append(str(one.name))
                 for kept in self._end(one, discard_volumes=discard_volumes):
                     say(kept)
-        shared = {"network": docker_places.networks(self.home), "volume": docker_places.volumes(self.home)}
+        shared = [("network", one) for home in homes for one in docker_places.networks(home)]
+        shared += [("volume", one) for home in homes for one in docker_places.volumes(home)]
         problems: list[EngineError] = []
-        for kind, name, left in [(kind, left.name, left) for kind, all_ in shared.items() for left in all_]:
-            say(f"removing the {kind} {name}")
+        for kind, one in shared:
+            say(f"removing the {kind} {one.name}")
             try:
-                with translated(f"the {kind} {name} cannot be removed", next="invoke teardown"):
-                    left.remove()
-                removed.append(f"{kind} {name}")
+                with translated(f"the {kind} {one.name} cannot be removed", next="invoke teardown"):
+                    one.remove()
+                removed.append(f"{kind} {one.name}")
             except EngineError as error:
                 problems.append(error)
         if problems:
@@ -445,17 +448,6 @@ class DockerEngine:
             f"docker volume rm {held.volume} removes it"
             for held in kept
         )
-
-    @property
-    def _mark(self) -> Path:
-        return self.folder / "nginx" / "mount"
-
-    def _mount(self) -> str:
-        """Return the mark of the folder that nginx mounts, "" when there is none."""
-        try:
-            return self._mark.read_text(encoding="ascii")
-        except OSError:
-            return ""
 
     @property
     def _compose_file(self) -> Path:

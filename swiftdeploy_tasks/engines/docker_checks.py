@@ -8,6 +8,7 @@ from swiftdeploy_tasks import artifacts
 from swiftdeploy_tasks.engines import (
     docker_buildkit,
     docker_compose,
+    docker_containers,
     docker_images,
     docker_places,
     docker_volumes,
@@ -43,6 +44,11 @@ def _refuse_strangers(manifest: Manifest, home: str) -> None:
     wanted += [("network", f"{name}-opa", rename)]
     wanted += [("network", network, _own("network.name", f"{name}-net", network))]
     wanted += [("volume", volume, _own("services.log_volume", f"{name}-logs", volume))]
+    if former := docker_containers.former_home(Path(home)):
+        raise PreflightError(
+            f"the containers of this project were started in {former}, before its folder was renamed",
+            "invoke teardown, then: invoke deploy",
+        )
     docker_places.refuse_strangers(wanted, home)
     nginx = one_part(home, "nginx")
     used = tuple(nginx.attrs["NetworkSettings"]["Networks"]) if nginx else ()

@@ -207,4 +207,8 @@ def refuse_stranger(
     if owner == home:
         return
     whose = f"belongs to the project whose state is {owner}" if owner else "was not made by SwiftDeploy"
-    raise PreflightError(f"the {what} {name} exists and {whose}", f"{cure} in manifest.yaml")
+    way_out = f"{cure} in manifest.yaml"
+    if owner and not Path(owner).exists():
+        whose += ", which is not here any more"
+        way_out += f", or: docker {what} rm {'-f ' if what == 'container' else ''}{name}"
+    raise PreflightError(f"the {what} {name} exists and {whose}", way_out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 MAKER = "swiftdeploy.maker"
+MOUNT = "swiftdeploy.mount"
 SERVICE = "com.docker.compose.service"
 PARTS = frozenset({"nginx", "opa", *(f"app-{slot}" for slot in SLOTS)})
 
@@ -46,6 +48,30 @@ def strangers(home: str) -> list[Container]:
     return [one for one in every(home) if not part(one) and not _is_made_by_a_living_process(one)]
 
 
+def mount_mark(home: Path) -> str:
+    """Return the mark of the folder that nginx mounts, "" when there is none."""
+    try:
+        return mark_file(home).read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def mark_file(home: Path) -> Path:
+    """Return where that mark lies: it moves with a project folder that is renamed."""
+    return home / "nginx" / "mount"
+
+
+def former_home(home: Path) -> str:
+    """Return the home of the nginx that mounts our folder under a path that is gone, "" for none."""
+    if not (mark := mount_mark(home)):
+        return ""
+    with translated("the containers cannot be listed"):
+        wanted = [f"{MOUNT}={mark}"]
+        found = client().containers.list(all=True, ignore_removed=True, filters={"label": wanted})
+    owners = (str(one.labels.get(HOME, "")) for one in found)
+    return next((owner for owner in owners if owner and not Path(owner).exists()), "")
+
+
 def part(one: Container) -> str:
     """Return which part the container is, "" for one that is none or stands under another name."""
     name = str(one.labels.get(SERVICE, ""))
@@ -67,7 +93,7 @@ def labels_of_a_check(project: str, home: str) -> dict[str, str]:
 
 def form(labels: Mapping[str, str]) -> str:
     """Return what tells one nginx container from another: its definition and the folder that it mounted."""
-    return f"{labels.get('swiftdeploy.spec', '')}.{labels.get('swiftdeploy.mount', '')}"
+    return f"{labels.get('swiftdeploy.spec', '')}.{labels.get(MOUNT, '')}"
 
 
 def runs(one: Container) -> bool:

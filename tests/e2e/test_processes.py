@@ -1,9 +1,10 @@
-"""Processes of the local engine: apps that hide, that start others, or that deploy themselves."""
+"""Processes: apps that hide, that start others, that deploy themselves, and folders that are renamed."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from swiftdeploy_tasks.engines import local_started
-from tests.e2e.project import COMMAND, Project, until
+from tests.e2e.project import COMMAND, Project, docker, until
 from tests.e2e.wire import status
 from tests.lab import require
 
@@ -167,3 +168,29 @@ def test_teardown_stops_nothing_where_a_process_belongs_to_another_user(
     assert ended.code == 2, ended.said
     assert f"app-green (pid {other.pid}) was started by nobody" in ended.err
     assert project.running() == before
+
+
+def test_containers_of_a_renamed_folder_are_named_and_removed(new_project: Callable[..., Project]) -> None:
+    project = new_project("docker")
+    project.deploy()
+    former, names = project.state, sorted(project.containers())
+    project.root.rename(moved := project.root.with_name("q"))
+    project.root = moved
+    refused = project.run("deploy")
+    assert refused.code == 2
+    assert f"were started in {former}, before its folder was renamed" in refused.err
+    assert "next: swiftdeploy teardown, then: swiftdeploy deploy" in refused.err
+    removed = project.run("teardown", "--json").ok().document()["removed"]
+    assert sorted(set(removed) & set(names)) == names
+    assert docker("ps", "-aq", "--filter", f"label=swiftdeploy.home={former}") == ""
+    assert status(project.port, "/") is None
+
+
+def test_containers_of_a_copy_of_a_state_folder_stay(new_project: Callable[..., Project]) -> None:
+    project = new_project("docker")
+    project.deploy()
+    copy = Project(project.root.with_name("copy"), "docker", project.name, project.manifest)
+    shutil.copytree(project.root, copy.root)
+    assert "belongs to the project whose state is" in copy.run("validate").err
+    copy.run("teardown").ok()
+    assert project.get("/").status == 200
