@@ -2,7 +2,7 @@
 
 from invoke import Collection
 
-from swiftdeploy_tasks import dev, lifecycle
+from swiftdeploy_tasks.cli import collection, dev
 
-ns = Collection.from_module(lifecycle)
+ns = Collection.from_module(collection)
 ns.add_collection(dev.ns)

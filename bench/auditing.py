@@ -22,9 +22,9 @@ from typing import Any
 
 from bench.sandbox import COMMAND
 from bench.table import Row, holds, machine, show
-from swiftdeploy_tasks import turn
-from swiftdeploy_tasks.chain import GENESIS, Head, line_of, seal
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import file_lock
+from swiftdeploy_tasks.history.chain import GENESIS, Head, line_of, seal
+from swiftdeploy_tasks.history.store import History
 from tests.report import day
 
 SIZES = (100_000, 300_000)
@@ -78,7 +78,7 @@ def make(folder: Path, count: int) -> int:
     """
     (folder / "manifest.yaml").touch()
     history = History(folder / "history.jsonl", folder / ".swiftdeploy")
-    with turn.taken(history.state / "history.lock", to_write=True):
+    with file_lock.taken(history.state / "history.lock", to_write=True):
         head, whole, size = GENESIS, 0, 0
         file = history.path.open("wb")
         for content, at in _contents(count):

@@ -14,7 +14,7 @@ import requests
 
 from bench.load import Plan, under_load
 from bench.stack import Stack, stack
-from swiftdeploy_tasks.release import Slot, other
+from swiftdeploy_tasks.model.release import Slot, other
 from tests.e2e.terminal import Terminal
 
 REFUSED = 3

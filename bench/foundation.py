@@ -25,11 +25,15 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from bench.sandbox import COMMAND, Sandbox, opa_server, sandbox
-from swiftdeploy_tasks import admission, artifacts, host, manifest, settings
-from swiftdeploy_tasks.engines import choice
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.gate import Question, Verdict, ask_embedded, ask_server
-from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.rollout import admission
 from swiftdeploy_tasks.settings import Settings
+from swiftdeploy_tasks.system import host
 
 COLD, WARM = 2.0, 1.5
 RENDER_MS, GATE_MS = 10.0, 50.0
@@ -76,7 +80,7 @@ def main(rounds: int = 15, questions: int = 1000) -> None:
             ("process", "median ms", "floors", "cpu ms", "cpu floors", "bound", ""), _processes(place, rounds)
         )
         project = settings.find(place.root)
-        asked = manifest.load(project.manifest, schema=project.schema)
+        asked = model.load(project.manifest, schema=project.schema)
         rows = _rendering(project, asked, questions)
         _print(("rendering", "p50 ms", "p99", "slowest", "bound", ""), rows)
         rows = _gate(place, project, asked, questions)
@@ -147,7 +151,7 @@ def _rendering(project: Settings, asked: Manifest, times: int) -> list[Row]:
 
 
 def _renderer(project: Settings, asked: Manifest) -> Callable[[tuple[Path, ...]], dict[str, str]]:
-    review = choice.make(ENGINE, project).review(asked)
+    review = registry.make(ENGINE, project).review(asked)
     return lambda folders: artifacts.render_root(asked, folders=folders, review=review, with_opa=True)
 
 

@@ -22,9 +22,10 @@ from rich.console import Console
 
 from bench.stack import stack
 from bench.table import Row, holds, machine, show
-from swiftdeploy_tasks import dashboard, settings
-from swiftdeploy_tasks.recording import Run
-from swiftdeploy_tasks.status import observer_of
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.status import terminal
+from swiftdeploy_tasks.status.overview import observer_of
 
 ENGINES = ("local", "docker")
 CPU_MS, GROWN_MIB = 150.0, 8.0
@@ -51,7 +52,7 @@ def _show(engine: str, looks: int) -> None:
         began = _cpu()
         picture = observer.look()
         with console.capture():
-            console.print(dashboard.render(picture))
+            console.print(terminal.render(picture))
         spent.append((_cpu() - began) * 1000)
     grown = _mebibytes() - early
     rows: list[Row] = [

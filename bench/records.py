@@ -26,12 +26,15 @@ from statistics import median, quantiles
 from typing import Any
 
 from bench.table import Row, holds, machine, show
-from swiftdeploy_tasks import chain, files, metrics, sampling, turn
-from swiftdeploy_tasks.chain import GENESIS, Head
-from swiftdeploy_tasks.history import History
-from swiftdeploy_tasks.manifest import Health, HistoryLimits, Resources
+from swiftdeploy_tasks import metrics
+from swiftdeploy_tasks.history import chain, file_lock
+from swiftdeploy_tasks.history.chain import GENESIS, Head
+from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.manifest.model import Health, HistoryLimits, Resources
 from swiftdeploy_tasks.metrics import Scrape
-from swiftdeploy_tasks.release import Release
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.rollout import sampling
+from swiftdeploy_tasks.system import files
 
 SOURCE = Path(__file__).resolve().parents[1]
 APPEND_MS, VERIFY_SECONDS, MIB, FLAT, DAY_MB = 5.0, 2.0, 200, 1.1, 2.0
@@ -154,7 +157,7 @@ def _history(place: Path, **limits: Any) -> History:
 def _written(place: Path, form: Form, records: int, *, step: float) -> History:
     """A history as `append` would have left it, written in one go: nothing is synced a record."""
     history = _history(place)
-    with turn.taken(history.state / "history.lock", to_write=True):
+    with file_lock.taken(history.state / "history.lock", to_write=True):
         head, size = GENESIS, 0
         began = 1_790_000_000.0
         out = history.path.open("wb")

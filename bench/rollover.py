@@ -23,8 +23,8 @@ from bench.load import Load, Plan, under_load
 from bench.stack import Stack, stack
 from bench.table import Row, holds, machine, show
 from bench.tally import KINDS, Failure, Tally
-from swiftdeploy_tasks import probe
-from swiftdeploy_tasks.release import Slot
+from swiftdeploy_tasks.model.release import Slot
+from swiftdeploy_tasks.proxy import probe
 
 ENGINES = ("docker", "local")
 SHARES = (10, 50, 90)

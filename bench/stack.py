@@ -23,9 +23,9 @@ import requests
 import yaml
 
 from bench.sandbox import COMMAND, SOURCE, Sandbox, sandbox
-from swiftdeploy_tasks import probe
-from swiftdeploy_tasks.engines import local_processes
-from swiftdeploy_tasks.release import Slot, other
+from swiftdeploy_tasks.engines.local import processes
+from swiftdeploy_tasks.model.release import Slot, other
+from swiftdeploy_tasks.proxy import probe
 from tests.lab import IMAGES
 
 VERB_SECONDS = 300.0
@@ -153,7 +153,7 @@ class Stack:
             os.kill(int(subprocess.check_output(words, text=True)), signal.SIGKILL)
             return
         home = str(self.place.root / ".swiftdeploy")
-        wanted = {local_processes.HOME: home, local_processes.SLOT: slot}
+        wanted = {processes.HOME: home, processes.SLOT: slot}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if wanted.items() <= process.environ().items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swiftdeploy_tasks.libraries import prefer_installed
+from swiftdeploy_tasks.system.libraries import prefer_installed
 
 prefer_installed()
 
@@ -17,7 +17,7 @@ __all__ = ["ns"]  # noqa: F822  (`__getattr__` makes it)
 def __getattr__(name: str) -> Any:
     """Load the collection when it is asked for: a room alone must not pay for Invoke."""
     if name == "ns":
-        from swiftdeploy_tasks.lifecycle import ns
+        from swiftdeploy_tasks.cli.collection import ns
 
         return ns
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

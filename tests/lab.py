@@ -27,7 +27,7 @@ def _find(part: str) -> tuple[str, str]:
     if part in PROGRAMS:
         return shutil.which(PROGRAMS[part]) or "", f"no `{PROGRAMS[part]}` on PATH"
     if part == "nginx":
-        from swiftdeploy_tasks.engines.local_nginx import find_nginx
+        from swiftdeploy_tasks.engines.local.proxy_process import find_nginx
 
         try:
             return find_nginx(), ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from swiftdeploy_tasks.manifest import Health, Resources
-from swiftdeploy_tasks.plan import Goal, Step
-from swiftdeploy_tasks.release import SLOTS, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.manifest.model import Health, Resources
+from swiftdeploy_tasks.model.release import SLOTS, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.rollout.planner import Goal, Step
 
 SPEC = "how a slot is run"
 NGINX = Proxy("how nginx is run", "its configuration")

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import access, settings
-from swiftdeploy_tasks.engines import local_started
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.engines.local import start_notes
 from swiftdeploy_tasks.errors import HistoryError, PreflightError
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.session import access
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
@@ -90,11 +91,11 @@ def test_one_s_own_files_and_those_of_an_app_are_no_reason(places: settings.Sett
 
 
 def test_a_noted_process_of_another_user_is_refused_as_long_as_it_lives(places: settings.Settings) -> None:
-    marks = {local_started.HOME: str(places.state), local_started.SLOT: "blue"}
+    marks = {start_notes.HOME: str(places.state), start_notes.SLOT: "blue"}
     with subprocess.Popen(["sleep", "30"], user=NOBODY) as process:
         try:
             with user(NOBODY):
-                local_started.note(places.state, process.pid, marks)
+                start_notes.note(places.state, process.pid, marks)
             with pytest.raises(
                 PreflightError, match=rf"app-blue \(pid {process.pid}\) was started by nobody"
             ) as raised:

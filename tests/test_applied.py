@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import applied, releases
 from swiftdeploy_tasks.errors import ManifestError
-from swiftdeploy_tasks.manifest import Health, Resources
-from swiftdeploy_tasks.release import Release
+from swiftdeploy_tasks.manifest.model import Health, Resources
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.rollout import applied, release_store
 from swiftdeploy_tasks.settings import Settings, find
 
 TEXT = """\
@@ -28,7 +28,7 @@ def confirm(places: Settings, version: str) -> str:
     """Confirm a release of this version, and keep the manifest that it runs under."""
     health, resources = Health("/healthz", 1.0, 3, 60.0), Resources(1.0, "256m")
     release = Release("sha256:1", version, "stable", (), (), 3000, (), health, resources, "no")
-    releases.confirm(places.releases, release)
+    release_store.confirm(places.releases, release)
     applied.keep(places, release.id, text(version))
     return release.id
 
@@ -53,7 +53,7 @@ def version(places: Settings) -> tuple[str, str]:
 
 def copies(places: Settings) -> list[Path]:
     """The copies of the confirmed releases, the newest first."""
-    held = releases.stack(releases.confirmations(places.releases))
+    held = release_store.stack(release_store.confirmations(places.releases))
     return [places.releases / row.release / applied.COPY for row in reversed(held)]
 
 

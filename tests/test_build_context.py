@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.engines import docker_context
-from swiftdeploy_tasks.engines.docker_context import BuildContext
+from swiftdeploy_tasks.engines.docker import build_context
+from swiftdeploy_tasks.engines.docker.build_context import BuildContext
+from swiftdeploy_tasks.proxy import artifacts
 from tests.render import accepted
 from tests.render import root_files as rendered_files
 from tests.render.test_root_files import BASE
@@ -46,7 +46,7 @@ def read(root: Path, *, state: str = ".swiftdeploy", build: str = ".", **more: A
     services = {**BASE["services"], "build": build}
     manifest = accepted(BASE | {"services": services} | more)
     assert manifest.services.build
-    return docker_context.read(manifest, manifest.services.build, root=root, home=root / state)
+    return build_context.read(manifest, manifest.services.build, root=root, home=root / state)
 
 
 def sent(context: BuildContext) -> set[str]:
@@ -158,7 +158,7 @@ def test_the_digest_of_what_is_sent_is_that_of_the_folder(root: Path) -> None:
     (root / "hard").hardlink_to(root / "run.sh")
     context = read(root)
     with context.archive() as archive:
-        assert docker_context.digest_of(archive, context.build) == context.digest()
+        assert build_context.digest_of(archive, context.build) == context.digest()
 
 
 def test_what_is_gone_or_no_file_when_the_context_is_packed_is_left_out(root: Path) -> None:
@@ -178,11 +178,9 @@ def test_the_file_that_takes_the_output_of_a_run_is_in_no_build(
     log.write_text("validated\n")
     said: list[str] = []
     with monkeypatch.context() as held:
-        held.setattr(docker_context, "_outputs", lambda: iter([log]))
+        held.setattr(build_context, "_outputs", lambda: iter([log]))
         context = read(root)
         assert (sent(context), context.digest()) == (OWN, before)
-        docker_context.leave_out_outputs(
-            context.build, root=root, home=root / ".swiftdeploy", say=said.append
-        )
+        build_context.leave_out_outputs(context.build, root=root, home=root / ".swiftdeploy", say=said.append)
     assert said == ["deploy.log takes the output of this run and is left out of the build"]
     assert read(root).digest() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swiftdeploy_tasks.engines.docker_buildkit import need
+from swiftdeploy_tasks.engines.docker.buildkit import need
 
 
 @pytest.mark.parametrize(

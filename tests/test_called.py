@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from swiftdeploy_tasks import called
-from swiftdeploy_tasks.lifecycle import ns
+from swiftdeploy_tasks.cli.collection import ns
+from swiftdeploy_tasks.session import command_name
 
 TWO = "invoke teardown, then: invoke policy-check"
 
@@ -22,19 +22,19 @@ TWO = "invoke teardown, then: invoke policy-check"
     ],
 )
 def test_a_command_is_named_as_the_process_was_called(words: list[str], told: str) -> None:
-    assert called.named(TWO, words) == told
+    assert command_name.named(TWO, words) == told
 
 
 def test_the_script_beside_the_project_tells_how_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWIFTDEPLOY_COMMAND", "../swiftdeploy")
-    assert called.named("run: invoke deploy", ["/x/swiftdeploy"]) == "run: ../swiftdeploy deploy"
+    assert command_name.named("run: invoke deploy", ["/x/swiftdeploy"]) == "run: ../swiftdeploy deploy"
 
 
 def test_what_is_no_command_stays_as_it_is() -> None:
     text = "pip install invoke; reinvoke deploy; invoke"
-    assert called.named(text, ["swiftdeploy"]) == text
+    assert command_name.named(text, ["swiftdeploy"]) == text
 
 
 def test_every_verb_is_known_by_each_of_its_names() -> None:
     names = {name for primary, aliases in ns.task_names.items() for name in (primary, *aliases)}
-    assert names == called.VERBS
+    assert names == command_name.VERBS

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import checks
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
+from swiftdeploy_tasks.rollout import preflight
 from tests.ports import free_port
 from tests.render import accepted
 from tests.render.test_root_files import BASE
@@ -27,7 +27,7 @@ def taken() -> Iterator[list[int]]:
 def test_for_each_port_that_is_taken_a_free_one_is_proposed(tmp_path: Path, taken: list[int]) -> None:
     nginx = {**BASE["nginx"], "port": free_port(), "operator_port": taken[0]}
     manifest = accepted(BASE | {"gate": "server", "nginx": nginx, "opa": {"port": taken[1]}})
-    found = checks._ports(manifest, LocalEngine(tmp_path, tmp_path / ".swiftdeploy"))
+    found = preflight._ports(manifest, LocalEngine(tmp_path, tmp_path / ".swiftdeploy"))
     assert found.passed is False
     pattern = r"end what holds it, or set nginx.operator_port: (\d+), opa.port: (\d+) in manifest.yaml"
     proposed = re.fullmatch(pattern, found.next)

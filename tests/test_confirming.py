@@ -11,11 +11,12 @@ from typing import cast
 
 import pytest
 
-from swiftdeploy_tasks import apply, probe
 from swiftdeploy_tasks.errors import AppUnhealthy
-from swiftdeploy_tasks.job import Job
-from swiftdeploy_tasks.plan import Step
-from swiftdeploy_tasks.release import State, Traffic
+from swiftdeploy_tasks.model.release import State, Traffic
+from swiftdeploy_tasks.proxy import probe
+from swiftdeploy_tasks.rollout import executor
+from swiftdeploy_tasks.rollout.job import Job
+from swiftdeploy_tasks.rollout.planner import Step
 from tests.plan_states import NGINX, occupied, release
 from tests.slow_apps import serving, whole
 
@@ -27,8 +28,8 @@ SICK = whole("500 Internal Server Error", b"the disk is full", "X-Deployed-By: s
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time-outs of a part of a second, with the same order between them."""
-    monkeypatch.setattr(apply, "CONFIRM_SECONDS", 0.5)
-    monkeypatch.setattr(apply, "LATE_SECONDS", 0.2)
+    monkeypatch.setattr(executor, "CONFIRM_SECONDS", 0.5)
+    monkeypatch.setattr(executor, "LATE_SECONDS", 0.2)
     monkeypatch.setattr(probe, "LONGEST", 0.4)
 
 
@@ -70,7 +71,7 @@ def no_generation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_few_late_answers_do_not_undo_a_change() -> None:
     with answering(late=lambda number: number in (0, 3)) as job:
-        apply.confirm(job, "blue", RELEASE)
+        executor.confirm(job, "blue", RELEASE)
 
 
 def test_answers_that_are_mostly_late_undo_a_deploy() -> None:
@@ -78,14 +79,14 @@ def test_answers_that_are_mostly_late_undo_a_deploy() -> None:
         answering(late=lambda number: number % 4 != 0) as job,
         pytest.raises(AppUnhealthy, match=r"on the public port [0-9]+: no answer in time"),
     ):
-        apply.confirm(job, "blue", RELEASE)
+        executor.confirm(job, "blue", RELEASE)
 
 
 def test_answers_that_are_late_undo_no_rollback() -> None:
     with answering(late=lambda number: True) as job:
         job.at_once = True
-        apply.confirm(job, "blue", RELEASE)
-        apply.refuse_sick(job, "blue", RELEASE)
+        executor.confirm(job, "blue", RELEASE)
+        executor.refuse_sick(job, "blue", RELEASE)
         assert "are late; the rollback stays" in " ".join(job.said)  # type: ignore[attr-defined]
 
 
@@ -94,9 +95,9 @@ def test_answers_that_are_wrong_undo_every_change(is_rollback: bool) -> None:
     with answering(late=lambda number: False, answer=SICK) as job:
         job.at_once = is_rollback
         with pytest.raises(AppUnhealthy, match="/healthz answers 500"):
-            apply.confirm(job, "blue", RELEASE)
+            executor.confirm(job, "blue", RELEASE)
         with pytest.raises(AppUnhealthy, match="/healthz answers 500"):
-            apply.refuse_sick(job, "blue", RELEASE)
+            executor.refuse_sick(job, "blue", RELEASE)
 
 
 def test_a_slot_whose_answers_take_longer_than_the_first_time_out_gets_healthy() -> None:
@@ -110,5 +111,5 @@ def test_a_slot_whose_answers_take_longer_than_the_first_time_out_gets_healthy()
     step = Step("health", "app-blue", "it is new", state, "blue")
     with answering(late=lambda number: False) as job, serving(slow) as port:
         job.manifest.nginx.operator_port = port  # type: ignore[misc]
-        apply._wait_healthy(job, step)
+        executor._wait_healthy(job, step)
         assert job.pace.timeout == probe.LONGEST

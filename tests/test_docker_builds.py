@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.engines.docker import DockerEngine
+from swiftdeploy_tasks.engines.docker.docker_engine import DockerEngine
 from swiftdeploy_tasks.errors import ImageError
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.preflight import Finding
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.finding import Finding
 from tests.e2e.project import docker
 from tests.lab import IMAGES, require
 from tests.render import accepted

@@ -16,7 +16,8 @@ from typing import Any, cast
 
 import pytest
 
-from swiftdeploy_tasks.engines import choice, docker_client
+from swiftdeploy_tasks.engines import registry
+from swiftdeploy_tasks.engines.docker import client
 from swiftdeploy_tasks.errors import EngineError, PreflightError
 from swiftdeploy_tasks.settings import find
 from tests.render import accepted
@@ -47,26 +48,26 @@ def use(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("chosen", ["", "default"])
 def test_without_a_context_the_socket_of_the_host_is_used(configuration: Path, chosen: str) -> None:
     use(configuration, chosen)
-    assert docker_client.address() == docker_client.SOCKET
+    assert client.address() == client.SOCKET
 
 
 def test_a_context_is_followed_as_the_docker_client_follows_it(
     configuration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(configuration, "here")
-    assert docker_client.address() == "unix:///run/user/7/docker.sock"
+    assert client.address() == "unix:///run/user/7/docker.sock"
     add(configuration, "beside", "tcp://127.0.0.1:2375")
     monkeypatch.setenv("DOCKER_CONTEXT", "beside")
-    assert docker_client.address() == "tcp://127.0.0.1:2375"
+    assert client.address() == "tcp://127.0.0.1:2375"
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
-    assert docker_client.address() == "unix:///run/other.sock"
+    assert client.address() == "unix:///run/other.sock"
 
 
 def test_a_context_of_the_environment_needs_no_configuration_file(
     configuration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_CONTEXT", "here")
-    assert docker_client.address() == "unix:///run/user/7/docker.sock"
+    assert client.address() == "unix:///run/user/7/docker.sock"
 
 
 def test_a_context_on_another_host_is_refused_by_its_name(configuration: Path) -> None:
@@ -75,40 +76,40 @@ def test_a_context_on_another_host_is_refused_by_its_name(configuration: Path) -
     with pytest.raises(
         PreflightError, match=r"context 'far' is 'ssh://me@far\.example\.org', which is not this"
     ) as no:
-        docker_client.address()
+        client.address()
     assert no.value.next == "docker context use default"
 
 
 def test_a_context_that_is_gone_is_refused_by_its_name(configuration: Path) -> None:
     use(configuration, "gone")
     with pytest.raises(PreflightError, match="context 'gone' cannot be used: there is no such context"):
-        docker_client.address()
+        client.address()
 
 
 def test_with_a_context_alone_auto_takes_docker(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "SOCKET", configuration / "no.sock")
-    assert not choice.docker_is_here()
+    monkeypatch.setattr(registry, "SOCKET", configuration / "no.sock")
+    assert not registry.docker_is_here()
     use(configuration, "here")
-    assert choice.docker_is_here()
+    assert registry.docker_is_here()
     manifest = accepted({**BASE, "engine": "auto"})
-    assert choice.choose(find(configuration), manifest).name == "docker"
+    assert registry.choose(find(configuration), manifest).name == "docker"
 
 
 def test_auto_that_takes_local_beside_a_docker_client_says_so(
     configuration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "SOCKET", configuration / "no.sock")
+    monkeypatch.setattr(registry, "SOCKET", configuration / "no.sock")
     settings = find(configuration)
-    local, auto = choice.make("local", settings), accepted({**BASE, "engine": "auto"})
+    local, auto = registry.make("local", settings), accepted({**BASE, "engine": "auto"})
     program = configuration / "docker"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(configuration))
-    said = choice.notice(settings, auto, local)
+    said = registry.notice(settings, auto, local)
     assert f"auto takes local: {program} is here, and there is no Docker Engine" in said
-    assert choice.notice(settings, accepted({**BASE, "engine": "local"}), local) == ""
+    assert registry.notice(settings, accepted({**BASE, "engine": "local"}), local) == ""
     program.unlink()
-    assert choice.notice(settings, auto, local) == ""
+    assert registry.notice(settings, auto, local) == ""
 
 
 class _Engine(BaseHTTPRequestHandler):
@@ -140,7 +141,7 @@ def test_an_engine_on_a_port_of_this_host_is_reached_past_a_proxy(
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine}")
-    found = docker_client.client.__wrapped__()
+    found = client.client.__wrapped__()
     assert found.api.api_version == "1.41"
     found.close()
 
@@ -181,12 +182,12 @@ def test_an_engine_that_asks_for_a_certificate_is_shown_it(
             monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
             monkeypatch.setenv("DOCKER_CERT_PATH", str(certificates))
         try:
-            found = docker_client.client.__wrapped__()
+            found = client.client.__wrapped__()
             assert found.api.api_version == "1.41"
             found.close()
         finally:
             server.shutdown()
-    given = docker_client.environment()
+    given = client.environment()
     assert given["DOCKER_HOST"] == where
     assert Path(given["DOCKER_CERT_PATH"], "key.pem").read_bytes() == (certificates / "key.pem").read_bytes()
 
@@ -195,7 +196,7 @@ def test_a_certificate_that_is_missing_is_named(configuration: Path, monkeypatch
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:2376")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     with pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:2376 cannot be used: .*client_cert"):
-        docker_client.client.__wrapped__()
+        client.client.__wrapped__()
 
 
 def test_the_last_output_of_a_container_is_read_in_bounded_memory() -> None:
@@ -208,7 +209,7 @@ def test_the_last_output_of_a_container_is_read_in_bounded_memory() -> None:
 
     tracemalloc.start()
     try:
-        text = docker_client.last_output(cast("Any", Container()), most=4096, tail=20)
+        text = client.last_output(cast("Any", Container()), most=4096, tail=20)
         assert text == f"{999:015}\n" * 256
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.engines import docker_form
+from swiftdeploy_tasks.engines.docker import differences as docker_form
 
 PROXIES = ("HTTP_PROXY", "https_proxy", "FTP_PROXY", "no_proxy", "ALL_PROXY")
 

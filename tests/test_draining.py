@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks.engines.docker_nginx import _held
+from swiftdeploy_tasks.engines.docker.proxy_container import _held
 
 SAID = """socket:[501]
 /dev/null

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import files
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
+from swiftdeploy_tasks.system import files
 
 
 @pytest.fixture(params=[0o077, 0o000], ids=["umask 077", "umask 000"])

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from swiftdeploy_tasks import health
-from swiftdeploy_tasks.manifest import Health
-from swiftdeploy_tasks.probe import Reply
-from swiftdeploy_tasks.release import from_label
+from swiftdeploy_tasks.manifest.model import Health
+from swiftdeploy_tasks.model.release import from_label
+from swiftdeploy_tasks.proxy import health
+from swiftdeploy_tasks.proxy.probe import Reply
 from tests.plan_states import release
 
 RELEASE = release("1.0.0")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from swiftdeploy_tasks.libraries import NAMES, hidden_by
+from swiftdeploy_tasks.system.libraries import NAMES, hidden_by
 from tests.lab import require
 from tests.ports import free_ports
 

@@ -14,13 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from swiftdeploy_tasks import admission, manifest, settings
-from swiftdeploy_tasks.engines import local_nginx, local_opa, local_processes
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.engines.local import policy_process, processes, proxy_process
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import Bundle, Question, wait_ready
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.probe import until
+from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.proxy.probe import until
+from swiftdeploy_tasks.rollout import admission
 from tests.lab import require
 from tests.ports import free_port
 
@@ -83,7 +85,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         f"opa: {{port: {free_port()}}}\n"
     )
     found = settings.find(tmp_path)
-    asked = manifest.load(found.manifest, schema=found.schema)
+    asked = model.load(found.manifest, schema=found.schema)
     rules = admission.bundle(found, asked)
     admission.publish(found, rules)
     engine = LocalEngine(tmp_path, found.state)
@@ -99,15 +101,15 @@ def impostor(
     told = [{"rule": rule, "passed": True, "observed": 1, "limit": 1, "message": "fine"} for rule in checks]
     port = place.manifest.opa.port
     marks = {
-        local_processes.PROJECT: place.manifest.name,
-        local_processes.HOME: str(place.engine.home),
-        local_processes.PART: "opa",
-        local_processes.SPEC: place.engine.opa_spec(place.manifest, ""),
+        processes.PROJECT: place.manifest.name,
+        processes.HOME: str(place.engine.home),
+        processes.PART: "opa",
+        processes.SPEC: place.engine.opa_spec(place.manifest, ""),
     }
     words = [str(port), place.rules.revision, json.dumps(told), str(user)]
     with subprocess.Popen([sys.executable, "-c", IMPOSTOR, *words], env=marks) as process:
         try:
-            assert until(lambda: bool(local_processes.listening_of(process.pid)), seconds=20)
+            assert until(lambda: bool(processes.listening_of(process.pid)), seconds=20)
             yield process
         finally:
             process.kill()
@@ -133,8 +135,8 @@ def test_another_process_that_took_the_port_of_a_dead_opa_never_answers(place: P
     wait_ready(f"http://127.0.0.1:{place.manifest.opa.port}", place.rules.revision)
     assert place.ask() is False
     assert place.fault() == ""
-    psutil.Process(local_opa.noted(place.engine.home)).kill()
-    assert until(lambda: not local_opa.noted(place.engine.home), seconds=20)
+    psutil.Process(policy_process.noted(place.engine.home)).kill()
+    assert until(lambda: not policy_process.noted(place.engine.home), seconds=20)
     with impostor(place, checks=RULES), pytest.raises(GateUnavailable, match="is held by"):
         place.ask()
 
@@ -152,20 +154,20 @@ def test_the_note_of_opa_is_readable_by_this_user_alone_and_names_one_process(pl
     place.start()
     note = next((place.engine.home / "run" / "started").iterdir())
     assert note.stat().st_mode & 0o777 == 0o600
-    assert local_opa.noted(place.engine.home)
+    assert policy_process.noted(place.engine.home)
     note.write_text(json.dumps(json.loads(note.read_text()) | {"start": "another boot/1"}))
-    assert local_opa.noted(place.engine.home) == 0
+    assert policy_process.noted(place.engine.home) == 0
     assert place.fault() == "it was not started from this state folder"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 def test_a_process_of_another_user_is_never_ours(tmp_path: Path) -> None:
-    marks = {local_processes.HOME: str(tmp_path), local_processes.SLOT: "blue", local_processes.PROJECT: "x"}
+    marks = {processes.HOME: str(tmp_path), processes.SLOT: "blue", processes.PROJECT: "x"}
     with subprocess.Popen(["sleep", "30"], env=marks | {"PATH": os.environ["PATH"]}, user=NOBODY) as process:
         try:
             assert until(lambda: "sleep" in psutil.Process(process.pid).cmdline(), seconds=20)
-            assert list(local_processes.ours(str(tmp_path))) == []
-            assert local_processes.other_home("x", "elsewhere") == ("", ())
+            assert list(processes.ours(str(tmp_path))) == []
+            assert processes.other_home("x", "elsewhere") == ("", ())
         finally:
             process.kill()
 
@@ -176,7 +178,7 @@ def test_a_process_of_another_user_with_the_title_of_our_nginx_is_not_ours(tmp_p
     with subprocess.Popen([title, "30"], executable="/bin/sleep", user=NOBODY) as process:
         try:
             assert until(lambda: process.poll() is not None or bool(_title(process.pid)), seconds=20)
-            assert local_nginx.master(tmp_path) is None
+            assert proxy_process.master(tmp_path) is None
         finally:
             process.kill()
 

@@ -12,11 +12,18 @@ from typing import Any
 import psutil
 import pytest
 
-from swiftdeploy_tasks import manifest, settings
-from swiftdeploy_tasks.engines import local_checks, local_nginx, local_processes, local_started, local_table
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.engines.local import (
+    process_checks,
+    process_table,
+    processes,
+    proxy_process,
+    start_notes,
+)
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import ProxyError
-from swiftdeploy_tasks.probe import until
+from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.proxy.probe import until
 
 
 @pytest.fixture
@@ -25,17 +32,17 @@ def home(tmp_path: Path) -> Iterator[Path]:
     (folder / "logs").mkdir(parents=True)
     yield folder
     now = folder if folder.is_dir() else tmp_path / "q" / ".swiftdeploy"
-    local_processes.end_all(str(now), lambda one: True)
+    processes.end_all(str(now), lambda one: True)
 
 
 def start(home: Path, *words: str) -> psutil.Process:
-    started = local_processes.start(
+    started = processes.start(
         words,
         environment={
-            local_processes.HOME: str(home),
-            local_processes.PART: "app",
-            local_processes.SLOT: "blue",
-            local_processes.PORT: "1",
+            processes.HOME: str(home),
+            processes.PART: "app",
+            processes.SLOT: "blue",
+            processes.PORT: "1",
         },
         folder=home,
         log=home / "logs" / "app-blue.log",
@@ -51,7 +58,7 @@ def named(pid: int, name: str) -> bool:
 
 
 def found(home: Path) -> dict[int, str]:
-    return {one.process.pid: one.environment[local_processes.SLOT] for one in local_processes.ours(str(home))}
+    return {one.process.pid: one.environment[processes.SLOT] for one in processes.ours(str(home))}
 
 
 def lives(process: psutil.Process) -> bool:
@@ -61,7 +68,7 @@ def lives(process: psutil.Process) -> bool:
 def test_a_process_is_found_though_its_environment_is_never_shown(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_table, "_environment", lambda pid: b"")
+    monkeypatch.setattr(process_table, "_environment", lambda pid: b"")
     started = start(home, "sleep", "30")
     assert found(home) == {started.pid: "blue"}
 
@@ -71,7 +78,7 @@ def test_a_process_that_erased_its_environment_is_found_and_ended_with_its_child
     assert until(lambda: named(started.pid, "30") and len(started.children()) == 1, seconds=20)
     (child,) = started.children()
     assert found(home) == {started.pid: "blue", child.pid: "blue"}
-    assert local_processes.end_all(str(home), lambda one: True) == []
+    assert processes.end_all(str(home), lambda one: True) == []
     assert not lives(started)
     assert not lives(child)
 
@@ -83,7 +90,7 @@ def test_what_a_dead_process_left_without_an_environment_is_found(home: Path) ->
     started.kill()
     assert until(lambda: not lives(started), seconds=20)
     assert found(home) == {child.pid: "blue"}
-    local_processes.end_all(str(home), lambda one: True)
+    processes.end_all(str(home), lambda one: True)
     assert not lives(child)
 
 
@@ -101,7 +108,7 @@ def test_a_process_that_is_found_after_its_folder_was_renamed(home: Path, tmp_pa
     (tmp_path / "p").rename(tmp_path / "q")
     moved = tmp_path / "q" / ".swiftdeploy"
     assert found(moved) == {started.pid: "blue"}
-    assert local_processes.other_home("x", str(moved)) == ("", ())
+    assert processes.other_home("x", str(moved)) == ("", ())
 
 
 def test_a_copy_of_a_state_folder_owns_none_of_the_processes(home: Path, tmp_path: Path) -> None:
@@ -112,10 +119,10 @@ def test_a_copy_of_a_state_folder_owns_none_of_the_processes(home: Path, tmp_pat
 
 def test_a_note_of_another_process_of_the_same_pid_is_not_believed(home: Path) -> None:
     with subprocess.Popen(["sleep", "30"], cwd="/", start_new_session=True) as other:
-        marks = {local_processes.HOME: str(home), local_processes.SLOT: "blue"}
-        local_started.note(home, other.pid, marks)
+        marks = {processes.HOME: str(home), processes.SLOT: "blue"}
+        start_notes.note(home, other.pid, marks)
         note = home / "run" / "started" / f"{other.pid}.json"
-        start = local_started.start_of(other.pid)
+        start = start_notes.start_of(other.pid)
         note.write_text(note.read_text().replace(start, f"{start}1"))
         try:
             assert found(home) == {}
@@ -126,7 +133,7 @@ def test_a_note_of_another_process_of_the_same_pid_is_not_believed(home: Path) -
 def test_notes_of_processes_that_are_gone_are_removed(home: Path) -> None:
     start(home, "sleep", "30")
     assert len(list((home / "run" / "started").iterdir())) == 1
-    local_processes.end_all(str(home), lambda one: True)
+    processes.end_all(str(home), lambda one: True)
     assert list((home / "run" / "started").iterdir()) == []
 
 
@@ -168,10 +175,10 @@ def test_a_process_that_ends_at_any_look_is_left_out(
     engine.strangers()
     engine.is_alive("blue")
     engine.environment("blue")
-    assert local_nginx.workers(psutil.Process(started.pid)) == {}
-    monkeypatch.setattr(local_processes, "GRACE", 0.1)
-    monkeypatch.setattr(local_processes, "KILL_SECONDS", 0.1)
-    local_processes.end(local_processes.ours(str(home)))
+    assert proxy_process.workers(psutil.Process(started.pid)) == {}
+    monkeypatch.setattr(processes, "GRACE", 0.1)
+    monkeypatch.setattr(processes, "KILL_SECONDS", 0.1)
+    processes.end(processes.ours(str(home)))
 
 
 @pytest.mark.parametrize("file", ["status", "environ", "cmdline"])
@@ -179,15 +186,15 @@ def test_a_process_that_ends_while_the_table_is_read_is_left_out(
     home: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     started = start(home, "sleep", "30")
-    real = local_table._read
+    real = process_table._read
 
     def ended(pid: int, name: str) -> bytes:
         if (pid, name) == (started.pid, file):
             raise ProcessLookupError
         return real(pid, name)
 
-    monkeypatch.setattr(local_table, "_read", ended)
-    assert local_nginx.master(home) is None
+    monkeypatch.setattr(process_table, "_read", ended)
+    assert proxy_process.master(home) is None
     assert found(home) == ({started.pid: "blue"} if file == "cmdline" else {})
 
 
@@ -205,20 +212,20 @@ def test_a_service_whose_children_come_and_go_is_seen_at_every_look(home: Path) 
 def test_an_nginx_that_has_ended_has_no_workers_and_cannot_be_reloaded() -> None:
     with subprocess.Popen(["true"]) as ended:
         process = psutil.Process(ended.pid)
-    assert local_nginx.workers(process) == {}
+    assert proxy_process.workers(process) == {}
     with pytest.raises(ProxyError, match="does not run any more"):
-        local_nginx.reload(process)
+        proxy_process.reload(process)
 
 
 def test_processes_whose_state_folder_is_gone_are_named_with_the_command_that_ends_them(
     home: Path, tmp_path: Path
 ) -> None:
     asked = manifest_of(tmp_path)
-    marks = {local_processes.HOME: str(tmp_path / "gone"), local_processes.PROJECT: asked.name}
+    marks = {processes.HOME: str(tmp_path / "gone"), processes.PROJECT: asked.name}
     with subprocess.Popen(["sleep", "30"], env=marks | {"PATH": os.environ["PATH"]}) as left:
         try:
             assert until(lambda: named(left.pid, "sleep"), seconds=20)
-            found = next(f for f in local_checks.all_of(asked, tmp_path, home) if f.name == "engine")
+            found = next(f for f in process_checks.all_of(asked, tmp_path, home) if f.name == "engine")
         finally:
             left.kill()
     assert found.passed is False
@@ -226,13 +233,13 @@ def test_processes_whose_state_folder_is_gone_are_named_with_the_command_that_en
     assert found.next == f"kill {left.pid}"
 
 
-def manifest_of(folder: Path) -> manifest.Manifest:
+def manifest_of(folder: Path) -> model.Manifest:
     (folder / "manifest.yaml").write_text(
         "name: left-behind\nservices: {image: 'x:1', port: 3000}\nnginx: {image: nginx, port: 8080}\n"
         "network: {name: n, driver_type: bridge}\nengine: local\n"
     )
     places = settings.find(folder)
-    return manifest.load(places.manifest, schema=places.schema)
+    return model.load(places.manifest, schema=places.schema)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
@@ -241,5 +248,5 @@ def test_a_process_that_changed_its_user_is_found_and_ended(home: Path) -> None:
     started = start(home, sys.executable, "-c", program)
     assert until(lambda: started.uids().real == 65534, seconds=20)
     assert found(home) == {started.pid: "blue"}
-    assert local_processes.end_all(str(home), lambda one: True) == []
+    assert processes.end_all(str(home), lambda one: True) == []
     assert not lives(started)

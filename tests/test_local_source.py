@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import manifest, releases, settings
-from swiftdeploy_tasks.engines import local_checks, local_source
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.engines.local import process_checks, source_copy
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import PreflightError
-from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.rollout import release_store
 
 
 @pytest.fixture
@@ -32,13 +34,13 @@ def copy(tmp_path: Path, source: Path) -> Path:
 
 
 def make(source: Path, folder: Path) -> tuple[str, ...]:
-    aside = local_source.data_folder(folder.parents[2], folder.parent.name)
-    return local_source.copy(source, folder, expected=local_source.digest(source), name="app", aside=aside)
+    aside = source_copy.data_folder(folder.parents[2], folder.parent.name)
+    return source_copy.copy(source, folder, expected=source_copy.digest(source), name="app", aside=aside)
 
 
 def test_a_copy_that_was_just_made_has_nothing_written(copy: Path) -> None:
-    assert local_source.written(copy) == ()
-    assert local_source.is_intact(copy)
+    assert source_copy.written(copy) == ()
+    assert source_copy.is_intact(copy)
 
 
 def test_new_and_changed_files_are_written_and_compiled_ones_are_not(copy: Path) -> None:
@@ -46,7 +48,7 @@ def test_new_and_changed_files_are_written_and_compiled_ones_are_not(copy: Path)
     (copy / "app" / "rows.db").write_text("row")
     (copy / "app" / "__pycache__").mkdir()
     (copy / "app" / "__pycache__" / "main.pyc").write_bytes(b"x")
-    assert local_source.written(copy) == ("app/new.db", "app/rows.db")
+    assert source_copy.written(copy) == ("app/new.db", "app/rows.db")
 
 
 def test_a_copy_that_is_made_again_moves_what_was_changed_in_it(copy: Path, source: Path) -> None:
@@ -60,18 +62,18 @@ def test_a_copy_that_is_made_again_moves_what_was_changed_in_it(copy: Path, sour
 
 
 def test_a_release_that_is_removed_leaves_what_its_app_wrote(copy: Path, source: Path) -> None:
-    aside = local_source.data_folder(copy.parents[2], copy.parent.name)
+    aside = source_copy.data_folder(copy.parents[2], copy.parent.name)
     for text in ("first", "second"):
         make(source, copy)
         (copy / "app" / "new.db").write_text(text)
-        assert releases.remove(copy.parent) == aside
+        assert release_store.remove(copy.parent) == aside
         assert not copy.exists()
     assert (aside / "app" / "new.db").read_text() == "first"
     assert (aside / "app" / "new.db.2").read_text() == "second"
 
 
 def test_a_release_without_data_leaves_nothing(copy: Path) -> None:
-    assert releases.remove(copy.parent) is None
+    assert release_store.remove(copy.parent) is None
     assert list(copy.parents[2].rglob("*")) == [copy.parents[1]]
 
 
@@ -81,7 +83,7 @@ def project(root: Path, source: str = ".", process: str = "python") -> Manifest:
         "nginx: {image: nginx, port: 8080}\nnetwork: {name: n, driver_type: bridge}\nengine: local\n"
     )
     places = settings.find(root)
-    return manifest.load(places.manifest, schema=places.schema)
+    return model.load(places.manifest, schema=places.schema)
 
 
 def kept(root: Path, asked: Manifest) -> set[str]:
@@ -120,7 +122,7 @@ def test_what_cannot_be_copied_is_left_out_of_digest_and_copy(tmp_path: Path) ->
 def test_a_source_that_is_neither_file_nor_folder_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(PreflightError, match="neither a file nor a folder"):
-        local_source.source(project(tmp_path, source="pipe"), tmp_path)
+        source_copy.source(project(tmp_path, source="pipe"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_a_program_is_looked_for_where_it_will_run(
     for path in (tmp_path / "start.sh", tmp_path / "app" / "start.sh"):
         path.touch(0o755)
     asked = project(tmp_path, source, process)
-    checks = local_checks.all_of(asked, tmp_path, tmp_path / ".swiftdeploy")
+    checks = process_checks.all_of(asked, tmp_path, tmp_path / ".swiftdeploy")
     found = next(check for check in checks if check.name == "image")
     assert found.passed is not bool(why)
     assert why in found.message

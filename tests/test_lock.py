@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from swiftdeploy_tasks import lock, probe
 from swiftdeploy_tasks.errors import LockHeld, PreflightError
+from swiftdeploy_tasks.proxy import probe
+from swiftdeploy_tasks.session import lock
 
 # Takes the lock, says so, and keeps it until its stdin ends; with a third word it also leaves a child.
 HOLDER = """

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.masking import MASK, masked
+from swiftdeploy_tasks.system.redaction import MASK, masked
 
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nabc\n-----END KEY-----"
 

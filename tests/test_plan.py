@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from swiftdeploy_tasks.plan import Goal, plan
-from swiftdeploy_tasks.release import Placement, State
+from swiftdeploy_tasks.model.release import Placement, State
+from swiftdeploy_tasks.rollout.planner import Goal, plan
 from tests.plan_states import (
     HUNG,
     NEW,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.plan import Goal, Step, plan
-from swiftdeploy_tasks.release import SLOTS, Difference, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Difference, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
 from tests.plan_states import (
     HUNG,
     NEW,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from swiftdeploy_tasks.preflight import NAMES, Finding, failure
+from swiftdeploy_tasks.model.finding import NAMES, Finding, failure
 
 
 def failed(name: str, *, unreachable: bool = False) -> Finding:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from swiftdeploy_tasks import probe
+from swiftdeploy_tasks.proxy import probe
 from tests.slow_apps import serving, whole
 
 

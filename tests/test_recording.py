@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks import errors
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 
 # Each task does what the variable of its name says; `change` needs `prepare`, which needs `check`.
 COLLECTION = """

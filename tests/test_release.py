@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.manifest import Health, Resources
-from swiftdeploy_tasks.release import Release, State, Traffic, from_label, from_manifest, other
+from swiftdeploy_tasks.manifest.model import Health, Resources
+from swiftdeploy_tasks.model.release import Release, State, Traffic, from_label, from_manifest, other
 from tests.manifest.strategies import manifests
 from tests.plan_states import NEW, OLD, occupied
 from tests.render import accepted

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from swiftdeploy_tasks.engines import docker_images
+from swiftdeploy_tasks.engines.docker import images
 from tests.e2e.project import docker
 from tests.lab import require
 
@@ -32,7 +32,7 @@ def _tags(name: str) -> set[str]:
 
 def test_the_oldest_release_tags_go_and_an_image_of_a_person_beside_them_stays(name: str) -> None:
     docker("tag", _image(name, 0), f"{name}-release:2024")
-    ids = [f"{number:012x}" for number in range(1, docker_images.KEPT + 3)]
+    ids = [f"{number:012x}" for number in range(1, images.KEPT + 3)]
     for number, release in enumerate(ids, 1):
-        docker_images.keep(name, _image(name, number), release)
-    assert _tags(name) == {"2024", *ids[-docker_images.KEPT :]}
+        images.keep(name, _image(name, number), release)
+    assert _tags(name) == {"2024", *ids[-images.KEPT :]}

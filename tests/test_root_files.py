@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import artifacts, root_files
 from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.proxy import artifacts, root_files
 from tests.render import accepted
 from tests.render import root_files as rendered_files
 from tests.render.test_root_files import BASE

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import artifacts, sandbox
 from swiftdeploy_tasks.errors import PreflightError
-from swiftdeploy_tasks.release import Traffic
+from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.proxy import artifacts, templates
 from tests.render import FOLDERS, accepted, root_files
 
 NGINX = {"services": {"image": "shop:1", "port": 3000}, "nginx": {"image": "nginx", "port": 8080}}
@@ -40,7 +40,7 @@ def test_a_template_that_reaches_beyond_its_values_is_refused_by_name_and_line(
     (tmp_path / "own.j2").write_text("one\n{{ " + escape.replace("FILE", str(touched)) + " }}\n")
     values = {"traffic": Traffic(), "body": functools.partial(open, "/"), "place": tmp_path, "made": [0]}
     with pytest.raises(PreflightError) as caught:
-        sandbox.fill(sandbox.environment((tmp_path,), **options), "own.j2", values)
+        templates.fill(templates.environment((tmp_path,), **options), "own.j2", values)
     assert caught.value.message.startswith("the template own.j2, line 2: ")
     assert caught.value.next == "correct templates/own.j2"
     assert not touched.exists()
@@ -54,19 +54,19 @@ def test_a_template_reads_no_file_outside_its_folder(tmp_path: Path, named: str)
     folder.mkdir()
     (folder / "link.j2").symlink_to(tmp_path / "secret")
     (folder / "own.j2").write_text(f"{{% include '{named}' %}}")
-    environment = sandbox.environment((folder,))
+    environment = templates.environment((folder,))
     for name in ("own.j2", "link.j2"):
         with pytest.raises(PreflightError, match="the template"):
-            sandbox.fill(environment, name, {})
+            templates.fill(environment, name, {})
     with pytest.raises(PreflightError, match="outside the templates"):
-        sandbox.source(environment, "link.j2")
+        templates.source(environment, "link.j2")
 
 
 def test_a_folder_of_templates_may_be_a_link_itself(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "own.j2").write_text("fine")
     (tmp_path / "templates").symlink_to(tmp_path / "shared")
-    assert sandbox.fill(sandbox.environment((tmp_path / "templates",)), "own.j2", {}) == "fine"
+    assert templates.fill(templates.environment((tmp_path / "templates",)), "own.j2", {}) == "fine"
 
 
 def test_a_template_compiled_without_a_sandbox_before_is_not_used(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_template_compiled_without_a_sandbox_before_is_not_used(tmp_path: Path
     free = Environment(loader=FileSystemLoader((tmp_path,)), bytecode_cache=FileSystemBytecodeCache())
     assert free.get_template("own.j2").render(made=made) == "None"
     with pytest.raises(PreflightError):
-        sandbox.fill(sandbox.environment((tmp_path,)), "own.j2", {"made": made})
+        templates.fill(templates.environment((tmp_path,)), "own.j2", {"made": made})
     assert made == [0, 1]
 
 
@@ -90,7 +90,7 @@ def test_any_mistake_in_an_included_template_is_told_with_its_name_and_line(
     (tmp_path / "inner.j2").write_text(f"\n\n{mistake}")
     (tmp_path / "own.j2").write_text("{% include 'inner.j2' %}")
     with pytest.raises(PreflightError, match=r"the template inner\.j2, line 3: "):
-        sandbox.fill(sandbox.environment((tmp_path,)), "own.j2", {})
+        templates.fill(templates.environment((tmp_path,)), "own.j2", {})
 
 
 def test_a_project_s_nginx_template_runs_no_shell(tmp_path: Path) -> None:

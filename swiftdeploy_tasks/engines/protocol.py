@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.preflight import Finding
-from swiftdeploy_tasks.release import Difference, Release, Site, Slot, State
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.finding import Finding
+from swiftdeploy_tasks.model.release import Difference, Release, Site, Slot, State
 
 Say = Callable[[str], None]
 # How many lines of the access log are read at most: some seconds of a busy service.

@@ -6,11 +6,11 @@ that is not a Verdict is GateUnavailable. It refuses to judge anything itself; t
 
 from __future__ import annotations
 
-from swiftdeploy_tasks.gate.belief import believe
 from swiftdeploy_tasks.gate.bundle import Bundle, keep, publish, read_bundle
+from swiftdeploy_tasks.gate.decision import believe
 from swiftdeploy_tasks.gate.embedded import ask_embedded, check_bundle
-from swiftdeploy_tasks.gate.opa import ask_server, wait_ready
-from swiftdeploy_tasks.gate.verdict import Check, Question, Verdict
+from swiftdeploy_tasks.gate.opa_server import ask_server, wait_ready
+from swiftdeploy_tasks.model.verdict import Check, Question, Verdict
 
 __all__ = [
     "Bundle",

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import header
+from swiftdeploy_tasks.gate import package_statement
 
 PACKAGE = "swiftdeploy"
 _EXPONENT = re.compile(r"(?<= )-?[\d.]+e[-+]?\d+(?=,?$)", re.MULTILINE)
@@ -45,7 +45,7 @@ class Bundle:
     revision: str
 
     @cached_property
-    def plain(self) -> tuple[tuple[str, header.Header], ...]:
+    def plain(self) -> tuple[tuple[str, package_statement.Header], ...]:
         """The modules with their package statements read; raises GateUnavailable for one that has none."""
         return tuple((name, _header(name, text)) for name, text in self.modules)
 
@@ -135,9 +135,9 @@ def _misplaced(path: Path, top: Path, what: str, advice: str) -> GateUnavailable
     return GateUnavailable(f"{path.relative_to(top)} in {top} {what}", f"{advice}, then `invoke validate`")
 
 
-def _header(name: str, text: str) -> header.Header:
+def _header(name: str, text: str) -> package_statement.Header:
     try:
-        return header.read(text)
+        return package_statement.read(text)
     except ValueError as error:
         raise GateUnavailable(
             f"the policy {name} does not compile: {error}", f"correct {name}, then `invoke validate`"

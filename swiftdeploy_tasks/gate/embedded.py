@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import cell, source
-from swiftdeploy_tasks.gate.belief import NEXT, believe, first_of
+from swiftdeploy_tasks.gate import syntax_check, worker
 from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
-from swiftdeploy_tasks.gate.compiled import SERVER, PolicyFault, faults
-from swiftdeploy_tasks.gate.declared import Answer, Declared, rules_by_domain, rules_of
-from swiftdeploy_tasks.gate.verdict import Question, Verdict
+from swiftdeploy_tasks.gate.compile_check import SERVER, PolicyFault, faults
+from swiftdeploy_tasks.gate.decision import NEXT, believe, first_of
+from swiftdeploy_tasks.gate.declared_rules import Answer, Declared, rules_by_domain, rules_of
+from swiftdeploy_tasks.model.verdict import Question, Verdict
 
 if TYPE_CHECKING:
     from regopy import Bundle as Compiled
@@ -52,7 +52,7 @@ def ask_embedded(question: Question, bundle: Bundle) -> Verdict:
     Raises GateUnavailable when the policies do not compile or give no clear decision.
     """
     begun = time.perf_counter()
-    found = cell.decide(load, bundle, question.domain, question.text())
+    found = worker.decide(load, bundle, question.domain, question.text())
     assert isinstance(found, _Judged)
     verdict = believe(
         found.decision,
@@ -70,7 +70,7 @@ def ask_embedded(question: Question, bundle: Bundle) -> Verdict:
 
 def warm(bundle: Bundle) -> None:
     """Begin to compile the bundle, which the first question then need not wait for."""
-    cell.warm(load, bundle)
+    worker.warm(load, bundle)
 
 
 def check_bundle(bundle: Bundle, *, required: Iterable[str]) -> Declared:
@@ -78,7 +78,7 @@ def check_bundle(bundle: Bundle, *, required: Iterable[str]) -> Declared:
 
     Raises GateUnavailable that names the file or the domain; so too when a required domain is not there.
     """
-    found = cell.decide(load, bundle, EVERY, "{}", seconds=CHECK_SECONDS)
+    found = worker.decide(load, bundle, EVERY, "{}", seconds=CHECK_SECONDS)
     assert isinstance(found, dict)
     return rules_by_domain(bundle, found, required=required, answered_by="embedded")
 
@@ -159,7 +159,7 @@ def _refuse_faults(bundle: Bundle) -> None:
     found = [
         PolicyFault(f"{name}:{row}", what)
         for name, text in bundle.modules
-        for row, what in source.faults(text)
+        for row, what in syntax_check.faults(text)
     ]
     with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
         engine.save_bundle(folder, compiled)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate.belief import NEXT, first_of, short
 from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
-from swiftdeploy_tasks.gate.declared import Answer, Declared, rules_by_domain
+from swiftdeploy_tasks.gate.decision import NEXT, first_of, short
+from swiftdeploy_tasks.gate.declared_rules import Answer, Declared, rules_by_domain
 
 
 def words(bundle: Bundle) -> list[str]:

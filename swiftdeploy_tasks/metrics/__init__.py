@@ -7,8 +7,15 @@ cannot be known is absent, never zero.
 
 from __future__ import annotations
 
-from swiftdeploy_tasks.metrics.count import WAITING, Counted, Counter, SlotTally, counted, from_access_log
-from swiftdeploy_tasks.metrics.page import HISTOGRAMS, MAX_PAGE, parse, sources
+from swiftdeploy_tasks.metrics.access_log import (
+    WAITING,
+    Counted,
+    Counter,
+    SlotTally,
+    counted,
+    from_access_log,
+)
+from swiftdeploy_tasks.metrics.exposition import HISTOGRAMS, MAX_PAGE, parse, sources
 from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.window import (
     SEVERAL_WORKERS,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from swiftdeploy_tasks.gate.verdict import Check
+from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report import words
 from swiftdeploy_tasks.report.story import Rows
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Window
+from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report.story import Rows, Running, Who
 
 LONGEST = 1000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swiftdeploy_tasks.chain import Head, Verification
+from swiftdeploy_tasks.history.chain import Head, Verification
 
 
 @dataclass(frozen=True)

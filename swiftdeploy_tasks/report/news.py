@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from swiftdeploy_tasks.chain import Record
+from swiftdeploy_tasks.history.chain import Record
 from swiftdeploy_tasks.report import fields
 
 MOST_SLOTS, MOST_DRIFT, MOST_DOMAINS, MOST_LIMITS = 4, 200, 8, 50

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks import sandbox
+from swiftdeploy_tasks.proxy import templates
 from swiftdeploy_tasks.report import words
 
 STYLE = "page.css"
@@ -33,7 +33,7 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
             return Markup(value.svg)  # noqa: S704  (drawn by `inline`, which lets nothing else through)
         return value if isinstance(value, Markup | int | float) else words.printable(str(value))
 
-    environment = sandbox.environment(folders, autoescape=True, finalize=shown)
+    environment = templates.environment(folders, autoescape=True, finalize=shown)
 
     def breakable(value: object) -> Markup:
         """Words in which a browser may break the long ones, and names after each underscore."""
@@ -42,10 +42,10 @@ def fill(name: str, values: Mapping[str, Any], *, folders: tuple[Path, ...]) -> 
         return Markup("<wbr>").join(text[a:b] for a, b in zip([0, *ends], [*ends, None], strict=True))
 
     environment.filters |= {use.__name__: use for use in (breakable, words.moment, words.times)}
-    style = sandbox.source(environment, STYLE)
+    style = templates.source(environment, STYLE)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     sheet = {"style": Markup(style), "style_digest": digest}  # noqa: S704  (ours, from a file)
-    return sandbox.fill(environment, name, {**values, **sheet})
+    return templates.fill(environment, name, {**values, **sheet})
 
 
 class Drawing:

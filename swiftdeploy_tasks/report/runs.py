@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from swiftdeploy_tasks.chain import Record
+from swiftdeploy_tasks.history.chain import Record
 from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.report.gathering import Newest
 from swiftdeploy_tasks.report.story import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from swiftdeploy_tasks.gate.verdict import Check
+from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report.density import Value
 from swiftdeploy_tasks.report.fields import number
 from swiftdeploy_tasks.report.story import Story

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from swiftdeploy_tasks.chain import DROPPED, HEAD_LOST, ROTATED, TORN, WITNESS, Record
+from swiftdeploy_tasks.history.chain import DROPPED, HEAD_LOST, ROTATED, TORN, WITNESS, Record
 from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.report.story import Kind
 

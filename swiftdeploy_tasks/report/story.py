@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Window
+from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report.course import Series, Share, Sign
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.stretch import Stretch

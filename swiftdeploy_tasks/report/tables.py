@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from swiftdeploy_tasks.gate.verdict import Check
+from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report import cells, words
 from swiftdeploy_tasks.report.cells import Cell, Fact, Table, Tone
 from swiftdeploy_tasks.report.story import (

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from swiftdeploy_tasks.chain import Record, Verification
-from swiftdeploy_tasks.gate.verdict import Check
+from swiftdeploy_tasks.history.chain import Record, Verification
+from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report import fields, scrapes, sentences, words
 from swiftdeploy_tasks.report.course import Sign
 from swiftdeploy_tasks.report.gathering import MOST_SLOTS, Figures, Newest, Shares, Signs, Thinned

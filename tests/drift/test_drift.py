@@ -20,8 +20,11 @@ from typing import Any
 import pytest
 import yaml
 
-from swiftdeploy_tasks import apply, artifacts, planning, recording, settings
-from swiftdeploy_tasks.project import engine_of
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.rollout import executor, preview
+from swiftdeploy_tasks.rollout.project import engine_of
+from swiftdeploy_tasks.session import task
 from tests.e2e.conftest import PARTS
 from tests.e2e.project import Project, make, used
 from tests.lab import require
@@ -131,7 +134,7 @@ def test_nothing_is_found_where_nothing_was_touched_however_often_it_is_looked_f
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     for _ in range(PLANS):
-        monkeypatch.setattr(recording, "INVOCATION", recording.Invocation())
-        run = recording.Run("plan", settings.find(project.root), {}, has_no_effect=True)
-        found = planning.prospect(run, apply.look(engine_of(run), run.settings))
+        monkeypatch.setattr(task, "INVOCATION", task.Invocation())
+        run = task.Run("plan", settings.find(project.root), {}, has_no_effect=True)
+        found = preview.prospect(run, executor.look(engine_of(run), run.settings))
         assert found.changes == 0, [str(deed) for deed in found.deeds]

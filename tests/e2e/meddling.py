@@ -9,8 +9,8 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
-from swiftdeploy_tasks import apply
-from swiftdeploy_tasks.program import main
+from swiftdeploy_tasks.cli.program import main
+from swiftdeploy_tasks.rollout import executor
 
 
 def edit_at(name: str) -> None:
@@ -20,5 +20,5 @@ def edit_at(name: str) -> None:
 
 
 if __name__ == "__main__":
-    apply.boundary = edit_at
+    executor.boundary = edit_at
     main(["swiftdeploy", *sys.argv[3:]])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.report.words import rounded
 from tests.e2e.project import Ended, Project, make, until, used
 from tests.e2e.rollover.load import Load

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 from tests.disks import disk_of_its_own, fill, read_only
 from tests.e2e.project import Ended, Project, until
 from tests.e2e.rollover.course import CANARY

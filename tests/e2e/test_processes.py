@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from swiftdeploy_tasks.engines import local_started
+from swiftdeploy_tasks.engines.local import start_notes
 from tests.e2e.project import COMMAND, Project, docker, until
 from tests.e2e.wire import status
 from tests.lab import require
@@ -159,7 +159,7 @@ def test_teardown_stops_nothing_where_a_process_belongs_to_another_user(
     project.deploy()
     marks = {"SWIFTDEPLOY_HOME": str(project.state), "SWIFTDEPLOY_SLOT": "green"}
     with subprocess.Popen(["sleep", "600"], user=65534) as other:
-        local_started.note(project.state, other.pid, marks)
+        start_notes.note(project.state, other.pid, marks)
         note = project.state / "run" / "started" / f"{other.pid}.json"
         note.write_text(json.dumps(json.loads(note.read_text()) | {"user": 65534}))
         before = project.running()

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 from tests.e2e import apps
 from tests.e2e.project import SOURCE, Project, until
 from tests.e2e.wire import status

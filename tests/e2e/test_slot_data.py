@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from swiftdeploy_tasks.engines import docker_volumes
+from swiftdeploy_tasks.engines.docker import image_volumes
 from tests.e2e.apps import WRITES
 from tests.e2e.project import Ended, Project, docker, until
 
@@ -181,5 +181,5 @@ def test_a_volume_that_cannot_be_read_counts_as_one_with_data(tmp_path: Path) ->
         attrs={"Image": "sha256:1", "Mounts": [{"Type": "volume", "Name": "f" * 64, "Destination": "/data"}]},
         get_archive=lambda path: (iter([b"no tar"]), {}),
     )
-    (held,) = docker_volumes.held(cast(Any, one), tmp_path)
+    (held,) = image_volumes.held(cast(Any, one), tmp_path)
     assert str(held) == "/data (it cannot be read)"

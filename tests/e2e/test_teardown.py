@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 from tests.e2e.project import COMMAND, SECONDS, Project, docker, until
 
 

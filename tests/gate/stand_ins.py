@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from swiftdeploy_tasks import files
 from swiftdeploy_tasks.gate import Bundle
+from swiftdeploy_tasks.system import files
 
 Judge = Callable[[str, str], object]
 

@@ -11,9 +11,18 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import Bundle, ask_embedded, ask_server, cell, header, keep, publish, read_bundle
+from swiftdeploy_tasks.gate import (
+    Bundle,
+    ask_embedded,
+    ask_server,
+    keep,
+    package_statement,
+    publish,
+    read_bundle,
+    worker,
+)
 from swiftdeploy_tasks.gate.embedded import CHECK_SECONDS, EVERY, load
-from swiftdeploy_tasks.probe import until
+from swiftdeploy_tasks.proxy.probe import until
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask, WatchingServer
 from tests.lab import require
@@ -138,20 +147,20 @@ def _packages(folder: Path, text: str) -> list[str]:
 
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_every_spelling_of_a_package_that_opa_takes_is_read_and_compiles(text: str, tmp_path: Path) -> None:
-    found = header.read(f"{text}\nx := 1\n")
+    found = package_statement.read(f"{text}\nx := 1\n")
     assert found.package == SPELLINGS[text]
     assert _packages(tmp_path, text)[-1:] == _packages(tmp_path, found.text.partition("x := 1")[0])[-1:]
     assert _packages(tmp_path, text)
     bundle = Bundle((("x.rego", f"{text}\nx := 1\n"),), '{"limits": {}}', "0")
     # In a child, as always: the native engine may damage the memory of the process that loads it.
-    assert isinstance(cell.decide(load, bundle, EVERY, "{}", seconds=CHECK_SECONDS), dict)
+    assert isinstance(worker.decide(load, bundle, EVERY, "{}", seconds=CHECK_SECONDS), dict)
 
 
 @pytest.mark.parametrize("text", MISSPELLINGS)
 def test_a_package_statement_that_opa_refuses_is_refused(text: str, tmp_path: Path) -> None:
     assert _packages(tmp_path, text) == []
     with pytest.raises(ValueError, match="package statement"):
-        header.read(f"{text}\nx := 1\n")
+        package_statement.read(f"{text}\nx := 1\n")
 
 
 def test_a_comment_behind_the_package_hides_no_domain(tmp_path: Path, ask: Ask) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from swiftdeploy_tasks import lock
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.bundle import Bundle
-from swiftdeploy_tasks.gate.cell import SECONDS, decide
-from swiftdeploy_tasks.probe import until
+from swiftdeploy_tasks.gate.worker import SECONDS, decide
+from swiftdeploy_tasks.proxy.probe import until
+from swiftdeploy_tasks.session import lock
 from tests.gate import stand_ins
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.engines import local_opa
+from swiftdeploy_tasks.engines.local import policy_process
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded, check_bundle, opa_check, read_bundle
 from tests.gate.conftest import POLICIES
@@ -28,7 +28,9 @@ check(rule) := {"rule": rule, "passed": passed, "observed": null, "limit": null,
 
 def _by_opa(bundle: Bundle) -> Mapping[str, tuple[str, ...]]:
     require("opa")
-    return opa_check.read(bundle, local_opa.run(bundle.files(), opa_check.words(bundle)), required=["canary"])
+    return opa_check.read(
+        bundle, policy_process.run(bundle.files(), opa_check.words(bundle)), required=["canary"]
+    )
 
 
 def _by_embedded(bundle: Bundle) -> Mapping[str, tuple[str, ...]]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import admission, artifacts
 from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded
-from swiftdeploy_tasks.release import Traffic
+from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.rollout import admission
 from tests.gate.conftest import Ask
 from tests.render import FOLDERS, accepted
 from tests.render.test_compose_properties import HOME, applied

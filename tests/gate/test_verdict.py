@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.gate.verdict import Check
+from swiftdeploy_tasks.model.verdict import Check
 
 CASES: dict[str, tuple[str, bool, Any, Any, str, bool]] = {
     "within its limit": ("max_error_rate", True, 0.0, 0.01, "error rate: 0 in 50 requests", True),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks import rotation
-from swiftdeploy_tasks.chain import Record
-from swiftdeploy_tasks.history import History
-from swiftdeploy_tasks.manifest import HistoryLimits
+from swiftdeploy_tasks.history import rotation
+from swiftdeploy_tasks.history.chain import Record
+from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.manifest.model import HistoryLimits
 
 
 def small(folder: Path, *, max_bytes: int = 1500, keep: int = 100, **more: Any) -> History:

@@ -10,9 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from swiftdeploy_tasks import chain, turn
 from swiftdeploy_tasks.errors import HistoryError
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import chain, file_lock
+from swiftdeploy_tasks.history.store import History
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema" / "history.schema.json").read_text())
 
@@ -142,7 +142,7 @@ def test_a_file_in_place_of_the_state_folder_is_an_error(history: History) -> No
 def test_a_history_that_another_process_keeps_locked_is_an_error_in_bounded_time(
     ten: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(file_lock, "LOCK_SECONDS", 0.05)
     with ten._locked(), pytest.raises(HistoryError, match="busy"):
         ten.append("started", "deploy", "run-1")
     assert ten.append("started", "deploy", "run-1")["seq"] == 11

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import chain
 from swiftdeploy_tasks.errors import HistoryError
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import chain
+from swiftdeploy_tasks.history.store import History
 from tests.history.rotated import fill, records
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import chain
-from swiftdeploy_tasks.chain import Head
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import chain
+from swiftdeploy_tasks.history.chain import Head
+from swiftdeploy_tasks.history.store import History
 
 ROOT = Path(__file__).parents[2]
 APPENDER = """

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import chain, foreign_bytes
-from swiftdeploy_tasks.chain import Head, Record
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import chain, foreign_bytes
+from swiftdeploy_tasks.history.chain import Head, Record
+from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.report.integrity import Integrity
 from tests.history.rotated import files_of, fill, small
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import chain, rotation
-from swiftdeploy_tasks.chain import GENESIS, Head, Proven, Record
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import chain, rotation
+from swiftdeploy_tasks.history.chain import GENESIS, Head, Proven, Record
+from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.telling import tell
 from tests.history.rotated import files_of, fill, records, small, unpacked

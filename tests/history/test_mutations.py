@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import chain, proof, rotation
-from swiftdeploy_tasks.chain import Head, Line
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import chain, proof, rotation
+from swiftdeploy_tasks.history.chain import Head, Line
+from swiftdeploy_tasks.history.store import History
 from tests.history.rotated import files_of, fill, small, unpacked
 
 Content = list[bytes]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks import chain, proof
-from swiftdeploy_tasks.chain import GENESIS, Head, Proven, Record, Verification
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import chain, proof
+from swiftdeploy_tasks.history.chain import GENESIS, Head, Proven, Record, Verification
+from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.telling import tell
 from tests.history.rotated import files_of, fill, repack, small, unpacked

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 from tests.history.rotated import files_of, fill, records, small
 
 WRITERS, EACH, KILLS = 8, 40, 200

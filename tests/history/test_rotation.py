@@ -13,10 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from swiftdeploy_tasks import chain, rotation
-from swiftdeploy_tasks.chain import Head
-from swiftdeploy_tasks.history import History
-from swiftdeploy_tasks.manifest import HistoryLimits
+from swiftdeploy_tasks.history import chain, rotation
+from swiftdeploy_tasks.history.chain import Head
+from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.manifest.model import HistoryLimits
 from swiftdeploy_tasks.settings import GENERATED
 from tests.history.rotated import files_of, fill, records, repack, small, unpacked
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks import chain, proof
-from swiftdeploy_tasks.chain import Head, Line, Verification
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history import chain, proof
+from swiftdeploy_tasks.history.chain import Head, Line, Verification
+from swiftdeploy_tasks.history.store import History
 
 Lines = list[bytes]
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import chain, settings, witness
-from swiftdeploy_tasks import history as room
-from swiftdeploy_tasks.chain import GENESIS, Head, Proven
-from swiftdeploy_tasks.history import History
-from swiftdeploy_tasks.manifest import HistoryLimits
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.history import chain, witness
+from swiftdeploy_tasks.history import store as room
+from swiftdeploy_tasks.history.chain import GENESIS, Head, Proven
+from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.manifest.model import HistoryLimits
 from swiftdeploy_tasks.report.integrity import Integrity
 from tests.history.rotated import files_of, fill, records, small
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.manifest_text import CoreLoader
+from swiftdeploy_tasks.manifest.source import CoreLoader
 
 Strategy = st.SearchStrategy[Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks import manifest
-from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest.model import Manifest
 from tests.manifest import SCHEMA
 from tests.manifest.strategies import as_yaml, manifests
 
@@ -18,9 +18,9 @@ BASE = (Path(__file__).parent / "cases" / "accepted-everything" / "manifest.yaml
 
 
 def accepted(data: dict[str, Any]) -> Manifest:
-    source = manifest.parse(as_yaml(data))
-    assert manifest.check(source, RULES) == ()
-    return manifest.build(source, RULES)
+    source = model.parse(as_yaml(data))
+    assert model.check(source, RULES) == ()
+    return model.build(source, RULES)
 
 
 @settings(deadline=None)
@@ -56,18 +56,18 @@ def test_no_name_path_or_contact_can_leave_its_place(data: dict[str, Any]) -> No
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_in_sentences(data: bytes) -> None:
-    source = manifest.parse(data)
+    source = model.parse(data)
     assert source.data is not None or source.problems
 
 
 @settings(deadline=None)
 @given(st.integers(0, len(BASE) - 1), st.binary(min_size=1, max_size=3), st.integers(0, 4))
 def test_a_damaged_manifest_is_read_or_refused_in_sentences(place: int, put: bytes, cut: int) -> None:
-    source = manifest.parse(BASE[:place] + put + BASE[place + cut :])
-    problems = manifest.check(source, RULES)
+    source = model.parse(BASE[:place] + put + BASE[place + cut :])
+    problems = model.check(source, RULES)
     assert all(problem.text.isprintable() for problem in problems)
     if not problems:
-        manifest.build(source, RULES)
+        model.build(source, RULES)
 
 
 PLACES = [
@@ -102,7 +102,7 @@ def test_text_with_a_line_feed_or_control_character_is_refused_everywhere_but_in
     for key in place[:-1]:
         here = here[key]
     here[place[-1]] = text
-    problems = manifest.check(manifest.parse(as_yaml(data)), RULES)
+    problems = model.check(model.parse(as_yaml(data)), RULES)
     assert [problem.key for problem in problems] in ([], [".".join(place)])
     if re.search(r"[\x00-\x1f\x7f-\x9f\"$\\`]", text):
         assert problems

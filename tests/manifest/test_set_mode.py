@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.errors import ManifestError
-from swiftdeploy_tasks.manifest_edit import can_set_mode, set_mode, write_mode
-from swiftdeploy_tasks.manifest_text import parse
+from swiftdeploy_tasks.manifest.edit import can_set_mode, set_mode, write_mode
+from swiftdeploy_tasks.manifest.source import parse
 from tests.manifest.strategies import CoreDumper, manifests
 
 CASES = sorted((Path(__file__).parent / "set_mode_cases").iterdir())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.metrics import Counter, counted, from_access_log
-from swiftdeploy_tasks.metrics.count import BOUNDS, SlotTally
+from swiftdeploy_tasks.metrics.access_log import BOUNDS, SlotTally
 
 OLD, NEW = "10.0.0.2:3000", "10.0.0.3:3000"
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, parse, sources
-from swiftdeploy_tasks.metrics.page import Sources
+from swiftdeploy_tasks.metrics.exposition import Sources
 from tests.metrics.simulated import BOUNDS, LEFT_OUT, App, Names
 
 WHOLE = """\

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, choose, is_unmoved, parse, window
-from swiftdeploy_tasks.metrics.page import STATUS_WORDS
+from swiftdeploy_tasks.metrics.exposition import STATUS_WORDS
 from tests.metrics.simulated import BOUNDS, LEFT_OUT, App, Names
 
 STATUSES = (200, 204, 301, 404, 499, 500, 502, 503)

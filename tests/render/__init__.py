@@ -9,9 +9,11 @@ from typing import Any
 import hypothesis
 from hypothesis import Phase
 
-from swiftdeploy_tasks import artifacts, manifest, settings
-from swiftdeploy_tasks.engines import choice
-from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks import settings
+from swiftdeploy_tasks.engines import registry
+from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.proxy import artifacts
 from tests.manifest.strategies import as_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -27,11 +29,11 @@ RULES = json.loads(SCHEMA.read_text(encoding="utf-8"))
 
 
 def accepted(data: dict[str, Any]) -> Manifest:
-    source = manifest.parse(as_yaml(data))
-    assert manifest.check(source, RULES) == ()
-    return manifest.build(source, RULES)
+    source = model.parse(as_yaml(data))
+    assert model.check(source, RULES) == ()
+    return model.build(source, RULES)
 
 
 def root_files(asked: Manifest, *, engine: str = "docker", with_opa: bool = True) -> dict[str, str]:
-    review = choice.make(engine, PLACES).review(asked)
+    review = registry.make(engine, PLACES).review(asked)
     return artifacts.render_root(asked, folders=FOLDERS, review=review, with_opa=with_opa)

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.probe import until
-from swiftdeploy_tasks.release import Site, Traffic
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Site, Traffic
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy.probe import until
 from tests.e2e.wire import status
 from tests.lab import require
 from tests.render import FOLDERS

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.release import Slot, from_label, from_manifest
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Slot, from_label, from_manifest
+from swiftdeploy_tasks.proxy import artifacts
 from tests.lab import require
 from tests.manifest.strategies import manifests
 from tests.render import EXAMPLES, FEW_EXAMPLES, FOLDERS, accepted, root_files

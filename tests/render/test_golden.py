@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks import manifest
-from swiftdeploy_tasks.admission import is_server
+from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.rollout.admission import is_server
 from tests.render import ROOT, SCHEMA, root_files
 
 CASES = sorted((Path(__file__).parent / "cases").iterdir())
@@ -21,7 +21,7 @@ GATES = {"docker": "server", "local": "embedded"}
 
 
 def rendered(case: Path) -> dict[str, str]:
-    asked = manifest.load(case / "manifest.yaml", schema=SCHEMA)
+    asked = model.load(case / "manifest.yaml", schema=SCHEMA)
     engine = "local" if asked.engine == "local" else "docker"
     return root_files(asked, engine=engine, with_opa=is_server(asked, GATES[engine]))
 

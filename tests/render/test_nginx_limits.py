@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.manifest import Manifest
+from swiftdeploy_tasks.manifest.model import Manifest
 from tests.e2e.wire import Answer, send
 from tests.ports import free_ports
 from tests.render import accepted

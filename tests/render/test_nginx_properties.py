@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks import artifacts
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.private_paths import LONGEST
-from swiftdeploy_tasks.release import Site, Slot, Traffic
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Site, Slot, Traffic
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy.private_paths import LONGEST
 from tests.lab import require
 from tests.manifest.strategies import manifests
 from tests.render import EXAMPLES, FEW_EXAMPLES, FOLDERS, accepted, root_files

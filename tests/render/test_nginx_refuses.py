@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from swiftdeploy_tasks.manifest import Manifest
-from swiftdeploy_tasks.private_paths import is_private
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.proxy.private_paths import is_private
 from tests.e2e.wire import Answer, send
 from tests.ports import free_ports
 from tests.render import accepted

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks import artifacts
+from swiftdeploy_tasks.proxy import artifacts
 from tests.manifest.strategies import manifests
 from tests.render import EXAMPLES, accepted, root_files
 from tests.render.nginx_conf import read

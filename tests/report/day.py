@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks.chain import Head, Proven, Verification
+from swiftdeploy_tasks.history.chain import Head, Proven, Verification
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.story import Story
 from swiftdeploy_tasks.report.telling import tell

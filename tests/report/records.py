@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from swiftdeploy_tasks.chain import GENESIS, Head, Record, Verification, seal
+from swiftdeploy_tasks.history.chain import GENESIS, Head, Record, Verification, seal
 from swiftdeploy_tasks.report.integrity import Integrity
 
 BEGAN = datetime(2026, 11, 24, 15, 0, tzinfo=UTC).timestamp()

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import auditing
 from swiftdeploy_tasks.errors import PreflightError, UsageError
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.report.markdown import shown
+from swiftdeploy_tasks.verbs import audit as auditing
 from tests.history.test_bad_input import powerless
 
 COMMAND = Path(sys.executable).parent / "swiftdeploy"

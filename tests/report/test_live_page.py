@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swiftdeploy_tasks import live_page
-from swiftdeploy_tasks.compliance import Unanswered
-from swiftdeploy_tasks.gate.verdict import Check
-from swiftdeploy_tasks.picture import Picture
-from swiftdeploy_tasks.plan import Deed
-from swiftdeploy_tasks.release import Traffic
+from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.model.verdict import Check
+from swiftdeploy_tasks.rollout.planner import Deed
 from swiftdeploy_tasks.settings import DEFAULTS
+from swiftdeploy_tasks.status import web_page
+from swiftdeploy_tasks.status.compliance import Unanswered
+from swiftdeploy_tasks.status.picture import Picture
 from tests.report.looking import do_nothing, looked
 from tests.status.values import RELEASE, SAMPLE, check, event, picture, verdict
 
@@ -27,7 +27,7 @@ PAYLOAD = "<script>window.struck = 1</script><img src=x onerror='window.struck =
 
 
 def made(found: Picture) -> str:
-    return live_page.page(found, folders=(DEFAULTS / "templates",))
+    return web_page.page(found, folders=(DEFAULTS / "templates",))
 
 
 def troubled(text: str) -> Picture:

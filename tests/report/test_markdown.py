@@ -8,7 +8,7 @@ import cmarkgfm
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.chain import Verification
+from swiftdeploy_tasks.history.chain import Verification
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.markdown import markdown, shown, visible
 from swiftdeploy_tasks.report.story import THREAT

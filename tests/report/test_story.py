@@ -8,7 +8,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.chain import Proven, Verification
+from swiftdeploy_tasks.history.chain import Proven, Verification
 from swiftdeploy_tasks.report import gathering, sentences, telling
 from swiftdeploy_tasks.report.course import Point
 from swiftdeploy_tasks.report.integrity import Integrity

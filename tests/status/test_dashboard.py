@@ -15,20 +15,21 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from swiftdeploy_tasks import dashboard, signals
-from swiftdeploy_tasks.compliance import Unanswered
-from swiftdeploy_tasks.gate.verdict import Check
 from swiftdeploy_tasks.metrics import Scrape, Window
-from swiftdeploy_tasks.picture import Picture
-from swiftdeploy_tasks.plan import Deed, Step
-from swiftdeploy_tasks.release import State, Traffic
+from swiftdeploy_tasks.model.release import State, Traffic
+from swiftdeploy_tasks.model.verdict import Check
+from swiftdeploy_tasks.rollout.planner import Deed, Step
+from swiftdeploy_tasks.status import terminal
+from swiftdeploy_tasks.status.compliance import Unanswered
+from swiftdeploy_tasks.status.picture import Picture
+from swiftdeploy_tasks.system import signals
 from tests.status.values import RELEASE, SAMPLE, WINDOW, check, event, picture, verdict
 
 
 def drawn(found: Picture, *, width: int = 80, unicode: bool = True) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False)
     with console.capture() as captured:
-        console.print(dashboard.render(found, unicode=unicode))
+        console.print(terminal.render(found, unicode=unicode))
     return captured.get()
 
 
@@ -187,7 +188,7 @@ def test_a_request_to_end_that_got_lost_in_a_look_ends_it_after_that_look(
     try:
         signals.listen(end)
         with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123
-            dashboard.live(full(), look, stream, every=0.01)
+            terminal.live(full(), look, stream, every=0.01)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -201,7 +202,7 @@ def test_a_low_terminal_keeps_every_rule_and_the_newest_events() -> None:
     for height, kept in ((needed, 5), (needed - 2, 3), (10, 1)):
         console = Console(file=io.StringIO(), width=80, height=height, color_system=None)
         with console.capture() as captured:
-            console.print(dashboard._fitted(console, whole, unicode=True, hint="hint"))
+            console.print(terminal._fitted(console, whole, unicode=True, hint="hint"))
         text = captured.get()
         assert [n for n in range(1, 6) if f"event {n}" in text] == list(range(6 - kept, 6))
         assert "rule_19" in text

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks import asking, status
-from swiftdeploy_tasks.masking import masked
-from swiftdeploy_tasks.watch import Figures
+from swiftdeploy_tasks.rollout import questions
+from swiftdeploy_tasks.rollout.canary import Figures
+from swiftdeploy_tasks.status import overview
+from swiftdeploy_tasks.system.redaction import masked
 from tests.status.values import RELEASE, SAMPLE
 
 PROBLEM = 'http_requests_total has status="hunter2hunter2", which is no HTTP status'
@@ -31,18 +32,18 @@ def test_status_shows_no_secret_that_the_slot_was_started_with() -> None:
     release = dataclasses.replace(RELEASE, secrets=(("TOKEN", "SHOP_TOKEN"),))
     sample = dataclasses.replace(SAMPLE, release=release, problem=PROBLEM)
     engine: Any = SimpleNamespace(environment=lambda slot: {"TOKEN": "hunter2hunter2", "PLAIN": "status"})
-    shown = status._masked(engine, "blue", sample)
+    shown = overview._masked(engine, "blue", sample)
     assert shown is not None
     assert shown.problem == 'http_requests_total has status="[secret]", which is no HTTP status'
 
 
 def test_status_asks_for_no_environment_where_nothing_is_wrong() -> None:
     engine: Any = SimpleNamespace()
-    assert status._masked(engine, "blue", SAMPLE) is SAMPLE
-    assert status._masked(engine, "blue", None) is None
+    assert overview._masked(engine, "blue", SAMPLE) is SAMPLE
+    assert overview._masked(engine, "blue", None) is None
 
 
 def test_a_scrape_is_recorded_and_a_question_put_without_a_secret(run: Any) -> None:
-    asking.record_samples(run, {"blue": dataclasses.replace(SAMPLE, problem=PROBLEM), "green": None})
+    questions.record_samples(run, {"blue": dataclasses.replace(SAMPLE, problem=PROBLEM), "green": None})
     assert "[secret]" in str(run.notes) and "hunter2" not in str(run.notes)
-    assert "hunter2" not in asking._masked(run, Figures(None, PROBLEM, 1)).problem
+    assert "hunter2" not in questions._masked(run, Figures(None, PROBLEM, 1)).problem

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.compliance import Unanswered
-from swiftdeploy_tasks.picture import Picture, concern
-from swiftdeploy_tasks.plan import Deed
-from swiftdeploy_tasks.release import Traffic
+from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.rollout.planner import Deed
+from swiftdeploy_tasks.status.compliance import Unanswered
+from swiftdeploy_tasks.status.picture import Picture, concern
 from tests.status.values import SAMPLE, check, picture, verdict
 
 SICK: dict[str, Any] = {"slots": {"blue": replace(SAMPLE, healthy=False), "green": None}}

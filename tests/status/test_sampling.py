@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from swiftdeploy_tasks import sampling, watch
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
-from swiftdeploy_tasks.release import Placement, State, Traffic
-from swiftdeploy_tasks.sampling import KEPT, Look, Memory, Sample
+from swiftdeploy_tasks.model.release import Placement, State, Traffic
+from swiftdeploy_tasks.rollout import canary, sampling
+from swiftdeploy_tasks.rollout.sampling import KEPT, Look, Memory, Sample
 from tests.status.values import RELEASE
 
 SEEN = State(None, {"blue": Placement(RELEASE, "", healthy=True)}, Traffic({"blue": 100}))
@@ -21,7 +21,7 @@ def counted(at: float, ok: int = 0) -> Scrape:
 
 
 def looked(monkeypatch: pytest.MonkeyPatch, memory: Memory, now: Scrape) -> Sample:
-    monkeypatch.setattr(watch, "scrape", lambda manifest, port, slot: now)
+    monkeypatch.setattr(canary, "scrape", lambda manifest, port, slot: now)
     look = Look(manifest=None, port=1, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
     sample = sampling.take(look, memory)["blue"]
     assert sample is not None
@@ -79,7 +79,7 @@ def test_metrics_that_cannot_be_read_are_told_and_recorded(monkeypatch: pytest.M
     def unreadable(manifest: object, port: int, slot: str) -> Scrape:
         raise UnreadableMetrics("/metrics of app-blue: it answers 500")
 
-    monkeypatch.setattr(watch, "scrape", unreadable)
+    monkeypatch.setattr(canary, "scrape", unreadable)
     look = Look(manifest=None, port=1, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
     samples = sampling.take(look, Memory(lambda slot, release: ()))
     sample = samples["blue"]

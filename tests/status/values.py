@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from swiftdeploy_tasks.gate.verdict import Check, Verdict
 from swiftdeploy_tasks.metrics import Scrape, Window
-from swiftdeploy_tasks.picture import Picture
-from swiftdeploy_tasks.release import Traffic
+from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.model.verdict import Check, Verdict
 from swiftdeploy_tasks.report.story import Event
-from swiftdeploy_tasks.sampling import Sample
+from swiftdeploy_tasks.rollout.sampling import Sample
+from swiftdeploy_tasks.status.picture import Picture
 from tests.plan_states import release
 
 RELEASE = release("1.0.0")

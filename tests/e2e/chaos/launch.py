@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from swiftdeploy_tasks import apply
-from swiftdeploy_tasks.program import main
+from swiftdeploy_tasks.cli.program import main
+from swiftdeploy_tasks.rollout import executor
 
 
 def end_at(name: str) -> None:
@@ -33,5 +33,5 @@ def end_at(name: str) -> None:
 
 HOME = Path.cwd() / ".swiftdeploy"
 if __name__ == "__main__":
-    apply.boundary = end_at
+    executor.boundary = end_at
     main(["swiftdeploy", *sys.argv[2:]])

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from swiftdeploy_tasks.engines import local_processes
-from swiftdeploy_tasks.engines.docker import DockerEngine
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.engines.docker.docker_engine import DockerEngine
+from swiftdeploy_tasks.engines.local import processes
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from tests.e2e.project import Project, docker, until
 from tests.lab import IMAGES
 
@@ -128,5 +128,5 @@ def test_a_helper_that_an_app_started_is_no_stranger(new_project: Callable[..., 
         until(lambda: len(mine(project)) == 2, "it carries the home")
         engine = LocalEngine(project.root, project.state)
         assert engine.strangers() == ()
-        assert engine.observe().slots["blue"].address.endswith(serving.environ()[local_processes.PORT])
+        assert engine.observe().slots["blue"].address.endswith(serving.environ()[processes.PORT])
         helper.kill()

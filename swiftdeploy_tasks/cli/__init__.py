@@ -1,0 +1,1 @@
+"""The Invoke collection and the swiftdeploy program."""

@@ -1,0 +1,119 @@
+"""dev.*: what someone who works on SwiftDeploy itself runs. It needs a checkout and the `dev` extra.
+
+Stands apart from `lifecycle` because a project that mounts the verbs has no use for these.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from invoke import Collection, Context, Exit, task
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@task
+def lint(c: Context) -> None:
+    """Check style with ruff and types with mypy."""
+    for tool, *words in (["ruff", "check", "."], ["mypy"]):
+        if subprocess.run([sys.executable, "-m", tool, *words], check=False, cwd=CHECKOUT).returncode:
+            raise Exit(f"{tool} found something to mend", code=1)
+
+
+@task(help={"rounds": "How often each whole process is run.", "questions": "How many answers of the gate."})
+def bench_verbs(c: Context, rounds: int = 15, questions: int = 1000) -> None:
+    """Measure whole processes, the gate and rendering in one run, beside their bounds."""
+    from bench.foundation import main
+
+    main(rounds=rounds, questions=questions)
+
+
+@task(help={"appends": "How many records are appended of each kind.", "records": "How many are verified."})
+def bench_history(c: Context, appends: int = 2000, records: int = 100_000) -> None:
+    """Measure the history: an append, a verification, and a day of a dashboard compressed."""
+    from bench.records import main
+
+    main(appends=appends, records=records)
+
+
+@task(help={"rounds": "How often each history is audited."})
+def bench_audit(c: Context, rounds: int = 5) -> None:
+    """Measure an audit over a long history, and one three times as long: its time and its memory."""
+    from bench.auditing import main
+
+    main(rounds=rounds)
+
+
+@task(pre=[bench_verbs, bench_history, bench_audit])
+def bench(c: Context) -> None:
+    """Measure all that needs nothing running: the verbs, the gate, the history and the audit."""
+
+
+@task(help={"engine": "docker or local; both without it.", "rounds": "How often each process is run."})
+def bench_plan(c: Context, engine: str = "", rounds: int = 15) -> None:
+    """Measure plan on a stack that runs, and what asking the engine takes of it."""
+    from bench.planning import ENGINES, main
+
+    main([engine] if engine else ENGINES, rounds=rounds)
+
+
+@task(help={"engine": "docker or local; both without it.", "looks": "How often the dashboard looks."})
+def bench_status(c: Context, engine: str = "", looks: int = 5000) -> None:
+    """Measure one refresh of the dashboard, and its memory when it is left on."""
+    from bench.looking import ENGINES, main
+
+    main([engine] if engine else ENGINES, looks=looks)
+
+
+@task(
+    help={
+        "engine": "docker or local; both without it.",
+        "size": "short, usual or full.",
+        "rate": "Requests a second; without it, those of the size.",
+    }
+)
+def bench_rollover(c: Context, engine: str = "", size: str = "usual", rate: int = 0) -> None:
+    """Change what runs under load: requests that failed, shares, sick canaries, and what a promote takes."""
+    from bench.rollover import ENGINES, main
+
+    main([engine] if engine else ENGINES, size=size, rate=rate)
+
+
+@task(
+    help={
+        "engine": "docker or local; both without it.",
+        "trials": "How often a verb is struck on each engine.",
+        "seed": "Repeats a run: the same strikes in the same order.",
+    }
+)
+def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> None:
+    """Kill verbs everywhere, under load, and see whether the next one puts everything right."""
+    from bench.chaos import ENGINES, main
+
+    if broken := main([engine] if engine else ENGINES, trials=trials, seed=seed):
+        raise Exit(f"{broken} trials broke an invariant", code=1)
+
+
+@task
+def pictures(c: Context) -> None:
+    """Make the README's pictures of the report and of the dashboard, from a project that really runs."""
+    from bench.pictures import main
+
+    main()
+
+
+ns = Collection(
+    "dev",
+    lint,
+    bench,
+    bench_verbs,
+    bench_history,
+    bench_audit,
+    bench_plan,
+    bench_status,
+    bench_rollover,
+    chaos,
+    pictures,
+)

@@ -1,0 +1,46 @@
+"""The `swiftdeploy` command: the same collection as a program of its own, which needs no tasks.py.
+
+Stands apart from `lifecycle` so that a project that mounts the collection does not start a program.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+from importlib.metadata import version
+
+# Until the first task listens, Ctrl-C ends the process at once, without a traceback from some import.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# A short life with many imports: the collector would look at the same living objects again and again.
+gc.set_threshold(100_000)
+
+from invoke import ParseError, Program  # noqa: E402
+
+from swiftdeploy_tasks.cli.collection import ns  # noqa: E402
+from swiftdeploy_tasks.manifest.edit import MODES  # noqa: E402
+from swiftdeploy_tasks.session import task  # noqa: E402
+
+
+class SwiftDeploy(Program):
+    """Invoke's program, which also takes the mode of promote as a bare word."""
+
+    def parse_tasks(self) -> None:
+        """Parse the verbs; `promote canary` means `promote --mode canary`."""
+        words = list(self.core.unparsed)
+        for index, word in enumerate(words[:-1]):
+            if word == "promote" and words[index + 1] in MODES:
+                words[index + 1] = f"--mode={words[index + 1]}"
+        self.core.unparsed[:] = words
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            if "--json" in words:
+                task.tell_misuse(words[0], str(error))
+            raise
+
+
+main = SwiftDeploy(
+    namespace=ns, name="SwiftDeploy", binary="swiftdeploy", version=version("swiftdeploy-tasks")
+).run

@@ -1,0 +1,1 @@
+"""The docker engine: containers on this host, through compose."""

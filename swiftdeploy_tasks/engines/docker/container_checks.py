@@ -1,0 +1,93 @@
+"""May this manifest be deployed on this Docker Engine? The checks that are the engine's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swiftdeploy_tasks.engines.docker import buildkit, containers, image_volumes, images, networks
+from swiftdeploy_tasks.engines.docker import compose as docker_compose
+from swiftdeploy_tasks.engines.docker.client import client
+from swiftdeploy_tasks.engines.docker.containers import PARTS, one_part
+from swiftdeploy_tasks.errors import EngineError, PreflightError
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.finding import Finding
+from swiftdeploy_tasks.model.release import Site
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.settings import DEFAULTS
+from swiftdeploy_tasks.system.remembered import remembered
+
+
+def all_of(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str]) -> tuple[Finding, ...]:
+    """Make the checks `engine`, `image` and `compose`; the last two only where there is an engine to ask."""
+    try:
+        compose = docker_compose.version()
+        engine = client().version()["Version"]
+        _refuse_strangers(manifest, str(home))
+    except PreflightError as error:
+        return (Finding("engine", False, error.message, error.next),)
+    except EngineError as error:
+        return (Finding("engine", False, error.message, error.next, unreachable=True),)
+    found = Finding("engine", True, f"docker: Engine {engine}, Compose {compose}")
+    return (found, _image(manifest, root, home), _compose(manifest, root, home, review, compose))
+
+
+def _refuse_strangers(manifest: Manifest, home: str) -> None:
+    name, network, volume = manifest.name, manifest.network.name, manifest.services.log_volume
+    rename = "give this project another name"
+    wanted = [("container", f"{name}-{part}", rename) for part in PARTS]
+    wanted += [("network", f"{name}-opa", rename)]
+    wanted += [("network", network, _own("network.name", f"{name}-net", network))]
+    wanted += [("volume", volume, _own("services.log_volume", f"{name}-logs", volume))]
+    if former := containers.former_home(Path(home)):
+        raise PreflightError(
+            f"the containers of this project were started in {former}, before its folder was renamed",
+            "invoke teardown, then: invoke deploy",
+        )
+    networks.refuse_strangers(wanted, home)
+    nginx = one_part(home, "nginx")
+    used = tuple(nginx.attrs["NetworkSettings"]["Networks"]) if nginx else ()
+    if used and manifest.network.name not in used:
+        raise PreflightError(
+            f"network.name is {manifest.network.name!r}, and what runs is on {', '.join(used)}; "
+            "a running stack cannot change its network",
+            "invoke teardown, then: invoke deploy",
+        )
+
+
+def _own(key: str, usual: str, taken: str) -> str:
+    return f"set {key}: {usual}" if usual != taken else f"choose another {key}"
+
+
+def _image(manifest: Manifest, root: Path, home: Path) -> Finding:
+    image = manifest.services.image
+    try:
+        if (build := manifest.services.build) and images.is_stale(manifest, root, home):
+            needed = buildkit.refuse_missing(build, root / build.context)
+            how = f", with BuildKit ({needed})" if needed else ""
+            message = f"{image} will be built{how}: its context changed or it is not here"
+            return Finding("image", True, message)
+    except PreflightError as error:
+        return Finding("image", False, error.message, error.next)
+    found = images.description(image)
+    if found is None:
+        return Finding("image", True, f"{image} will be pulled")
+    notice = image_volumes.notice(image_volumes.declared(found))
+    return Finding("image", True, f"{image} is here ({found['Id'][7:19]})" + (notice and f"; {notice}"))
+
+
+def _compose(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str], version: str) -> Finding:
+    """Let compose read the file, unless this version of it accepted the same bytes before."""
+    folders = (root / "templates", DEFAULTS / "templates")
+    try:
+        rendered = artifacts.render_root(
+            manifest, folders=folders, review=review, with_opa=manifest.gate != "embedded"
+        )
+        text = rendered["docker-compose.yml"]
+        remembered(
+            home / "checked",
+            ["compose", version, text],
+            lambda: docker_compose.check(manifest.name, text, root),
+        )
+    except PreflightError as error:
+        return Finding("compose", False, error.message, error.next)
+    return Finding("compose", True, "docker compose accepts the file")

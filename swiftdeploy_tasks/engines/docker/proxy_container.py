@@ -1,0 +1,116 @@
+"""nginx in a container: tested without network, reloaded by exec, its workers read from the engine's top.
+
+It is never reloaded by the engine's kill call, which switches the container's restart policy off for good.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from swiftdeploy_tasks.engines.docker import client as docker_client
+from swiftdeploy_tasks.engines.docker import containers
+from swiftdeploy_tasks.engines.docker.client import archive, client, translated
+from swiftdeploy_tasks.engines.local.proxy_process import OLDEST, first_complaint
+from swiftdeploy_tasks.errors import PreflightError, ProxyError
+from swiftdeploy_tasks.proxy import artifacts
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+CONF = f"{artifacts.NGINX_MOUNT}/nginx.conf"
+LOG_FOLDER = "/var/log/swiftdeploy"
+
+
+# The sockets of the workers that shut down, and the kernel's table of all; the brackets keep this out of it.
+_SOCKETS = """
+for one in /proc/[0-9]*; do
+    if grep -q 'shutting[ ]down' $one/cmdline 2>/dev/null; then readlink $one/fd/* 2>/dev/null; fi
+done
+cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true
+"""
+_ESTABLISHED = "01"
+
+
+def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
+    """Let the image's nginx read candidate files in a container without network; return its version.
+
+    Raises ProxyError when it refuses, PreflightError when it is too old.
+    """
+    with translated(f"{image} cannot be run", kind=ProxyError):
+        container = client().containers.create(
+            image,
+            entrypoint=["sh", "-c", f"nginx -v && nginx -t -q -e /dev/stderr -c {CONF}"],
+            command=[],
+            name=f"{project}-nginx-test-{uuid.uuid4().hex[:8]}",
+            user="101:101",
+            network_mode="none",
+            cap_drop=["ALL"],
+            tmpfs={LOG_FOLDER: "mode=1777"},
+            labels=containers.labels_of_a_check(project, home),
+        )
+        try:
+            given = {f"{artifacts.NGINX_MOUNT.lstrip('/')}/{name}": text for name, text in files.items()}
+            container.put_archive("/", archive({name: text.encode() for name, text in given.items()}))
+            container.start()
+            code = container.wait(timeout=30)["StatusCode"]
+            said = docker_client.last_output(container)
+        finally:
+            container.remove(force=True, v=True)
+    version = _version(said, image)
+    if code:
+        log = tuple(said.splitlines())
+        words = first_complaint(said)
+        raise ProxyError(f"nginx refuses the configuration: {words}", "invoke validate", log=log)
+    return f"nginx {version} ({image})"
+
+
+def run(nginx: Container | None, words: Sequence[str], problem: str) -> None:
+    """Call nginx inside its container; raises ProxyError, which begins with `problem`."""
+    if nginx is None:
+        raise ProxyError("nginx does not run any more", "invoke deploy")
+    with translated(problem, kind=ProxyError):
+        code, said = nginx.exec_run(["nginx", "-e", "/dev/stderr", *words])
+    if code:
+        text = cast(bytes, said).decode("utf-8", "replace")
+        log = tuple(text.splitlines())
+        raise ProxyError(f"{problem}: {first_complaint(text)}", "invoke validate", log=log)
+
+
+def workers(nginx: Container) -> dict[int, bool]:
+    """Return the workers by their pid on the host; True where one is shutting down."""
+    with translated("nginx's processes cannot be listed", kind=ProxyError):
+        rows = nginx.top(ps_args="-eo pid,ppid,args")["Processes"] or []
+    titles = {int(row[0]): " ".join(row[2:]) for row in rows}
+    workers = {pid: title for pid, title in titles.items() if title.startswith("nginx: worker process")}
+    return {pid: "shutting down" in title for pid, title in workers.items()}
+
+
+def draining(nginx: Container, port: int) -> int | None:
+    """Return how many clients of this port the leaving workers hold, None where it is not known."""
+    with suppress(ProxyError), translated("nginx's connections cannot be listed", kind=ProxyError):
+        code, said = nginx.exec_run(["sh", "-c", _SOCKETS])
+        return _held(cast(bytes, said).decode("utf-8", "replace"), port) if code == 0 else None
+    return None
+
+
+def _held(said: str, port: int) -> int:
+    """Count established connections of the port in what `_SOCKETS` prints."""
+    leaving = set(re.findall(r"^socket:\[(\d+)\]$", said, re.MULTILINE))
+    rows = [line.split() for line in said.splitlines() if re.match(r"\s*\d+: ", line)]
+    own = [row for row in rows if len(row) > 9 and row[1].endswith(f":{port:04X}")]
+    return sum(row[3] == _ESTABLISHED and row[9] in leaving for row in own)
+
+
+def _version(said: str, image: str) -> str:
+    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+    if not found:
+        raise PreflightError(f"{image} does not say which nginx it is: {said[:200]!r}", "correct nginx.image")
+    if tuple(map(int, found.groups())) < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        message = f"{image} is {found[0]}, and at least {wanted} is needed"
+        raise PreflightError(message, "choose a newer nginx.image")
+    return found[0].removeprefix("nginx/")

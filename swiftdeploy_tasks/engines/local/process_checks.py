@@ -1,0 +1,67 @@
+"""May this manifest be deployed as processes on this host? The checks that are the engine's own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from swiftdeploy_tasks.engines.local import processes, proxy_process, source_copy
+from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.finding import Finding
+
+_UNREADABLE = '"$\\{};\n*?['
+
+
+def all_of(manifest: Manifest, root: Path, home: Path) -> tuple[Finding, ...]:
+    """Make the checks `engine`, `image` and `compose`; the last is for containers alone."""
+    compose = Finding("compose", None, "not made on local: nothing runs through compose")
+    return (_engine(manifest, str(home)), _source(manifest, root, home), compose)
+
+
+def _engine(manifest: Manifest, home: str) -> Finding:
+    if unusable := sorted({sign for sign in _UNREADABLE if sign in home}):
+        return Finding(
+            "engine",
+            False,
+            f"the state folder {home} holds {' '.join(unusable)}, which nginx cannot read in a path",
+            "move the project, or set INVOKE_SWIFTDEPLOY_STATE",
+        )
+    other, pids = processes.other_home(manifest.name, home)
+    if other and not Path(other).exists():
+        master = proxy_process.master(Path(other, "nginx"))
+        left = " ".join(map(str, [*pids, *([master.pid] if master else [])]))
+        message = f"processes of {manifest.name!r} run (pid {left}), and their state folder {other} is gone"
+        return Finding("engine", False, message, f"kill {left}")
+    if other:
+        message = f"the name {manifest.name!r} is taken: the project whose state is {other} runs under it"
+        return Finding("engine", False, message, "choose another name in manifest.yaml")
+    return Finding("engine", True, "local: processes on 127.0.0.1")
+
+
+def _source(manifest: Manifest, root: Path, home: Path) -> Finding:
+    try:
+        words = source_copy.process(manifest, root)
+        kept = source_copy.source(manifest, root)
+        why = _lacks(words[0], manifest, root, home)
+    except PreflightError as error:
+        return Finding("image", False, error.message, error.next)
+    except OSError as error:
+        message = f"services.source cannot be read: {error.filename}: {error.strerror}"
+        return Finding("image", False, message, "make it readable for this user")
+    if why:
+        return Finding(
+            "image",
+            False,
+            f"services.process starts {words[0]!r}, and {why}",
+            "correct services.process or services.source in manifest.yaml",
+        )
+    source = f", from a copy of {kept.name}" if kept else ""
+    return Finding("image", True, f"will run: {' '.join(words)}{source}")
+
+
+def _lacks(word: str, manifest: Manifest, root: Path, home: Path) -> str:
+    """Return why this program cannot be started, "" when it can; a path is one in the folder it runs in."""
+    if "/" in word:
+        return source_copy.lacks(word, manifest, root, home)
+    return "" if word == "python" or shutil.which(word) else "there is no such program on PATH"

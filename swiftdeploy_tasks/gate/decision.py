@@ -1,0 +1,109 @@
+"""Is this answer a verdict? The same doubts for every answerer, in one place.
+
+Stands apart because a gate fails open in the reading of its answers, not in its rules. It never repairs an
+answer and never decides one: what is not a clear decision raises GateUnavailable, in words of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.model.verdict import ROLLBACK, Check, Verdict
+
+NEXT = "invoke validate"
+_SHOWN = 3
+_FIELDS = {"rule", "passed", "observed", "limit", "message"}
+
+
+def believe(
+    decision: object,
+    *,
+    domain: str,
+    rules: Collection[str] | None,
+    revision: str,
+    answered_by: str,
+    duration_ms: float = 0.0,
+    is_rollback: bool = False,
+) -> Verdict:
+    """Return the verdict that `decision`, a domain's decision as JSON values, clearly is.
+
+    Raises GateUnavailable when it is undefined (None), has no usable limits, has no well-formed check, has
+    other checks than one for each of the domain's `rules`, or contradicts itself. For a rollback one
+    check named `rollback` is enough. `rules` is None only where they are learned from this answer.
+    """
+    if decision is None:
+        raise _doubt(domain, "is not defined: the policies do not decide it")
+    if not isinstance(decision, Mapping):
+        raise _doubt(domain, f"was answered with {short(decision)} instead of an object")
+    if "unusable_limits" in decision:
+        raise _no_limits(domain, decision["unusable_limits"])
+    allow = decision.get("allow")
+    if not isinstance(allow, bool):
+        raise _doubt(domain, f"was answered without a clear allow: {short(allow)}")
+    checks = _checks(domain, decision.get("checks"))
+    if rules is not None and not (is_rollback and [check.rule for check in checks] == [ROLLBACK]):
+        _compare(domain, {check.rule for check in checks}, set(rules))
+    passed = all(check.passed for check in checks)
+    if allow and not passed:
+        failed = ", ".join(check.rule for check in checks if not check.passed)
+        raise _doubt(domain, f"was allowed although a check failed: {failed}")
+    if passed and not allow:
+        raise _doubt(domain, "was refused although no check failed")
+    return Verdict(domain, allow, checks, revision, answered_by, duration_ms)
+
+
+def _checks(domain: str, raw: object) -> tuple[Check, ...]:
+    if raw is None:
+        raise _doubt(domain, "was answered without checks")
+    if not isinstance(raw, list) or not raw:
+        raise _doubt(domain, f"was answered with {short(raw)} instead of checks")
+    checks = tuple(_check(domain, item) for item in raw)
+    if len({check.rule for check in checks}) < len(checks):
+        raise _doubt(domain, "was answered with two checks of one rule")
+    return checks
+
+
+def _compare(domain: str, answered: set[str], declared: set[str]) -> None:
+    """Raise GateUnavailable unless exactly the declared rules were answered."""
+    if missing := sorted(declared - answered):
+        raise _doubt(domain, f"was answered without its rules {short(', '.join(missing))}")
+    if more := sorted(answered - declared):
+        raise _doubt(
+            domain, f"was answered with rules that the policies do not declare: {short(', '.join(more))}"
+        )
+
+
+def _check(domain: str, raw: object) -> Check:
+    if not isinstance(raw, Mapping) or set(raw) != _FIELDS:
+        raise _doubt(domain, f"was answered with {short(raw)} instead of a check")
+    rule, passed, message = raw["rule"], raw["passed"], raw["message"]
+    texts = isinstance(rule, str) and isinstance(message, str) and rule and message
+    if not texts or not isinstance(passed, bool):
+        raise _doubt(domain, f"was answered with an ill-formed check: {short(raw)}")
+    return Check(rule, passed, raw["observed"], raw["limit"], message)
+
+
+def _no_limits(domain: str, rules: Any) -> GateUnavailable:
+    named = ", ".join(map(str, rules)) if isinstance(rules, list) else short(rules)
+    return GateUnavailable(
+        f"the limits of {domain} are missing or not of their type: {named}",
+        "correct policies/data.json, or `policy` in manifest.yaml, then `invoke validate`",
+    )
+
+
+def _doubt(domain: str, what: str) -> GateUnavailable:
+    return GateUnavailable(f"the gate's domain {domain} {what}", NEXT)
+
+
+def short(value: object) -> str:
+    """One line of plain characters, cut at 80: what a stranger sent, safe to print."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def first_of(sentences: Sequence[str]) -> str:
+    """Return the first sentences on one line, and how many more there are."""
+    more = len(sentences) - _SHOWN
+    return "; ".join(sentences[:_SHOWN]) + (f" (and {more} more)" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""The history: records in a hash chain, appended, rotated and verified."""

@@ -1,0 +1,51 @@
+"""Whose turn is it to write the history?
+
+Stands apart because it is asked by who writes and by who only reads, and a reader may not be allowed to lock.
+It waits for a bounded time, and refuses to take a lock away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from swiftdeploy_tasks.errors import HistoryError
+from swiftdeploy_tasks.history import lines
+from swiftdeploy_tasks.system import files
+
+LOCK_SECONDS = 10.0
+
+
+@contextmanager
+def taken(path: Path, *, to_write: bool) -> Iterator[None]:
+    """Hold the lock file; raises HistoryError when it stays held, OSError where it cannot be made.
+
+    Who only reads goes on without one that is not there, or that may not be looked at.
+    """
+    with ExitStack() as held:
+        with suppress(*([] if to_write else [FileNotFoundError, PermissionError])):
+            if to_write:
+                files.make_folder(path.parent)
+            fd = held.enter_context(lines.opened(path, os.O_RDWR | os.O_CREAT if to_write else os.O_RDONLY))
+            # Closing alone would leave the lock with a child that was forked meanwhile.
+            held.callback(fcntl.flock, fd, fcntl.LOCK_UN)
+            _wait(fd, path)
+        yield
+
+
+def _wait(fd: int, path: Path) -> None:
+    deadline, pause = time.monotonic() + LOCK_SECONDS, 0.0005
+    while True:
+        with suppress(BlockingIOError):
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.monotonic() >= deadline:
+            raise HistoryError(
+                f"The history is busy: another process has held {path} for {LOCK_SECONDS:g} s.",
+                f"fuser -v {path}",
+            )
+        time.sleep(pause)
+        pause = min(pause * 2, 0.002)

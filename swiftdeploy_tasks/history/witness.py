@@ -1,0 +1,111 @@
+"""What was the head of the history, as somebody else noted it?
+
+A second witness: a file on another disk or share that is told each new head. It stands apart because it may
+be gone, slow to come back or somebody else's, and must never cost a record. It refuses to write into a file
+that is not a list of heads, and to be believed where it says nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swiftdeploy_tasks.history import lines
+from swiftdeploy_tasks.history.chain import Head, head_from
+
+# The newest head vouches for all before it, so old ones may go: at this size the file becomes `.old`.
+MAX_BYTES = 10_000_000
+_BEGIN = b'{"hash":"'
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """Hashes by seq; `contradicts` says where there are two for one, `problem` what could not be read."""
+
+    claims: dict[int, str] = field(default_factory=dict)
+    last: Head | None = None
+    contradicts: str = ""
+    problem: str = ""
+
+
+def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> None:
+    """Append one head, in one write, on a line of its own; raises OSError.
+
+    It is not synced: a witness is there against people, not against a power cut. `history` is the file that
+    it is a witness of, `state` the folder with that one's head.
+    """
+    if unfit := _unfit(path, history, state):
+        raise OSError(errno.EINVAL, unfit, str(path))
+    with suppress(FileNotFoundError):
+        if path.stat().st_size >= MAX_BYTES:
+            for file in (path, _old(path)):
+                _refuse_other_content(file)
+            path.replace(_old(path))
+    line = b'%s%s","seq":%d,"time":"%s"}\n' % (_BEGIN, head.hash.encode(), head.seq, time.encode())
+    with lines.opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as fd:
+        size = os.fstat(fd).st_size
+        _refuse_other_content(path)
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        lines.append(fd, line)
+
+
+def _refuse_other_content(path: Path) -> None:
+    """Raise OSError where the file is there, is not empty and does not begin with a head."""
+    with suppress(FileNotFoundError), lines.opened(path) as fd:
+        if os.pread(fd, len(_BEGIN), 0) not in (b"", _BEGIN):
+            raise OSError(errno.EINVAL, "it holds something else than heads", str(path))
+
+
+def _unfit(path: Path, history: Path, state: Path) -> str:
+    """Why this file can be no witness of that history, in words; "" where it can."""
+    real, home, itself = (Path(os.path.realpath(one)) for one in (path, state, history))
+    if real.is_relative_to(home):
+        return f"it lies in {state}, with the head that it should witness"
+    with suppress(OSError):
+        if real == itself or real.samefile(itself):
+            return "it is the history itself"
+    return ""
+
+
+def read(path: Path, *, history: Path, state: Path) -> Testimony:
+    """What the witness says; never raises. A line that is no head is passed over and counted."""
+    if unfit := _unfit(path, history, state):
+        return Testimony(problem=f"it is no witness: {unfit}")
+    claims: dict[int, str] = {}
+    last, odd, contradicts = None, 0, ""
+    try:
+        for text in _texts(path):
+            head = head_from(text)
+            if head is None:
+                odd += 1
+                continue
+            if claims.setdefault(head.seq, head.hash) != head.hash:
+                contradicts = contradicts or f"it has two hashes for record {head.seq}"
+                # Whichever of them the history has, the other one speaks against it.
+                claims[head.seq] = ""
+            last = head
+    except OSError as error:
+        return Testimony(problem=f"it cannot be read: {error.strerror}")
+    problem = f"{odd} of its lines are no heads" if odd else ""
+    return Testimony(claims, last, contradicts, problem)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")
+
+
+def _texts(path: Path) -> list[bytes]:
+    found: list[bytes] = []
+    for file in (_old(path), path):
+        if file != path and not file.exists():
+            continue
+        with lines.opened(file) as fd:
+            size = os.fstat(fd).st_size
+            start = max(0, size - 2 * MAX_BYTES)
+            content = b"".join(lines.chunks(fd, start, size))
+            found += content.splitlines()[1 if start else 0 :]
+    return found

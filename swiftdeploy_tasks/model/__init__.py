@@ -1,0 +1,1 @@
+"""The values that move between the rooms: releases, states, findings, verdicts."""

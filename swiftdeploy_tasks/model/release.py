@@ -1,0 +1,203 @@
+"""The values that move: what is released, where it stands, and who gets which share of the traffic.
+
+Stands apart so that planning, engines and the screen speak of the same things. It looks at nothing and
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from swiftdeploy_tasks.manifest.model import Health, Manifest, Resources
+
+Slot = Literal["blue", "green"]
+SLOTS: tuple[Slot, ...] = get_args(Slot)
+
+
+def other(slot: Slot) -> Slot:
+    """Return the slot beside this one."""
+    return "green" if slot == "blue" else "blue"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version to run, whole and without secrets.
+
+    `artifact` is the image's id, or on the local engine the digest of the source. `env` holds
+    (name, value); a secret's value is None and `secrets` says which variable of the caller it comes from.
+    """
+
+    artifact: str
+    version: str
+    mode: str
+    env: tuple[tuple[str, str | None], ...]
+    secrets: tuple[tuple[str, str], ...]
+    port: int
+    process: tuple[str, ...]
+    health: Health
+    resources: Resources
+    restart_policy: str
+
+    @property
+    def id(self) -> str:
+        """A short hash of everything above: the same content is the same release."""
+        return hashlib.sha256(self.label.encode()).hexdigest()[:12]
+
+    @property
+    def label(self) -> str:
+        """The release as one line of JSON, for the label of what runs it.
+
+        A key that came later is left out where it has its default, so that it changes no known id.
+        """
+        content = asdict(self)
+        if self.health.host is None:
+            del content["health"]["host"]
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def from_manifest(manifest: Manifest, *, artifact: str, process: tuple[str, ...]) -> Release:
+    """Return the release that the manifest gives for this artifact; `process` is empty in a container."""
+    services = manifest.services
+    return Release(
+        artifact=artifact,
+        version=services.version,
+        mode=services.mode,
+        env=tuple((variable.name, variable.value) for variable in services.env),
+        secrets=tuple((v.name, v.from_env) for v in services.env if v.from_env is not None),
+        port=services.port,
+        process=process,
+        health=services.health,
+        resources=services.resources,
+        restart_policy=services.restart_policy,
+    )
+
+
+def from_label(text: str) -> Release | None:
+    """Return the release that a label holds, or None for one that we did not write."""
+    try:
+        found: dict[str, Any] = json.loads(text)
+        return Release(
+            artifact=str(found["artifact"]),
+            version=str(found["version"]),
+            mode=str(found["mode"]),
+            env=tuple((str(name), value) for name, value in found["env"]),
+            secrets=tuple((str(name), str(source)) for name, source in found["secrets"]),
+            port=int(found["port"]),
+            process=tuple(found["process"]),
+            health=Health(**found["health"]),
+            resources=Resources(**found["resources"]),
+            restart_policy=str(found["restart_policy"]),
+        )
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The share of each slot in percent, and the slot that catches what the others cannot answer.
+
+    `counted` says that nginx writes a line for each request, for a watch to read.
+    """
+
+    weights: Mapping[Slot, int] = field(default_factory=dict)
+    backup: Slot | None = None
+    counted: bool = False
+
+    def of(self, slot: Slot) -> int:
+        """Return the slot's share, 0 when it has none."""
+        return self.weights.get(slot, 0)
+
+    @property
+    def leader(self) -> Slot | None:
+        """The slot with the largest share, or None when nobody has one."""
+        ranked = sorted(SLOTS, key=self.of, reverse=True)
+        return ranked[0] if self.of(ranked[0]) else None
+
+    def __str__(self) -> str:
+        shares = [f"{slot} {self.of(slot)}" for slot in SLOTS if self.of(slot)]
+        behind = [f"{self.backup} behind"] if self.backup else []
+        return ", ".join(shares + behind) or "nobody (503)"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something about what runs that is not as it was started."""
+
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.found} instead of {self.expected}"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A release in a slot. `spec` digests how it is run; `address` is host:port as nginx reaches it.
+
+    `trouble` says why it is not `live`, and `differences` what was changed about it since it was started.
+    """
+
+    release: Release | None
+    spec: str
+    live: bool = True
+    healthy: bool | None = None
+    address: str = ""
+    since: float | None = None
+    trouble: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The running nginx: `spec` digests how it is run, `config` what it has loaded ("" when not known).
+
+    `trouble` and `differences` are as those of a Placement, and `generation` is what it says that it has
+    loaded: it tells one moment from another, and is no part of what is wanted.
+    """
+
+    spec: str
+    config: str
+    live: bool = True
+    generation: str = field(default="", compare=False)
+    trouble: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands on an engine, seen or wanted."""
+
+    proxy: Proxy | None = None
+    slots: Mapping[Slot, Placement] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def release_of(self, slot: Slot | None) -> Release | None:
+        """Return what runs in the slot, if anything does."""
+        placement = self.slots.get(slot) if slot else None
+        return placement.release if placement else None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where an engine's nginx stands: what differs between a host, a container and a file for review.
+
+    `bind` is the listen prefix ("" for every address), `operators` the addresses that may use the
+    operator port, `resolver` the DNS server that follows a container's address ("" for literals), and
+    `inline` says that nginx.conf holds the upstreams itself. `counts` is the folder, as nginx sees it, in
+    which it counts the requests of a watch ("" where it never does).
+    """
+
+    bind: str
+    operators: tuple[str, ...]
+    resolver: str
+    pid: str
+    temp: str
+    error_log: str
+    access_logs: tuple[str, ...]
+    inline: bool = False
+    counts: str = ""

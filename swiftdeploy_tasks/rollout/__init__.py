@@ -1,0 +1,1 @@
+"""A change of what runs: planned, asked about, executed, watched and undone."""

@@ -1,0 +1,302 @@
+"""Which questions does the gate get before something changes, with what input, and who answers?
+
+Stands between the verbs and the gate so that each question is built in one place. It decides nothing: the
+policies do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import EngineError, GateUnavailable, PolicyRefused
+from swiftdeploy_tasks.gate.bundle import Bundle, read_bundle, stale
+from swiftdeploy_tasks.gate.declared_rules import Declared
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.model.verdict import Question, Verdict
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy.probe import HOST
+from swiftdeploy_tasks.rollout.canary import Figures
+from swiftdeploy_tasks.settings import Settings
+from swiftdeploy_tasks.system.remembered import remembered
+
+# Part of the key under which a check of the policies is remembered: another number for another form.
+REMEMBERED_AS = "policies 3"
+DOMAINS = ("infrastructure", "isolation", "canary")
+# The name of one part of a rendered file, and its content as JSON.
+Part = tuple[str, str]
+LOOK_SECONDS = 3.0
+ANSWER_SECONDS = 4.5
+# A limit of the canary policy that is no rule: how long its window is.
+WINDOW = "window"
+
+
+_LISTEN = re.compile(r"(?:^|[{;])\s*listen\s+([^\s;]+)", re.MULTILINE)
+_NAMES = re.compile(r"(?:^|[{;])\s*server_name\s+(?!_;)([^;]+);", re.MULTILINE)
+_ALLOWED = re.compile(r"geo \$sd_operator \{([^}]*)\}")
+
+
+def is_server(manifest: Manifest, default: str) -> bool:
+    """Return whether an OPA server answers; `default` is what the engine takes where the gate is auto."""
+    return (default if manifest.gate == "auto" else manifest.gate) == "server"
+
+
+def bundle(settings: Settings, manifest: Manifest) -> Bundle:
+    """Return the policies in force for this manifest: the files and the limits, under one revision."""
+    return read_bundle(settings.policies, manifest.policy, required=DOMAINS)
+
+
+def about_host(engine: str, host: Mapping[str, Any]) -> Question:
+    """Ask whether this host is fit."""
+    return Question("infrastructure", {"engine": engine, "host": dict(host)})
+
+
+def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str, home: str = "") -> Question:
+    """Ask whether what would be applied keeps its parts apart; read from the rendered text itself.
+
+    `nginx` is the text of all its files. `home` is where mounts may come from; with none, no mount is
+    allowed.
+    """
+    composed = artifacts.parse_compose(compose)
+    facts = _nginx_facts(nginx, manifest.nginx.operator_port)
+    return Question("isolation", {"engine": engine, "home": home, "compose": composed, "nginx": facts})
+
+
+def _nginx_facts(nginx: str, operator_port: int) -> dict[str, Any]:
+    listens = [_listen(words, operator_port) for words in re.findall(_LISTEN, nginx)]
+    allowed = re.findall(_ALLOWED, nginx)
+    return {
+        "listen": [{"address": a, "port": p, "role": r} for a, p, r in sorted(set(listens))],
+        "operator_hosts": sorted({name for names in re.findall(_NAMES, nginx) for name in names.split()}),
+        "operator_allow": sorted({one for block in allowed for one in re.findall(r"(\S+) 1;", block)})
+        if allowed
+        else ["unknown"],
+    }
+
+
+def compose_parts(compose: str) -> frozenset[Part]:
+    """Return the parts of a compose file: each service, and all the rest as one."""
+    found = artifacts.parse_compose(compose)
+    services = found["services"]
+    rest = {key: value for key, value in found.items() if key != "services"}
+    parts = {f"services.{name}": own for name, own in services.items()} | {"networks and volumes": rest}
+    return frozenset((name, json.dumps(own, sort_keys=True, default=str)) for name, own in parts.items())
+
+
+def nginx_parts(nginx: str, operator_port: int) -> frozenset[Part]:
+    """Return the parts of nginx's files that the isolation policy judges."""
+    facts = _nginx_facts(nginx, operator_port)
+    return frozenset((f"nginx's {name}", json.dumps(own, sort_keys=True)) for name, own in facts.items())
+
+
+def refuse_unasked(parts: frozenset[Part], asked: frozenset[Part] | None) -> None:
+    """Raise PolicyRefused for a part that the isolation policy was not asked about; None allows all parts."""
+    if asked is None or parts <= asked:
+        return
+    names = ", ".join(sorted({name for name, _ in parts - asked}))
+    raise PolicyRefused(
+        f"templates/ now render {names} differently from what isolation was asked about; not applied",
+        "invoke policy-check",
+    )
+
+
+def _listen(words: str, operator_port: int) -> tuple[str, int, str]:
+    """Return (address, port, role) of a listen directive; a socket's file has the port 0."""
+    address, _, port = words.rpartition(":")
+    number = int(port) if port.isdigit() else 0
+    return address or "*", number, "operator" if number == operator_port else "public"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of what serves, as the canary policy is told of it."""
+
+    operation: str
+    current: Release
+    target: Release
+
+
+def about_canary(
+    change: Change, manifest: Manifest, phase: str, figures: Figures, *, healthy: bool
+) -> Question:
+    """Ask whether what serves (phase before) or the new slot (watch, step_end) is well enough to go on."""
+    sides = {
+        side: {"mode": release.mode, "version": release.version}
+        for side, release in (("current", change.current), ("target", change.target))
+    }
+    return Question(
+        "canary",
+        {
+            "operation": change.operation,
+            "phase": phase,
+            "subject": "current" if phase == "before" else "new",
+            **sides,
+            "metrics": "none" if manifest.services.metrics_path is None else "declared",
+            "healthy": healthy,
+            "window": figures.window.document() if figures.window else None,
+            "clients": figures.clients.document() if figures.clients else None,
+            "beside": figures.beside.document() if figures.beside else None,
+            "silent": figures.silent,
+            "unreadable": figures.unreadable,
+            **({"reason": figures.problem} if figures.problem else {}),
+            "rollout": {"min_requests": manifest.rollout.min_requests},
+        },
+    )
+
+
+def ask(
+    question: Question,
+    rules: Bundle,
+    *,
+    settings: Settings,
+    manifest: Manifest,
+    engine: Engine,
+    timeout: float = ANSWER_SECONDS,
+) -> Verdict:
+    """Put the question to the OPA server, or to the embedded engine; raises GateUnavailable.
+
+    The engine that answers has compiled the policies before. The server has `timeout` seconds, and its answer
+    counts only if it is the one that we started, both before the answer and after it.
+    """
+    known = declared_rules(settings, manifest, engine, rules)
+    if not is_server(manifest, engine.gate):
+        from swiftdeploy_tasks.gate.embedded import ask_embedded
+
+        return ask_embedded(question, rules)
+    from swiftdeploy_tasks.gate.opa_server import ask_server
+
+    _refuse_doubt(manifest, engine)
+    verdict = ask_server(
+        question,
+        url=opa_url(manifest.opa.port),
+        revision=rules.revision,
+        rules=known.get(question.domain, ()),
+        timeout=timeout,
+    )
+    _refuse_doubt(manifest, engine)
+    return verdict
+
+
+def _refuse_doubt(manifest: Manifest, engine: Engine) -> None:
+    with _as_gate():
+        doubt = engine.opa_doubt(manifest)
+    if doubt:
+        raise GateUnavailable(doubt, "invoke deploy")
+
+
+@contextmanager
+def _as_gate() -> Iterator[None]:
+    """Turn an EngineError into GateUnavailable."""
+    try:
+        yield
+    except EngineError as error:
+        raise GateUnavailable(error.message, error.next) from None
+
+
+def declared_rules(settings: Settings, manifest: Manifest, engine: Engine, rules: Bundle) -> Declared:
+    """Return the rules of each domain, after the engine that answers compiled the policies.
+
+    The result is remembered for this engine and revision. Raises GateUnavailable where a policy does not
+    compile, or a domain does not refuse an empty input.
+    """
+    made_of = policies_made_of(manifest, engine, rules)
+
+    def judge() -> str:
+        return json.dumps(_judged(manifest, engine, rules), sort_keys=True)
+
+    # What is remembered may be damaged.
+    with suppress(ValueError, AttributeError):
+        return _rules_in(remembered(settings.checked, made_of, judge))
+    return _rules_in(judge())
+
+
+def _rules_in(said: str) -> Declared:
+    return {domain: tuple(names) for domain, names in json.loads(said).items()}
+
+
+def policies_made_of(manifest: Manifest, engine: Engine, rules: Bundle) -> list[str]:
+    """Return what a check of the policies depends on; raises GateUnavailable where no engine can make it."""
+    if is_server(manifest, engine.gate):
+        with _as_gate():
+            judge = engine.opa_identity(manifest)
+        if not judge:
+            raise GateUnavailable(f"{manifest.opa.image} is not here", "invoke deploy")
+    else:
+        judge = f"regopy {version('regopy')}"
+    return [REMEMBERED_AS, rules.revision, *DOMAINS, judge]
+
+
+def _judged(manifest: Manifest, engine: Engine, rules: Bundle) -> Declared:
+    if is_server(manifest, engine.gate):
+        from swiftdeploy_tasks.gate import opa_check
+
+        printed = engine.run_opa(manifest, rules.files(), opa_check.words(rules))
+        return opa_check.read(rules, printed, required=DOMAINS)
+    from swiftdeploy_tasks.gate.embedded import check_bundle
+
+    return check_bundle(rules, required=DOMAINS)
+
+
+def rules_of(rules: Bundle, domain: str) -> tuple[str, ...]:
+    """Return the names of the domain's rules, as its limits name them."""
+    return tuple(name for name in sorted(rules.limits(domain)) if name != WINDOW)
+
+
+def publish(settings: Settings, rules: Bundle) -> None:
+    """Put the bundle where OPA reads it, and keep a copy by its revision."""
+    from swiftdeploy_tasks.gate.bundle import keep
+    from swiftdeploy_tasks.gate.bundle import publish as put
+
+    put(rules, settings.bundle)
+    keep(rules, _kept(settings))
+
+
+def unpublished(settings: Settings, rules: Bundle) -> str:
+    """Return in what the bundle that OPA reads is not this one, "" when it is."""
+    for path in stale(rules, settings.bundle):
+        return f"{path.relative_to(settings.state)} is no part of them"
+    for name, content in rules.files().items():
+        path = settings.bundle / name
+        try:
+            there = path.read_bytes()
+        except OSError:
+            return f"{settings.bundle.name}/{name} is not there"
+        if there != content:
+            return f"{settings.bundle.name}/{name} is not what policies/ and manifest.yaml give"
+    return ""
+
+
+def opa_url(port: int) -> str:
+    """Return the address of the OPA server on this port."""
+    return f"http://{HOST}:{port}"
+
+
+def other_revision(rules: Bundle, manifest: Manifest, engine: Engine) -> str:
+    """Return what our OPA server says instead of this revision, "" when it has it in force.
+
+    One that runs and is late is waited for: that is no drift.
+    """
+    from swiftdeploy_tasks.gate.opa_server import wait_ready
+
+    try:
+        wait_ready(
+            opa_url(manifest.opa.port),
+            rules.revision,
+            deadline=LOOK_SECONDS,
+            is_starting=lambda: not engine.opa_doubt(manifest),
+        )
+    except GateUnavailable as error:
+        return error.message
+    return ""
+
+
+def _kept(settings: Settings) -> Path:
+    return settings.state / "policies"

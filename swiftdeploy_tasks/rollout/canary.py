@@ -1,0 +1,288 @@
+"""How has a slot fared: over the last seconds before a change, and while it takes traffic?
+
+Stands apart because a figure is only worth something with its window: how long, how many requests. It
+scrapes, puts the question, and raises what the answer calls for; it moves no traffic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from swiftdeploy_tasks import metrics
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import AppUnhealthy, PolicyRefused, ProxyError
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.metrics import Counted, Counter, Scrape, SlotTally, UnreadableMetrics, Window
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.verdict import Verdict
+from swiftdeploy_tasks.proxy import health, probe
+from swiftdeploy_tasks.proxy.probe import Pace
+
+# nginx writes its log at once, but for a host that is busy.
+COUNT_SECONDS = 10.0
+UNHEALTHY_TWICE = 2
+# One reading of the wall clock, carried on by one that is never set back.
+_CLOCK = time.time() - time.monotonic()
+_OWN_PATHS = ("/chaos",)
+# A path that nginx answers by itself, for a request that shows whether it counts.
+_MARKED_PATH = "/swiftdeploy/404"
+
+
+def _now() -> float:
+    """Return unix seconds by a clock that is never set back."""
+    return _CLOCK + time.monotonic()
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a slot did in a window: None where no metrics are declared, or where they could not be read.
+
+    `unreadable` counts how often in a row that was so, and `problem` says why. `clients` is what nginx
+    counted of the same slot, `beside` of the slot that served before; None where it did not count.
+    `silent` says that the app's page counted nothing at all.
+    """
+
+    window: Window | None
+    problem: str = ""
+    unreadable: int = 0
+    clients: Counted | None = None
+    beside: Counted | None = None
+    silent: bool = False
+
+
+def scrape(manifest: Manifest, port: int, slot: Slot, pace: Pace | None = None) -> Scrape | None:
+    """Return the slot's metrics now, None where the manifest declares none; raises UnreadableMetrics."""
+    path = manifest.services.metrics_path
+    if path is None:
+        return None
+    left_out = (manifest.services.health.path, path, *_OWN_PATHS)
+    text = _page_of(manifest, port, slot, path, pace or Pace())
+    return metrics.parse(text, at=_now(), leave_out=left_out)
+
+
+def outlook(manifest: Manifest, port: int, slot: Slot) -> str:
+    """Return what later changes can judge by the slot's metrics; raises UnreadableMetrics for nothing."""
+    path = manifest.services.metrics_path
+    if path is None:
+        return "none are declared; changes are judged by health, and by the errors that nginx counts"
+    text = _page_of(manifest, port, slot, path, Pace())
+    metrics.parse(text, at=_now())
+    found = metrics.sources(text)
+    by = f"errors are judged by {found.counter}"
+    if found.histogram:
+        return f"{by}, the latency by {found.histogram}"
+    return (
+        f"{by}; {path} has no histogram ({', '.join(metrics.HISTOGRAMS)}), so the p99 is not known and"
+        " max_p99_ms fails once there are requests"
+    )
+
+
+def _page_of(manifest: Manifest, port: int, slot: Slot, path: str, pace: Pace) -> str:
+    """Return the slot's metrics page; raises UnreadableMetrics."""
+    name = manifest.services.health.host
+    asked = probe.ask_slot(port, slot, path, name=name, timeout=pace.timeout, limit=metrics.MAX_PAGE)
+    reply = pace.of(asked)
+    if reply.status != 200:
+        cure = "; where an app has no metrics, set services.metrics: null" if reply.status == 404 else ""
+        raise UnreadableMetrics(f"{path} of app-{slot}: {reply.error or f'it answers {reply.status}'}{cure}")
+    return reply.body.decode("utf-8", "replace")
+
+
+def before(
+    manifest: Manifest,
+    engine: Engine,
+    slot: Slot,
+    *,
+    seconds: float,
+    recorded: Iterable[Scrape],
+    wait: Callable[[float], None],
+) -> Figures:
+    """Return how the slot fared over the last `seconds`: from a recorded scrape, or by waiting for one.
+
+    Beside the app's page it is what nginx's access log says of that time.
+    """
+    port, pace = engine.operator_port(), Pace()
+    try:
+        now = scrape(manifest, port, slot, pace)
+        if now is None:
+            figures = Figures(None)
+        else:
+            start = metrics.choose(recorded, now, seconds=seconds)
+            if start is None:
+                wait(seconds)
+                start, now = now, scrape(manifest, port, slot, pace)
+                assert now is not None
+            figures = Figures(metrics.window(start, now))
+    except UnreadableMetrics as error:
+        figures = Figures(None, error.message, 1)
+    host, own = engine.reach(slot)
+    if not host:
+        return figures
+    until = _now()
+    lines = engine.access_log(seconds)
+    clients = metrics.from_access_log(lines, address=f"{host}:{own}", since=until - seconds, until=until)
+    return replace(figures, clients=clients)
+
+
+@dataclass
+class SlotWatch:
+    """Looks after one new slot while it takes traffic; see `job.Watch`.
+
+    `ask` puts the question for a phase and these figures and returns the recorded verdict; `notice` is told
+    of each two scrapes of a release in a row. `counter` adds up what nginx logs of both slots, and
+    `tolerated` is the part of the requests (of 1) that may stay unanswered at the end of a step. `pace` is
+    how long the app's answers are waited for, and `secrets` are masked in what is quoted.
+    """
+
+    engine: Engine
+    manifest: Manifest
+    port: int
+    ask: Callable[[str, Release, Figures, bool], Verdict]
+    notice: Callable[[Slot, Release, Scrape | None, Scrape], None]
+    counter: Counter
+    tolerated: float
+    pace: Pace = field(default_factory=Pace)
+    secrets: Collection[str] = ()
+    slot: Slot = "blue"
+    release: Release | None = None
+    start: Scrape | None = None
+    last: Scrape | None = None
+    unreadable: int = 0
+    unhealthy: int = 0
+    generation: str = ""
+    began: float = field(default_factory=_now)
+    step: tuple[float, SlotTally] | None = None
+
+    def follow(self, log: Path, share: int) -> None:
+        """Read nginx's count from this file; raises ProxyError where nginx does not write it."""
+        self.counter.read()
+        try:
+            self.counter.follow(log, share)
+        except OSError as error:
+            raise ProxyError(
+                f"nginx does not count the requests of this change: {log.name}: {error.strerror}",
+                "compare the project's templates/upstream.conf.j2 with the one that ships",
+            ) from None
+        self.generation = log.stem
+        self.step = (_now(), self.counter.tallies()[1])
+
+    def begin(self, slot: Slot, release: Release) -> None:
+        """Count from now what the slot's page says."""
+        self.slot, self.release, self.unreadable, self.unhealthy = slot, release, 0, 0
+        self.start = self.last = None
+        self._figures()
+
+    def sees_traffic(self) -> bool:
+        """Return whether a client asked for anything since the change began."""
+        self.counter.read()
+        return self.counter.requests > 0
+
+    def waiting(self, before: float) -> str:
+        """Return how many requests that began before then are unanswered, "" where few are."""
+        late, given = self.counter.waiting_at_new(min(before, _now() - metrics.WAITING))
+        return f"{late} of {given} requests" if late > self.tolerated * given else ""
+
+    def tick(self) -> None:
+        """Look once; raises AppUnhealthy, PolicyRefused, GateUnavailable or ProxyError."""
+        self._look_at_count()
+        self._look_at_health()
+        self._judge("watch")
+
+    def end_step(self, *, last: bool) -> bool:
+        """Judge the whole step; False when it saw too few requests and more may come."""
+        figures = self._figures()
+        windows = [figures.window, figures.clients.window if figures.clients else None]
+        seen = [window.requests for window in windows if window]
+        if seen and max(seen) < self.manifest.rollout.min_requests and not last:
+            return False
+        self._judge("step_end", figures)
+        return True
+
+    def _look_at_count(self) -> None:
+        """Take in nginx's count up to now; raises ProxyError where nginx has ceased to count."""
+        known = self.counter.probes
+        headers = {probe.PROBE: self.generation}
+        probe.ask(self.manifest.nginx.port, _MARKED_PATH, headers=headers, timeout=probe.NGINX_SECONDS)
+
+        def is_counted() -> bool:
+            self.counter.read()
+            return self.counter.probes > known
+
+        if not probe.until(is_counted, seconds=COUNT_SECONDS):
+            loaded = probe.generation(self.port)
+            why = "it started again" if loaded and loaded.id != self.generation else "its log has no new line"
+            raise ProxyError(
+                f"nginx no longer counts the requests to app-{self.slot}: {why}",
+                "invoke deploy",
+                log=self.engine.logs("nginx"),
+            )
+
+    def _figures(self) -> Figures:
+        clients = beside = None
+        if self.step:
+            self.counter.read()
+            old, new = self.counter.tallies()
+            now = _now()
+            clients = metrics.counted(self.step, (now, new))
+            beside = (
+                metrics.counted((self.began, SlotTally()), (now, old)) if self.counter.old_address else None
+            )
+        return replace(self._page(), clients=clients, beside=beside)
+
+    def _page(self) -> Figures:
+        try:
+            now = scrape(self.manifest, self.port, self.slot, self.pace)
+            if now is None:
+                return Figures(None)
+            self.unreadable = 0
+            if self.release:
+                self.notice(self.slot, self.release, self.last, now)
+            if self.last and metrics.went_back(self.last, now):
+                what = "it started again" if metrics.restarted(self.last, now) else "its counters went back"
+                raise self._sick(f"{what} while it was watched; {metrics.SEVERAL_WORKERS}")
+            self.last = now
+            if self.start is None:
+                self.start = now
+                return Figures(Window(0.001, 0))
+            silent = (self.start.counts, self.start.buckets) == (now.counts, now.buckets)
+            return Figures(metrics.window(self.start, now), silent=silent)
+        except UnreadableMetrics as error:
+            self.unreadable += 1
+            return Figures(None, error.message, self.unreadable)
+
+    def _look_at_health(self) -> None:
+        assert self.release is not None
+        if not self.engine.is_alive(self.slot):
+            raise self._sick("it died while it was watched")
+        limits = self.release.health
+        reply = self.pace.of(probe.health(self.port, self.slot, limits, timeout=self.pace.timeout))
+        self.unhealthy = 0 if health.is_good(reply) else self.unhealthy + 1
+        if self.unhealthy >= UNHEALTHY_TWICE:
+            why = health.problem(reply, self.release, secrets=self.secrets)
+            raise self._sick(f"it turned unhealthy while it was watched: {why}")
+
+    def _judge(self, phase: str, figures: Figures | None = None) -> None:
+        assert self.release is not None
+        seen = figures or self._figures()
+        verdict = self.ask(phase, self.release, seen, self.unhealthy == 0)
+        if verdict.failed:
+            # An app that died or turned unhealthy is named as that, not by the errors that it causes.
+            if self.unhealthy or not self.engine.is_alive(self.slot):
+                self._look_at_health()
+            first = verdict.failed[0]
+            raise PolicyRefused(
+                f"{first.sentence}; version {self.release.version} ({self.release.mode}) is not confirmed",
+                "correct the release, then: invoke deploy",
+                log=self.engine.logs(f"app-{self.slot}"),
+            )
+
+    def _sick(self, why: str) -> AppUnhealthy:
+        assert self.release is not None
+        return AppUnhealthy(
+            f"app-{self.slot}, version {self.release.version} ({self.release.mode}): {why}",
+            "correct the app, then: invoke deploy",
+            log=self.engine.logs(f"app-{self.slot}"),
+        )

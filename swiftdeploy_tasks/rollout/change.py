@@ -1,0 +1,146 @@
+"""How what runs is changed: one way for every verb, and the way back when it fails.
+
+`deploy`, `promote` and `rollback` differ in the release that they want and in who is asked first. What is
+common stands here: the job, the course of the change, its undoing, and what is kept once it is confirmed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from swiftdeploy_tasks.engines import registry
+from swiftdeploy_tasks.errors import ManifestError, PreflightError, ProxyError, SwiftDeployError
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic
+from swiftdeploy_tasks.rollout import applied, executor, noting, recovery, release_store, traffic
+from swiftdeploy_tasks.rollout.admission import Part
+from swiftdeploy_tasks.rollout.job import Job, write_compose
+from swiftdeploy_tasks.rollout.planner import Step, plan, serving_slot
+from swiftdeploy_tasks.session.task import INVOCATION, Run
+from swiftdeploy_tasks.system import environ, reserved_space, signals
+
+# Returns the parts of files that the change may write, None for all.
+Ask = Callable[[Run, Job, Iterable[State]], frozenset[Part] | None]
+
+
+def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the release's secrets by the caller's variable names, from `known`, else from our environment.
+
+    `known` are the values that a running slot has, by the app's names. From now on they are masked. Raises
+    PreflightError for one unset.
+    """
+    found = {}
+    for name, source in release.secrets:
+        value = known.get(name, environ.of_caller(source))
+        if value is None:
+            raise PreflightError(
+                f"services.env takes {name} from {source}, which is not set", f"export {source}=…"
+            )
+        found[source] = value
+    INVOCATION.secrets.update(found.values())
+    return found
+
+
+def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, *, ask: Ask) -> None:
+    """Make the release what runs, or go back to what ran before and raise what went wrong.
+
+    `text` is the manifest that it will run under; `ask` asks the gate about the files that are written.
+    """
+    began = time.monotonic()
+    drifted = noting.drift(run, before)
+    registry.record(run.settings, job.engine.name)
+    steps = _admitted_steps(run, job, before, release, ask)
+    recovery.note(run.settings, recovery.Target(run.task, release.id, release.mode, text.decode()))
+    try:
+        job.former = traffic.former(job, _in_force(run))
+        job.back = way_back(before, serving_slot(before, release_store.present(run.settings.releases)))
+        drifted += job.engine.remove_strangers()
+        with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
+            executor.apply(job, steps)
+            stands = executor.look(job.engine, run.settings)
+            serving = stands.traffic.leader
+            if serving is None:
+                raise ProxyError("nobody gets traffic from nginx any more", "invoke deploy")
+            was_asked = any(step.action == "confirm" for step in steps)
+            (executor.refuse_sick if was_asked else executor.confirm)(job, serving, release)
+            write_compose(job, stands)
+            if not job.with_opa:
+                job.engine.stop_opa()
+    except BaseException as problem:
+        # The gate was not asked about the files of an undo, and must not stop it.
+        job.admitted = None
+        _go_back(run, job, before, problem)
+        raise
+    finally:
+        traffic.forget_counts(run.settings)
+        run.ending["spent"] = job.spent
+        run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
+    if drifted:
+        run.note("drift", "mended", targets=drifted)
+    run.document["slot"] = serving
+    done = "serves" if steps else "serves already, nothing to do"
+    told = f"version {release.version} ({release.mode}) {done}, at {run.document['url']} from app-{serving}"
+    run.screen.line(f"  {told}", "pass")
+
+
+def _admitted_steps(run: Run, job: Job, before: State, release: Release, ask: Ask) -> tuple[Step, ...]:
+    """Return the steps after the gate allowed what they write; no slot and no traffic has moved yet.
+
+    Where that fails and nothing ran before, what was prepared is removed.
+    """
+    try:
+        job.engine.prepare(job.manifest)
+        wanted = executor.goal(job, release, confirmed=release_store.present(run.settings.releases))
+        steps = plan(before, wanted)
+        job.admitted = ask(run, job, [before, *(step.then for step in steps)])
+    except BaseException:
+        if before.proxy is None and not before.slots:
+            with signals.deferred():
+                job.engine.remove_all(job.say)
+                registry.forget(run.settings)
+        raise
+    return steps
+
+
+def keep_applied(run: Run, release: Release, content: bytes) -> None:
+    """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
+    run.invocation.carried["confirmed"] = True
+    applied.keep(run.settings, release.id, content)
+
+
+def _in_force(run: Run) -> Manifest | None:
+    """Return the manifest that what runs was started under; None where no copy of it can be read."""
+    try:
+        return applied.in_force(run.settings)[0].manifest
+    except ManifestError:
+        return None
+
+
+def way_back(before: State, serving: Slot | None) -> State | None:
+    """Return the state that an undo goes to: what served before, alone; None where nothing did."""
+    if serving is None:
+        return None
+    return State(before.proxy, {serving: before.slots[serving]}, Traffic({serving: 100}))
+
+
+def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
+    """Undo, and say so; an undo that fails is told and does not hide what went wrong first."""
+    noticed, told = time.monotonic(), dict[str, str]()
+    try:
+        with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
+            reserved_space.open_for_use(run.settings.state)
+            serving = serving_slot(before, release_store.present(run.settings.releases))
+            back = executor.undo(job, before, serving)
+            if back is not None and isinstance(problem, SwiftDeployError):
+                others = job.given.union(filter(before.traffic.of, SLOTS)) - {serving}
+                noting.way_back(run, before, problem, back - noticed, had_traffic=bool(others))
+            elif back is not None:
+                told = {"traffic": str(Traffic({serving: 100} if serving else {}))}
+            if before.proxy is None and not before.slots:
+                registry.forget(run.settings)
+            recovery.forget(run.settings)
+            run.note("undone", "done", **told)
+    except (SwiftDeployError, OSError) as error:
+        run.note("undone", "failed", error=run.masked(str(error)))
+        run.screen.line(f"  going back failed too: {run.masked(str(error))}; run: invoke deploy", "fail")

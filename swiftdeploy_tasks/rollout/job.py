@@ -1,0 +1,135 @@
+"""One change of what runs: what it works on, and the applied files of each state it goes through.
+
+Stands apart from `apply` so that the steps, and the traffic that they move, share one value and one way to
+render it. It starts and stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from swiftdeploy_tasks.engines.protocol import Engine, Facts, Say
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Release, Slot, State
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy.probe import Pace
+from swiftdeploy_tasks.rollout.admission import Part, compose_parts, refuse_unasked
+from swiftdeploy_tasks.settings import Settings
+from swiftdeploy_tasks.system import files
+
+
+class Watch(Protocol):
+    """Who looks after a new slot while it takes traffic; each call raises when it is not well."""
+
+    def follow(self, log: Path, share: int) -> None:
+        """Read nginx's count from this file from now on; the new slot has `share` percent meanwhile."""
+        ...
+
+    def begin(self, slot: Slot, release: Release) -> None:
+        """Begin to count what the slot sees."""
+        ...
+
+    def sees_traffic(self) -> bool:
+        """Return whether a client asked for anything since the change began."""
+        ...
+
+    def waiting(self, before: float) -> str:
+        """Return which requests that began before then (unix seconds) keep the step open, "" for none."""
+        ...
+
+    def tick(self) -> None:
+        """Look once, about every second."""
+        ...
+
+    def end_step(self, *, last: bool) -> bool:
+        """Judge the step; False when it saw too few requests and `last` is not given."""
+        ...
+
+
+@dataclass(frozen=True)
+class FormerProxy:
+    """The nginx that stood before this change: its applied files and how it was started."""
+
+    files: Mapping[Path, bytes]
+    spec: str
+    operator_port: int
+
+
+@dataclass
+class Job:
+    """One change of what runs: what is asked for, where, and how its course is told and recorded.
+
+    `back` is the state that an undo goes to, and that nginx starts from while another one is in force: what
+    served before, alone. `back_id` is its generation on disk, "" before it was written.
+    `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
+    going to change; without it they are asked for each time. `discard_volumes` says that what a slot holds
+    in volumes of its own goes with it. `pace` is how long the app's answers are waited for. `admitted` are
+    the parts of the applied files that the isolation policy allowed: no other one is written. None allows
+    all.
+    """
+
+    settings: Settings
+    manifest: Manifest
+    engine: Engine
+    with_opa: bool
+    say: Say
+    record: Callable[..., object]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
+    given: set[Slot] = field(default_factory=set)
+    former: FormerProxy | None = None
+    back: State | None = None
+    back_id: str = ""
+    watch: Watch | None = None
+    at_once: bool = False
+    known: Facts | None = None
+    discard_volumes: bool = False
+    pace: Pace = field(default_factory=Pace)
+    admitted: frozenset[Part] | None = None
+
+
+def render(
+    job: Job, state: State, generation: str = "", *, generation_id: str = "", foreseen: bool = False
+) -> dict[str, str]:
+    """Return the nginx files as they are applied for this state; see `artifacts.render_nginx`.
+
+    With `foreseen`, a slot that nothing runs in yet stands at the address that it would get.
+    """
+    facts = job.known or job.engine.facts(job.manifest)
+    future = {s: job.engine.address(s, p.release) for s, p in state.slots.items() if foreseen and p.release}
+    return artifacts.render_nginx(
+        job.manifest,
+        facts.site,
+        folders=job.settings.template_folders,
+        addresses=future | {s: address for s, address in facts.addresses.items() if s in state.slots},
+        traffic=state.traffic,
+        generation=generation,
+        generation_id=generation_id,
+    )
+
+
+def compose(job: Job, state: State) -> str:
+    """Return the compose file as it is applied for this state."""
+    placed = {slot: there.release for slot, there in state.slots.items() if there.release}
+    own = {f"app-{slot}": release.artifact for slot, release in placed.items()}
+    facts = job.known or job.engine.facts(job.manifest)
+    return artifacts.render_compose(
+        job.manifest,
+        folders=job.settings.template_folders,
+        placed=placed,
+        with_opa=job.with_opa,
+        images={**facts.images, **own},
+        home=job.settings.home,
+        mount=facts.mount,
+    )
+
+
+def write_compose(job: Job, state: State) -> str:
+    """Write the applied compose file with the slots that are occupied in this state, and return it."""
+    text = compose(job, state)
+    refuse_unasked(compose_parts(text), job.admitted)
+    files.replace(job.settings.compose_file, text, mode=0o600)
+    return text

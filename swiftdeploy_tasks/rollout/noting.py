@@ -1,0 +1,101 @@
+"""What is put on record of a change: what it set out for, what it met, and how it came to its end.
+
+Stands apart because several verbs tell the same, and whoever reads the history relies on one form. It writes
+records and what `--json` has of them; it decides and moves nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swiftdeploy_tasks.errors import SwiftDeployError
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Placement, Proxy, Release, State
+from swiftdeploy_tasks.rollout.release_store import Confirmation
+from swiftdeploy_tasks.session.task import Run
+
+
+def target(run: Run, before: State, release: Release, asked: Manifest) -> None:
+    """Say in the document and on record what is wanted, before anything moves."""
+    previous = before.release_of(before.traffic.leader)
+    run.document |= {
+        "release": release.id,
+        "previous": previous.id if previous else None,
+        "mode": release.mode,
+        "version": release.version,
+        "slot": before.traffic.leader,
+        "url": f"http://127.0.0.1:{asked.nginx.port}/",
+    }
+    run.note("target", previous=run.document["previous"], before=_named(previous), **_named(release))
+
+
+def confirmed(run: Run, former: Release | Confirmation | None, release: Release) -> None:
+    """Put on record that the release was confirmed after a former one, and a change of mode."""
+    run.note("confirmed", "done", before=_named(former), **_named(release))
+    if former and former.mode != release.mode:
+        modes = {"from": former.mode, "to": release.mode}
+        run.note("mode", "done", release=release.id, version=release.version, **modes)
+
+
+def way_back(
+    run: Run, before: State, problem: SwiftDeployError, seconds: float, *, had_traffic: bool
+) -> None:
+    """Record an automatic rollback: why, to what, and how long after the breach all traffic was back.
+
+    `had_traffic` says whether the release that failed ever had any.
+    """
+    run.note(
+        "rolled_back",
+        "done",
+        reason={"kind": problem.kind, "message": run.masked(problem.message)},
+        to=_named(before.release_of(before.traffic.leader)),
+        seconds=round(seconds, 3),
+        had_traffic=had_traffic,
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something about a part that is not as it was applied; `expected` is "" where that is clear."""
+
+    target: str
+    what: str
+    found: str
+    expected: str = ""
+
+    def document(self) -> dict[str, str]:
+        """What a record says of it."""
+        told = {"target": self.target, "what": self.what, "found": self.found}
+        return told | ({"expected": self.expected} if self.expected else {})
+
+
+def drifted(before: State) -> list[Found]:
+    """Return what was changed about what stands since it was applied."""
+    parts: dict[str, Placement | Proxy] = {f"app-{slot}": there for slot, there in before.slots.items()}
+    if before.proxy:
+        parts["nginx"] = before.proxy
+    served = before.traffic.leader
+    gone = [f"app-{served}"] if served and served not in before.slots else []
+    gone += ["nginx"] if before.slots and not before.proxy else []
+    found = [Found(target, "the state", "gone", "running") for target in gone]
+    for target, there in parts.items():
+        found += [Found(target, one.what, one.found, one.expected) for one in there.differences]
+        if not there.live:
+            found.append(Found(target, "the state", there.trouble or "no answer", "running"))
+    return found
+
+
+def drift(run: Run, before: State) -> list[str]:
+    """Record what is not as it was applied; return the parts that have drifted."""
+    found = drifted(before)
+    for one in found:
+        run.note("drift", "found", **one.document())
+    return list(dict.fromkeys(one.target for one in found))
+
+
+def _named(release: Release | Confirmation | None) -> dict[str, str]:
+    """Return what a record says of a release, nothing where there is none."""
+    if release is None:
+        return {}
+    name = release.id if isinstance(release, Release) else release.release
+    return {"release": name, "version": release.version, "mode": release.mode}

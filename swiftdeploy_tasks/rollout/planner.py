@@ -1,0 +1,282 @@
+"""Which steps lead from what is there to what is wanted.
+
+Stands apart and is pure, so that `plan` can print exactly what `deploy` would do, a killed run is finished
+by planning again from what is seen, and an undo is nothing but a plan back. It runs no step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+
+from swiftdeploy_tasks.model.release import (
+    SLOTS,
+    Difference,
+    Placement,
+    Proxy,
+    Release,
+    Slot,
+    State,
+    Traffic,
+    other,
+)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What shall run in the end: nginx, one release, and by which shares (percent) it takes over.
+
+    `confirmed` is the id of the release that was last seen to be good, "" when there is none: where two
+    slots have traffic, it is the one that keeps serving meanwhile. `watched`: a slot that is not confirmed
+    is judged at each share, 100 too, before the old one is drained.
+    """
+
+    proxy: Proxy
+    placement: Placement
+    shares: tuple[int, ...] = (100,)
+    confirmed: str = ""
+    watched: bool = False
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One action on one target, and why."""
+
+    action: str
+    target: str
+    reason: str
+
+    def document(self) -> dict[str, str]:
+        """The form of CONTRACTS' `steps`."""
+        return {"action": self.action, "target": self.target, "reason": self.reason}
+
+    def __str__(self) -> str:
+        return f"{self.target}: {_SAID[self.action]}, because {self.reason}"
+
+
+@dataclass(frozen=True)
+class Step(Deed):
+    """A deed that changes nginx, the slots or the traffic, and the state in force once it is done."""
+
+    then: State
+    slot: Slot | None = None
+
+
+_SAID = {
+    "write": "is written anew",
+    "settle": "is settled",
+    "build": "is built",
+    "pull": "is pulled",
+    "make": "is made",
+    "publish": "are published",
+    "start": "starts",
+    "recreate": "is made anew",
+    "reload": "reloads",
+    "health": "is waited for",
+    "route": "changes the traffic",
+    "confirm": "is asked",
+    "hold": "is watched",
+    "drain": "drains",
+    "remove": "is removed",
+}
+
+
+def plan(observed: State, goal: Goal) -> tuple[Step, ...]:
+    """Return the steps from `observed` to `goal`, in order; empty when there is nothing to do."""
+    states = path(observed, goal)
+    return tuple(step for now, then in pairwise(states) for step in _between(now, then, observed))
+
+
+def path(observed: State, goal: Goal) -> tuple[State, ...]:
+    """Return the states to go through, each to be in force before the next, `observed` first."""
+    serving = serving_slot(observed, goal.confirmed)
+    wanted = goal.placement
+    if serving and _fits(observed.slots[serving], wanted):
+        settled = State(goal.proxy, {serving: observed.slots[serving]}, Traffic({serving: 100}))
+        if goal.watched and wanted.release and wanted.release.id != goal.confirmed:
+            return (observed, replace(settled, traffic=replace(settled.traffic, counted=True)), settled)
+        return (observed, settled)
+    kept = {serving: observed.slots[serving]} if serving else {}
+    whole = Traffic({serving: 100}) if serving else Traffic()
+    free = other(serving) if serving else "blue"
+    ready = observed.slots.get(free)
+    candidate = ready if ready and _fits(ready, wanted) else wanted
+    both = {**kept, free: candidate}
+    states = [observed]
+    if serving is None or observed.proxy != goal.proxy or observed.traffic != whole:
+        reused = {free: candidate} if candidate is ready else {}
+        states.append(State(goal.proxy, {**kept, **reused}, whole))
+    counted = goal.watched
+    # The old slot is counted while the new one starts: that is what the new one is compared with.
+    states.append(State(goal.proxy, both, replace(whole, counted=counted and serving is not None)))
+    shares = goal.shares if serving else (100,)
+    backup = serving if serving and observed.slots[serving].healthy is not False else None
+    for share in shares:
+        if serving and share < 100:
+            given: dict[Slot, int] = {free: share, serving: 100 - share}
+            states.append(State(goal.proxy, both, Traffic(given, counted=counted)))
+        elif backup or counted:
+            states.append(State(goal.proxy, both, Traffic({free: share}, backup, counted)))
+    states.append(State(goal.proxy, {free: candidate}, Traffic({free: 100})))
+    return tuple(states)
+
+
+def serving_slot(observed: State, confirmed: str) -> Slot | None:
+    """Return the slot that keeps serving meanwhile: a healthy one before one that serves now.
+
+    Of two that serve, the confirmed release before the larger share. Where nginx cannot be asked who has
+    traffic, the confirmed release is trusted, and whoever was asked past nginx and answered.
+    """
+    is_silent = observed.proxy is None or not observed.proxy.live
+
+    def trusted(slot: Slot) -> bool:
+        release = observed.slots[slot].release
+        return release is not None and release.id == confirmed
+
+    def rank(slot: Slot) -> tuple[bool, bool, bool, int]:
+        share = observed.traffic.of(slot)
+        return (observed.slots[slot].healthy is not False, share > 0, trusted(slot), share)
+
+    able = [
+        slot
+        for slot, there in observed.slots.items()
+        if there.live and (observed.traffic.of(slot) or trusted(slot) or (is_silent and there.healthy))
+    ]
+    return max(able, key=rank, default=None)
+
+
+def _fits(there: Placement, wanted: Placement) -> bool:
+    same = there.release == wanted.release and there.spec == wanted.spec and not there.differences
+    return same and there.live and there.healthy is not False
+
+
+def _between(now: State, then: State, observed: State) -> Iterator[Step]:
+    """Yield the steps between two neighbouring states of a path that begins with what was observed."""
+    first = now is observed
+    for slot in _outdated(now, then):
+        left = {s: p for s, p in now.slots.items() if s != slot}
+        yield _drain(now, slot)
+        now = replace(now, slots=left)
+        why = _fault(slot, observed) or "it has no traffic and is not wanted as it is"
+        yield Step("remove", f"app-{slot}", why, now, slot)
+    if then.proxy and now.proxy != then.proxy:
+        action, reason = _proxy_change(now.proxy, then.proxy)
+        reachable = all(slot in now.slots for slot in then.traffic.weights)
+        now = State(then.proxy, now.slots, then.traffic if reachable else now.traffic)
+        yield Step(action, "nginx", reason, now)
+    for slot, placement in then.slots.items():
+        if slot not in now.slots:
+            # nginx reloads for the new address, and begins to count with it.
+            is_same = replace(now.traffic, counted=then.traffic.counted) == then.traffic
+            now = replace(
+                now,
+                slots={**now.slots, slot: placement},
+                traffic=then.traffic if is_same else now.traffic,
+            )
+            yield Step("start", f"app-{slot}", _start_reason(placement, observed), now, slot)
+    leaving = [slot for slot in now.slots if slot not in then.slots]
+    if now.traffic != then.traffic:
+        yield from _reroute(now, then)
+    elif leaving and then.proxy:
+        names = " and ".join(f"app-{slot}" for slot in leaving)
+        yield Step("route", "nginx", f"it is to forget {names}", State(then.proxy, then.slots, then.traffic))
+    for slot in leaving:
+        if first and not now.traffic.of(slot):
+            yield _drain(then, slot)
+        why = "another release serves in its place" if then.traffic.weights else _fault(slot, observed)
+        yield Step("remove", f"app-{slot}", why or "it is not wanted as it is", then, slot)
+    if first and then.traffic.counted and len(then.slots) == 1:
+        (slot,) = then.slots
+        yield Step("hold", f"app-{slot}", "it serves and was never confirmed", then, slot)
+
+
+def _reroute(now: State, then: State) -> Iterator[Step]:
+    """Yield the switch of the traffic, and what is seen to before the next state."""
+    for slot in then.traffic.weights:
+        if not now.traffic.of(slot) and now.slots[slot].healthy is None:
+            yield Step("health", f"app-{slot}", "no slot gets traffic before it was healthy", now, slot)
+    staying = {slot: there for slot, there in now.slots.items() if slot in then.slots}
+    routed = State(then.proxy, staying, then.traffic)
+    why = f"it goes to {now.traffic}, and is to go to {then.traffic}"
+    if str(now.traffic) == str(then.traffic):
+        why = "requests are counted" if then.traffic.counted else "requests are not counted any more"
+    yield Step("route", "nginx", why, routed)
+    for slot, share in then.traffic.weights.items():
+        if share > now.traffic.of(slot):
+            if share == 100:
+                yield Step("confirm", "public port", f"what answers there is to be app-{slot}", routed, slot)
+            if share < 100 or then.traffic.counted:
+                yield Step("hold", f"app-{slot}", f"it takes {share} % of the traffic", routed, slot)
+    for slot in now.traffic.weights:
+        if not then.traffic.of(slot):
+            yield _drain(routed, slot)
+
+
+def _drain(state: State, slot: Slot) -> Step:
+    return Step("drain", f"app-{slot}", "requests on their way are answered first", state, slot)
+
+
+def _outdated(now: State, then: State) -> list[Slot]:
+    """Return the slots whose occupant has to make room for another one."""
+    return [s for s in SLOTS if s in now.slots and s in then.slots and now.slots[s] is not then.slots[s]]
+
+
+def _proxy_change(there: Proxy | None, wanted: Proxy) -> tuple[str, str]:
+    if there is None:
+        return "start", "nginx does not run"
+    if why := _unusable(there, wanted):
+        return "recreate", f"{why}; open connections are cut"
+    if not there.config:
+        return "reload", "its files in .swiftdeploy/nginx are not as they are to be"
+    return "reload", "its configuration changed"
+
+
+def _unusable(there: Proxy, wanted: Proxy) -> str:
+    """Return why no reload can make the nginx that is there the wanted one, "" when it can."""
+    if there.trouble:
+        return f"it {there.trouble}"
+    if there.differences:
+        return f"it was changed: {_told(there.differences)}"
+    if not there.live:
+        return "it does not answer"
+    return "" if there.spec == wanted.spec else "its ports, image or container definition changed"
+
+
+def _start_reason(placement: Placement, observed: State) -> str:
+    wanted = placement.release
+    if wanted is None:
+        return "it is wanted"
+    told = f"version {wanted.version} ({wanted.mode}) is wanted"
+    leader = observed.traffic.leader
+    same = [slot for slot in SLOTS if observed.release_of(slot) == wanted]
+    for slot in sorted(same, key=observed.traffic.of, reverse=True):
+        return f"{told}, and {_fault(slot, observed) or f'app-{slot} runs it in another form'}"
+    running = observed.release_of(leader)
+    if running is None:
+        return f"{told} and " + (f"app-{leader}, which served, is gone" if leader else "nothing runs")
+    if (running.version, running.mode) != (wanted.version, wanted.mode):
+        return f"{told} and version {running.version} ({running.mode}) runs"
+    return f"{told}, and what runs under it has another {_changed(running, wanted)}"
+
+
+def _changed(running: Release, wanted: Release) -> str:
+    names = [field.name for field in fields(Release)]
+    changed = [name for name in names if getattr(running, name) != getattr(wanted, name)]
+    return ", ".join(name.replace("_", " ") for name in changed)
+
+
+def _fault(slot: Slot, observed: State) -> str:
+    """Return what is wrong with what stands in a slot, "" when nothing is."""
+    there = observed.slots[slot]
+    if there.trouble:
+        return f"app-{slot} {there.trouble}"
+    if there.differences:
+        return f"app-{slot} was changed: {_told(there.differences)}"
+    if not there.live:
+        return f"app-{slot} does not run"
+    return f"app-{slot} is not healthy" if there.healthy is False else ""
+
+
+def _told(differences: tuple[Difference, ...]) -> str:
+    return "; ".join(map(str, differences))

@@ -1,0 +1,223 @@
+"""What would deploy do, and why? Looks at everything, and has no effect.
+
+Stands apart from `plan`, which is pure and knows nginx and the slots alone: here is what stands around them
+(images, networks, OPA and its policies, the files on disk), in the order in which deploy sees to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import GateUnavailable, PreflightError
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Release, State
+from swiftdeploy_tasks.proxy import artifacts, root_files
+from swiftdeploy_tasks.proxy.artifacts import FileChange
+from swiftdeploy_tasks.proxy.probe import Generation
+from swiftdeploy_tasks.rollout import admission, executor, noting, recovery, release_store, slot_data
+from swiftdeploy_tasks.rollout.applied import in_mode
+from swiftdeploy_tasks.rollout.job import Job, compose, render
+from swiftdeploy_tasks.rollout.noting import Found
+from swiftdeploy_tasks.rollout.planner import Deed, Goal, Step, plan
+from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file, read_manifest
+from swiftdeploy_tasks.rollout.recovery import Settlement
+from swiftdeploy_tasks.session.task import Run
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What deploy would do: files at the root, what is around, the steps, the applied files.
+
+    `found` is what of it is there because something was changed since it was applied.
+    """
+
+    root: tuple[FileChange, ...]
+    mends: tuple[Deed, ...]
+    steps: tuple[Step, ...]
+    applied: tuple[FileChange, ...]
+    found: tuple[Found, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """How many things would change."""
+        return sum(len(part) for part in (changed(self.root), self.mends, self.steps, changed(self.applied)))
+
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """All that would be done, in order."""
+        return (*self.mends, *self.steps)
+
+    @property
+    def drift(self) -> tuple[Deed, ...]:
+        """All that is not as it is to be: the files, but for those that only follow from the steps, first."""
+        own = [change for change in self.applied if change.state == "mended" or not self.steps]
+        files = changed((*self.root, *own))
+        return (*(Deed("write", change.path.name, change.reason) for change in files), *self.deeds)
+
+    def document(self) -> list[dict[str, str]]:
+        """The form of CONTRACTS' `steps`."""
+        return [deed.document() for deed in self.deeds]
+
+
+def prospect(run: Run, seen: State) -> Prospect:
+    """Return what deploy would do about what was seen."""
+    asked, engine = read_manifest(run), engine_of(run)
+
+    def job_under(manifest: Manifest) -> Job:
+        return replace(job_of(run, manifest, engine), known=engine.facts(manifest))
+
+    folder = run.settings.releases
+    confirmed, removed = release_store.present(folder), frozenset[str]()
+    settled = recovery.foreseen(run.settings, seen, job_under)
+    if settled:
+        seen, confirmed = settled.then, settled.confirmed
+        asked = in_mode(asked, settled.mode) if settled.mode else asked
+        if settled.release and settled.target.verb == "rollback":
+            removed = release_store.above(folder, settled.release.id)
+    job = job_under(asked)
+    given = release = engine.release(asked)
+    is_removed = release.id in removed or release_store.was_rolled_back(folder, release.id)
+    kept = changes_nginx_alone(job, seen, confirmed) if is_removed else None
+    release = kept or release
+    before = executor.compared(job, seen, release)
+    wanted = executor.goal(job, release, confirmed=confirmed)
+    if settled and settled.job and before.proxy and any(step.target == "nginx" for step in settled.steps):
+        config = executor.goal(settled.job, release, confirmed=confirmed).proxy.config
+        before = replace(before, proxy=replace(before.proxy, config=config))
+    steps = plan(before, wanted)
+    policies: tuple[Deed, ...] = ()
+    unavailable = ""
+    try:
+        policies = tuple(_policies(job, before))
+    except GateUnavailable as error:
+        unavailable = error.message
+    notes = tuple(_refusals(job, before, steps, is_removed=is_removed and not kept, unavailable=unavailable))
+    notes = (*notes, kept_instead(given, kept)) if kept else notes
+    places = tuple(_places(job))
+    mends = (*policies, *_settling(settled), *_images(engine, asked), *places)
+    root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)
+    found = (*_edited(root), *noting.drifted(before), *_edited(applied))
+    if _is_in_force(run):
+        found += tuple(Found(deed.target, "the state", deed.reason) for deed in (*policies, *places))
+    return Prospect(root, mends, steps, applied, found, notes)
+
+
+def changes_nginx_alone(job: Job, seen: State, confirmed: str) -> Release | None:
+    """Return the running release where the rest of the manifest changes nginx and nothing else."""
+    running = seen.release_of(seen.traffic.leader)
+    if running is None or running.id != confirmed:
+        return None
+    steps = plan(executor.compared(job, seen, running), executor.goal(job, running, confirmed=confirmed))
+    return running if steps and all(step.slot is None for step in steps) else None
+
+
+def kept_instead(given: Release, kept: Release) -> str:
+    """Return the sentence that a removed release stays removed while the nginx settings are changed."""
+    return (
+        f"release {given.id}, version {given.version}, was last removed by a rollback and needs --again; "
+        f"version {kept.version} goes on, and nginx alone is changed"
+    )
+
+
+def _refusals(
+    job: Job, before: State, steps: tuple[Step, ...], *, is_removed: bool, unavailable: str
+) -> Iterator[str]:
+    """Yield why deploy would refuse, in sentences; `unavailable` says why the gate does not answer."""
+    if steps and is_removed:
+        yield "deploy refuses this release until --again is given: it was last removed by a rollback"
+    if unavailable:
+        yield f"deploy would be refused: {unavailable}"
+    places = job.settings
+    try:
+        root_files.refuse_foreign(job.manifest.rendered, root=places.root, state=places.state)
+    except PreflightError as error:
+        yield f"deploy would be refused: {error.message}"
+    if loss := slot_data.lost(job, before, steps):
+        yield f"deploy would be refused without --discard-volumes: {loss}"
+
+
+def _edited(files: tuple[FileChange, ...]) -> Iterator[Found]:
+    for change in files:
+        if change.state == "mended":
+            yield Found(change.path.name, "the content", "edited by hand")
+
+
+def _is_in_force(run: Run) -> bool:
+    """Return whether the manifest is the one that was deployed last: what differs is then no wish of it."""
+    try:
+        return run.settings.applied.read_bytes() == read_file(run).content
+    except OSError:
+        return False
+
+
+def _settling(settled: Settlement | None) -> Iterator[Deed]:
+    if settled:
+        end = "its release serves: it is confirmed" if settled.release else "it is taken back"
+        yield Deed("settle", settled.target.verb, f"it was cut off, and {end} before anything else")
+        yield from settled.steps
+
+
+def _images(engine: Engine, asked: Manifest) -> Iterator[Deed]:
+    for image, reason in engine.to_obtain(asked).items():
+        is_built = image == asked.services.image and asked.services.build is not None
+        yield Deed("build" if is_built else "pull", image, reason)
+
+
+def _places(job: Job) -> Iterator[Deed]:
+    for name in job.engine.missing(job.manifest, with_opa=job.with_opa):
+        yield Deed("make", name, "there is none")
+    for name in job.engine.strangers():
+        yield Deed("remove", name, "it carries this project's home and is none of its parts")
+
+
+def _policies(job: Job, seen: State) -> Iterator[Deed]:
+    rules = admission.bundle(job.settings, job.manifest)
+    if stale := admission.unpublished(job.settings, rules):
+        yield Deed("publish", "the policies", stale)
+    there = job.engine.has_opa()
+    if not job.with_opa:
+        if there:
+            yield Deed("remove", "opa", "the embedded engine is asked instead")
+        return
+    text = compose(job, seen)
+    fault = job.engine.opa_fault(job.engine.opa_spec(job.manifest, text), text)
+    if fault:
+        yield Deed("recreate" if there else "start", "opa", fault)
+    elif not stale and (other := admission.other_revision(rules, job.manifest, job.engine)):
+        yield Deed("recreate", "opa", other)
+
+
+def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
+    rendered = artifacts.render_root(
+        job.manifest,
+        folders=run.settings.template_folders,
+        review=job.engine.review(job.manifest),
+        with_opa=job.with_opa,
+    )
+    places = run.settings
+    try:
+        folder = root_files.folder_of(job.manifest.rendered, root=places.root, state=places.state)
+    except PreflightError:
+        return ()
+    foreign = {path.name for path in root_files.foreign_files(folder)}
+    return artifacts.compare(folder, {name: text for name, text in rendered.items() if name not in foreign})
+
+
+def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
+    """Return how the applied files would differ once the steps are done."""
+    last = steps[-1].then if steps else before
+    text = Generation(last.traffic, wanted.proxy.config, "next").text
+    there = before.proxy
+    if there and (there.config, before.traffic) == (wanted.proxy.config, last.traffic):
+        text = there.generation
+    rendered = render(job, last, text, foreseen=True)
+    files = artifacts.compare(job.settings.nginx_folder, rendered)
+    return (*files, *artifacts.compare(job.settings.state, {"compose.yml": compose(job, last)}))
+
+
+def changed(changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+    """Return the files that would be written."""
+    return tuple(change for change in changes if change.state != "unchanged")

@@ -1,0 +1,401 @@
+"""How does a verb come by a verdict: publish the policies, have somebody to ask, ask, record, believe.
+
+Stands apart so that no verb can act on an answer that was not recorded first. What is asked is
+`admission`'s business, and what the answer is the policies'.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import GateUnavailable, HistoryError, PolicyRefused
+from swiftdeploy_tasks.gate.bundle import Bundle
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.metrics import Counter, Scrape, UnreadableMetrics
+from swiftdeploy_tasks.metrics.window import LONGEST
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic, from_manifest
+from swiftdeploy_tasks.model.verdict import Question, Verdict
+from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy.probe import Generation
+from swiftdeploy_tasks.rollout import admission, canary, executor, release_store, sampling
+from swiftdeploy_tasks.rollout.admission import Change
+from swiftdeploy_tasks.rollout.canary import Figures
+from swiftdeploy_tasks.rollout.job import Job, compose, render, write_compose
+from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
+from swiftdeploy_tasks.rollout.sampling import Sample
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.system import host
+
+BEFORE_DEPLOY = ("infrastructure", "isolation")
+ROLLBACK_WINDOW = 1.0
+# How many records are looked through for a scrape: some hours of a dashboard, a part of a second to read.
+RECORDS_BACK = 5_000
+
+
+def policy_check(run: Run) -> None:
+    """Ask the gate about this host and these artifacts; raises PolicyRefused or GateUnavailable."""
+    asked, engine = read_manifest(run), engine_of(run)
+    run.ending["wanted"] = {"version": asked.services.version, "mode": asked.services.mode}
+    rules = ready(run, asked, engine, *BEFORE_DEPLOY)
+    verdicts = [_ask(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)]
+    run.invocation.carried["verdicts"] = verdicts
+    _refuse(run, engine, *verdicts)
+
+
+def _refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
+    """Raise PolicyRefused where one of the verdicts is no."""
+    refused = [check for verdict in verdicts for check in verdict.failed]
+    if not refused:
+        return
+    is_isolation = any(verdict.failed and verdict.domain == "isolation" for verdict in verdicts)
+    if is_isolation and run.invocation.carried.get("opa_parts"):
+        # It was started from the files that are refused.
+        engine.stop_opa()
+    more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+    raise PolicyRefused(
+        f"{refused[0].sentence}{more}; nothing that runs was changed",
+        "mend what the rule names, or change its limit in manifest.yaml (policy:) or policies/data.json",
+    )
+
+
+def allowed_parts(run: Run, job: Job, states: Iterable[State]) -> frozenset[admission.Part]:
+    """Ask isolation about the files that are applied in each of these states; return the parts it allowed.
+
+    States whose files differ only in generation, weights or addresses are asked about once. Raises
+    PolicyRefused or GateUnavailable.
+    """
+    rules = ready(run, job.manifest, job.engine, "isolation")
+    allowed = frozenset[admission.Part]()
+    is_shown = any(verdict["domain"] == "isolation" for verdict in run.document.get("verdicts", ()))
+    for question, parts in _written(run, job, states):
+        if not parts <= allowed:
+            verdict = _ask(run, question, job.manifest, job.engine, rules, quiet=is_shown)
+            _refuse(run, job.engine, verdict)
+            allowed |= parts
+    admission.refuse_unasked(run.invocation.carried.get("opa_parts", frozenset()), allowed)
+    return allowed
+
+
+def record_isolation(run: Run, job: Job, states: Iterable[State]) -> None:
+    """Ask isolation about the files that a rollback applies, for the record: no answer stops it."""
+    try:
+        rules = ready(run, job.manifest, job.engine, "isolation")
+        asked = frozenset[admission.Part]()
+        for question, parts in _written(run, job, states):
+            if not parts <= asked:
+                verdict = _ask(run, question, job.manifest, job.engine, rules)
+                asked |= parts
+                if verdict.failed:
+                    sentence = verdict.failed[0].sentence
+                    run.screen.line(f"  isolation is refused ({sentence}); a rollback goes on", "warn")
+    except GateUnavailable as error:
+        run.screen.line(f"  isolation is unanswered ({error.message}); a rollback goes on", "warn")
+
+
+def _written(
+    run: Run, job: Job, states: Iterable[State]
+) -> Iterator[tuple[Question, frozenset[admission.Part]]]:
+    """Yield the question about the applied files of each state, with the parts that it covers.
+
+    The state with most slots comes first: its files have most parts of the others.
+    """
+    looked = replace(job, known=job.engine.facts(job.manifest))
+    port = job.manifest.nginx.operator_port
+    for state in sorted(states, key=lambda state: len(state.slots), reverse=True):
+        composed = compose(looked, state)
+        generation = Generation(state.traffic, "0" * 16, run.invocation.run).text
+        nginx = "\n".join(render(looked, state, generation, foreseen=True).values())
+        question = admission.about_isolation(
+            job.engine.name, job.manifest, compose=composed, nginx=nginx, home=job.settings.home
+        )
+        yield question, admission.compose_parts(composed) | admission.nginx_parts(nginx, port)
+
+
+def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
+    """Publish the present policies and have somebody who can be asked about these domains.
+
+    Raises GateUnavailable, when that is on record for each of them; it is found out once an invocation.
+    """
+    carried = run.invocation.carried
+    try:
+        if "unanswered" in carried:
+            raise carried["unanswered"]
+        if "rules" not in carried:
+            rules = admission.bundle(run.settings, asked)
+            admission.publish(run.settings, rules)
+            if admission.is_server(asked, engine.gate):
+                _have_opa(run, asked, engine, rules)
+            carried["rules"] = rules
+    except GateUnavailable as error:
+        carried["unanswered"] = error
+        for domain in domains:
+            run.note("verdict", "unanswered", domain=domain, error=error.message)
+        raise
+    found: Bundle = carried["rules"]
+    return found
+
+
+def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, ...]:
+    """Return what is asked before a deploy: about this host, and about the files as they would be applied."""
+    home = run.settings.home
+    with_opa = admission.is_server(asked, engine.gate)
+    images = {"nginx": asked.nginx.image, "opa": asked.opa.image}
+    composed = artifacts.render_compose(
+        asked,
+        folders=run.settings.template_folders,
+        placed=dict.fromkeys(SLOTS, from_manifest(asked, artifact="", process=())),
+        with_opa=with_opa,
+        images=images,
+        home=home,
+        mount="asked",
+    )
+    rendered = artifacts.render_nginx(
+        asked,
+        engine.candidate_site(asked),
+        folders=run.settings.template_folders,
+        addresses={},
+        traffic=Traffic(),
+        generation="asked",
+    )
+    nginx = "\n".join(rendered.values())
+    return (
+        admission.about_host(engine.name, host.measure(engine.disks())),
+        admission.about_isolation(engine.name, asked, compose=composed, nginx=nginx, home=home),
+    )
+
+
+def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
+    """Have an OPA that answers with our revision; one started here goes with the process unless confirmed."""
+    from swiftdeploy_tasks.gate.opa_server import wait_ready
+
+    job = Job(run.settings, asked, engine, True, run.say, run.note)
+    url = admission.opa_url(asked.opa.port)
+    engine.prepare_opa(asked, run.say)
+    admission.declared_rules(run.settings, asked, engine, rules)
+    text = write_compose(job, engine.observe())
+    spec = engine.opa_spec(asked, text)
+    had, fault = engine.has_opa(), engine.opa_fault(spec, text)
+    if had and fault:
+        run.note("drift", "found", target="opa", what="the state", found=fault)
+    run.invocation.at_end.callback(_end_opa, run, engine)
+    run.invocation.carried["opa_started"] = not had
+    if fault:
+        _start_opa(run, engine, asked, spec, text)
+
+    def runs() -> bool:
+        return not engine.opa_fault(spec, text)
+
+    try:
+        wait_ready(url, rules.revision, is_starting=runs if fault else lambda: False)
+    except GateUnavailable as error:
+        if fault:
+            raise GateUnavailable(error.message, error.next, log=engine.logs("opa")) from None
+        run.say("OPA does not answer with the present policies: restarting it once")
+        _start_opa(run, engine, asked, spec, text)
+        wait_ready(url, rules.revision, is_starting=runs)
+
+
+def _start_opa(run: Run, engine: Engine, asked: Manifest, spec: str, text: str) -> None:
+    """Start OPA; isolation is asked about its part of the compose file as soon as it answers."""
+    own = (part for part in admission.compose_parts(text) if part[0] == "services.opa")
+    run.invocation.carried["opa_parts"] = frozenset(own)
+    engine.start_opa(asked, spec, run.say)
+
+
+def _end_opa(run: Run, engine: Engine) -> None:
+    if run.invocation.carried.get("opa_started") and not run.invocation.carried.get("confirmed"):
+        engine.stop_opa()
+
+
+def _ask(
+    run: Run, question: Question, asked: Manifest, engine: Engine, rules: Bundle, *, quiet: bool = False
+) -> Verdict:
+    """Ask, record the answer with its input, limits and revision, and only then hand it on."""
+    try:
+        verdict = admission.ask(question, rules, settings=run.settings, manifest=asked, engine=engine)
+    except GateUnavailable as error:
+        run.note(
+            "verdict",
+            "unanswered",
+            domain=question.domain,
+            input=dict(question.input),
+            revision=rules.revision,
+            error=error.message,
+        )
+        raise
+    run.note(
+        "verdict",
+        "allowed" if verdict.allow else "refused",
+        input=dict(question.input),
+        limits=rules.limits(question.domain),
+        **verdict.document(),
+    )
+    if not quiet:
+        run.screen.verdict(verdict)
+    if quiet and verdict.allow:
+        return verdict
+    run.document["verdicts"] = [*run.document.get("verdicts", []), verdict.document()]
+    return verdict
+
+
+def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:
+    """Ask about what serves now, before its mode changes; raises PolicyRefused or GateUnavailable."""
+    serving = before.traffic.leader
+    assert serving is not None
+    rules = ready(run, asked, engine, "canary")
+    seconds = float(rules.limits("canary")[admission.WINDOW])
+
+    def wait(length: float) -> None:
+        run.screen.countdown(f"measuring what serves now for {length:g} s", length)
+
+    figures = _figures(run, asked, engine, serving, change, seconds=seconds, wait=wait)
+    question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
+    verdict = _ask(run, question, asked, engine, rules)
+    if verdict.failed:
+        raise PolicyRefused(
+            f"{verdict.failed[0].sentence}; nothing that runs was changed",
+            _way_out(figures, can_go_back=release_store.can_go_back(run.settings.releases)),
+        )
+
+
+def _way_out(figures: Figures, *, can_go_back: bool) -> str:
+    """Return the next command for an operator whose change of mode was refused by these figures."""
+    if figures.problem:
+        return "correct the app's metrics, or set services.metrics: null, then: invoke deploy"
+    return "invoke rollback" if can_go_back else "correct the app, then: invoke deploy"
+
+
+def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:
+    """Put a rollback to the gate, for the record; when nobody can be asked, that is recorded too."""
+    serving = before.traffic.leader
+    try:
+        rules = ready(run, asked, engine, "canary")
+        figures = Figures(None)
+        if serving:
+            seconds = float(rules.limits("canary")[admission.WINDOW])
+            figures = _figures(
+                run,
+                asked,
+                engine,
+                serving,
+                change,
+                seconds=seconds,
+                wait=lambda _: time.sleep(ROLLBACK_WINDOW),
+            )
+        question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
+        _ask(run, question, asked, engine, rules)
+    except (GateUnavailable, OSError) as error:
+        run.screen.line(f"  canary is unanswered ({error}); a rollback goes on", "warn")
+
+
+def _figures(
+    run: Run,
+    asked: Manifest,
+    engine: Engine,
+    serving: Slot,
+    change: Change,
+    *,
+    seconds: float,
+    wait: Callable[[float], None],
+) -> Figures:
+    """Return what the serving slot did in the window before a change."""
+    recorded = scrapes_of(run, serving, change.current, seconds=seconds)
+    return _masked(run, canary.before(asked, engine, serving, seconds=seconds, recorded=recorded, wait=wait))
+
+
+def _masked(run: Run, figures: Figures) -> Figures:
+    """Return the figures without secrets: an error may quote the app's page, and it is recorded and shown."""
+    return dataclasses.replace(figures, problem=run.masked(figures.problem))
+
+
+def _is_well(seen: State, slot: Slot | None) -> bool:
+    there = seen.slots.get(slot) if slot else None
+    return there is not None and there.healthy is True
+
+
+def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> canary.SlotWatch:
+    """Return the watch of the new slot beside the `old` one; each of its verdicts is recorded."""
+    asked, engine = job.manifest, job.engine
+    rules = ready(run, asked, engine, "canary")
+    host, port = engine.reach(old) if old else ("", 0)
+    tolerated = rules.limits("canary").get("max_error_rate")
+
+    def put(phase: str, release: Release, figures: Figures, healthy: bool) -> Verdict:
+        figures = _masked(run, figures)
+        question = admission.about_canary(change, asked, phase, figures, healthy=healthy)
+        return _ask(run, question, asked, engine, rules, quiet=phase == "watch")
+
+    def notice(slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:
+        record_chaos(run, slot, release, earlier, now)
+
+    return canary.SlotWatch(
+        engine,
+        asked,
+        asked.nginx.operator_port,
+        put,
+        notice,
+        Counter(f"{host}:{port}" if host else ""),
+        tolerated if isinstance(tolerated, (int, float)) else 0.0,
+        job.pace,
+        tuple(job.secrets.values()),
+    )
+
+
+def record_chaos(run: Run, slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:
+    """Record a fault that the app began, or ceased, to inject since it was scraped before."""
+    if outcome := sampling.turned(earlier, now):
+        kind = now.chaos if outcome == "seen" else earlier and earlier.chaos
+        run.note("chaos", outcome, slot=slot, release=release.id, kind=kind)
+
+
+def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
+    """End a successful verb by recording what each slot has counted so far."""
+    seen = executor.look(engine, run.settings)
+    if seen.traffic.leader:
+        nothing = sampling.Memory(recall=lambda slot, release: ())
+        look = sampling.Look(asked, engine.operator_port(), seen, seconds=ROLLBACK_WINDOW)
+        record_samples(run, sampling.take(look, nothing))
+
+
+def tell_metrics(run: Run, asked: Manifest, engine: Engine, slot: Slot) -> None:
+    """Say what later changes can judge by the metrics of what was deployed first."""
+    try:
+        run.say(f"metrics  {canary.outlook(asked, engine.operator_port(), slot)}")
+    except UnreadableMetrics as error:
+        text = f"metrics  {error.message}; the next deploy or promote is refused; {error.next}"
+        run.screen.line(f"  {run.masked(text)}", "warn")
+
+
+def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any) -> None:
+    """Record what was seen of the slots, with `more`."""
+    samples = {
+        slot: sample and dataclasses.replace(sample, problem=run.masked(sample.problem))
+        for slot, sample in samples.items()
+    }
+    unread = any(sample and sample.problem for sample in samples.values())
+    run.note("scrape", "failed" if unread else "done", **sampling.records(samples), **more)
+
+
+def scrapes_of(run: Run, slot: Slot, release: Release, *, seconds: float) -> list[Scrape]:
+    """Return the recorded scrapes of this release in this slot that a window of `seconds` may start from.
+
+    Oldest first, and only those that the history's head proves and our own append wrote: a line that another
+    program added to the file starts no window. Where there is none, a window is waited for.
+    """
+    found: list[Scrape] = []
+    long_ago = time.time() - LONGEST * seconds
+    with suppress(HistoryError), closing(run.history.proven()) as newest:
+        for record in islice(newest, RECORDS_BACK):
+            if scrape := sampling.recorded(record, slot, release.id):
+                found.append(scrape)
+            # What is older can only be the start of a longer idle time, and the youngest of those is enough.
+            if found and found[-1].time < long_ago:
+                break
+    return found[::-1]

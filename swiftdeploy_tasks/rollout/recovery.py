@@ -1,0 +1,202 @@
+"""What was a verb about when it was killed, and is it done or undone?
+
+Stands apart because every verb that changes what runs has to ask this first. The target is noted before
+anything moves and forgotten when the verb has ended, well or not; one that is still noted was cut off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+from swiftdeploy_tasks.engines import registry
+from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ManifestError
+from swiftdeploy_tasks.manifest import edit
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Placement, Proxy, Release, Slot, State
+from swiftdeploy_tasks.rollout import applied, executor, noting, release_store, write_back
+from swiftdeploy_tasks.rollout.job import Job
+from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
+from swiftdeploy_tasks.rollout.project import forget_manifest, job_of, quiet, refuse_another
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.settings import Settings
+from swiftdeploy_tasks.system import files
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a verb set out for: the verb, the release by id, its mode, and the manifest it worked under."""
+
+    verb: str
+    release: str
+    mode: str
+    manifest: str
+
+
+def note(settings: Settings, target: Target) -> None:
+    """Note the target before anything moves."""
+    files.replace(settings.target, json.dumps(asdict(target)), mode=0o600)
+
+
+def forget(settings: Settings) -> None:
+    """Note that the verb has ended."""
+    settings.target.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """How a killed verb is ended: `release` is the target where it has taken over, None where it goes back.
+
+    `steps` leave the `confirmed` release (an id, "" for none) alone with all traffic, and end in `then`; the
+    `job` carries them out, under the manifest that goes with that release. Without steps there is none.
+    """
+
+    target: Target
+    release: Release | None
+    confirmed: str
+    steps: tuple[Step, ...]
+    then: State
+    job: Job | None
+
+    @property
+    def mode(self) -> str:
+        """The mode that services.mode will name, "" where it is left as it is."""
+        return self.release.mode if self.release and self.target.verb != "deploy" else ""
+
+
+def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]) -> Settlement | None:
+    """Return how what a killed verb left behind will be brought to its end, or back; None without one.
+
+    Where the target alone has traffic and is healthy, it is confirmed; else the traffic goes back to the
+    release confirmed last. A silent nginx is started again for it, and who is alone then has the traffic.
+    No part of it needs manifest.yaml: `job_under` gets the kept manifest.
+    """
+    cut_off = noted(places)
+    if cut_off is None:
+        return None
+    release = seen.release_of(_alone(seen))
+    done = release if release and release.id == cut_off.release else None
+    confirmed = done.id if done else release_store.present(places.releases)
+    there = _standing(seen, confirmed)
+    if there is None:
+        return Settlement(cut_off, done, confirmed, (), seen, None)
+    job = job_under(applied.in_force(places, first=cut_off.manifest.encode() if done else None)[0].manifest)
+    steps = _back(job, seen, there, confirmed)
+    return Settlement(cut_off, done, confirmed, steps, steps[-1].then if steps else seen, job)
+
+
+def settle(run: Run) -> Run:
+    """Settle what a killed verb left behind, after the lock is taken and before manifest.yaml is read.
+
+    An nginx or an app that fails meanwhile stops none of it: the verb itself goes on from what is there.
+    """
+    carried = run.invocation.carried
+    if run.invocation.held is None or "settled" in carried:
+        return run
+    cut_off = noted(run.settings)
+    if cut_off:
+        refuse_another(run)
+        record = run.record if run.invocation.needs_history else run.note
+        record("settling", verb=cut_off.verb)
+        _settle(run, cut_off)
+        forget_manifest(run)
+        carried.pop("engine", None)
+    carried["settled"] = cut_off
+    return run
+
+
+def settled(run: Run) -> Target | None:
+    """Return the target of the killed verb that this invocation has settled, None where there was none."""
+    found: Target | None = run.invocation.carried.get("settled")
+    return found
+
+
+def _settle(run: Run, cut_off: Target) -> None:
+    name, told = registry.recorded(run.settings), dict[str, str]()
+    if name:
+        engine = quiet(run, registry.make(name, run.settings))
+        seen = executor.look(engine, run.settings)
+        found = foreseen(run.settings, seen, lambda asked: job_of(run, asked, engine))
+        assert found is not None
+        if found.release:
+            version = found.release.version
+            run.say(f"{cut_off.verb} was cut off after version {version} took over: confirming it")
+            _confirm(run, cut_off, found.release)
+            if found.mode:
+                write_back.try_to_write_mode(run, found.mode)
+        else:
+            run.say(f"{cut_off.verb} was cut off before its release was confirmed: what it left behind goes")
+        try:
+            if found.job and found.steps:
+                found.job.engine.prepare(found.job.manifest)
+                executor.apply(found.job, found.steps)
+        except (EngineError, AppUnhealthy) as error:
+            told = {"error": error.message}
+            run.screen.line(f"  {error.message}; {run.task} goes on from what is there", "warn")
+    run.note("recovered", "done", verb=cut_off.verb, release=cut_off.release, **told)
+    forget(run.settings)
+
+
+def _alone(seen: State) -> Slot | None:
+    """Return the healthy slot that has all traffic; past a silent nginx, the only one that runs."""
+    leader = seen.traffic.leader
+    if not _answers(seen):
+        running = [slot for slot, there in seen.slots.items() if there.live]
+        leader = running[0] if len(running) == 1 else None
+    elif leader and seen.traffic.of(leader) < 100:
+        return None
+    there = seen.slots.get(leader) if leader else None
+    return leader if there and there.healthy else None
+
+
+def _proxy(job: Job, seen: State, release: Release) -> Proxy:
+    """Return the nginx that runs, or the one that is wanted where it stays silent."""
+    if seen.proxy and _answers(seen):
+        return seen.proxy
+    return executor.goal(job, release, confirmed="").proxy
+
+
+def _answers(seen: State) -> bool:
+    return seen.proxy is not None and seen.proxy.live
+
+
+def _standing(seen: State, confirmed: str) -> Placement | None:
+    """Return the confirmed release in its slot, None where it is dead or unhealthy."""
+    for there in seen.slots.values():
+        if there.live and there.release and there.release.id == confirmed and there.healthy is not False:
+            return there
+    return None
+
+
+def _back(job: Job, seen: State, there: Placement, confirmed: str) -> tuple[Step, ...]:
+    """Return the steps that give the confirmed release all traffic and remove what stands beside it."""
+    assert there.release is not None
+    steps = plan(seen, Goal(_proxy(job, seen, there.release), there, (100,), confirmed))
+    return tuple(step for step in steps if step.action not in {"confirm", "hold"})
+
+
+def _confirm(run: Run, cut_off: Target, release: Release) -> None:
+    folder = run.settings.releases
+    held = release_store.stack(release_store.confirmations(folder))
+    is_on_top = bool(held) and held[-1].release == release.id
+    below = [row for row in held[:-1] if row.release == release.id and not is_on_top]
+    if cut_off.verb == "rollback" and below:
+        release_store.roll_back(folder, below[-1])
+    else:
+        release_store.confirm(folder, release)
+    # Killed after it was confirmed, the verb may not have put it on record.
+    noting.confirmed(run, held[-1] if held and not is_on_top else None, release)
+    content = cut_off.manifest.encode()
+    with suppress(ManifestError):
+        content = edit.set_mode(content, release.mode)
+    applied.keep(run.settings, release.id, content)
+
+
+def noted(settings: Settings) -> Target | None:
+    """Return what a verb set out for whose end is not on record, None where every one has ended."""
+    try:
+        return Target(**json.loads(settings.target.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None

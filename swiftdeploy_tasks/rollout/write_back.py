@@ -1,0 +1,94 @@
+"""Writes the files at the root: the rendered ones, and services.mode in manifest.yaml."""
+
+from __future__ import annotations
+
+from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
+from swiftdeploy_tasks.manifest import edit
+from swiftdeploy_tasks.proxy import artifacts, root_files
+from swiftdeploy_tasks.proxy.artifacts import FileChange
+from swiftdeploy_tasks.rollout import admission
+from swiftdeploy_tasks.rollout.applied import ManifestFile
+from swiftdeploy_tasks.rollout.project import carry, engine_of, forget_manifest, read_manifest
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.system import files
+
+
+def write_root(run: Run) -> tuple[FileChange, ...]:
+    """Write the two files for review; what was edited by hand is shown, kept aside and replaced.
+
+    Raises PreflightError where a file that we did not make is in the way.
+    """
+    asked, engine, places = read_manifest(run), engine_of(run), run.settings
+    folder = root_files.refuse_foreign(asked.rendered, root=places.root, state=places.state)
+    rendered = artifacts.render_root(
+        asked,
+        folders=places.template_folders,
+        review=engine.review(asked),
+        with_opa=admission.is_server(asked, engine.gate),
+    )
+    changes = artifacts.compare(folder, rendered)
+    try:
+        files.make_folder(folder, mode=0o755)
+        artifacts.write(changes, aside=places.edited)
+    except OSError as error:
+        raise PreflightError(
+            f"{error.filename or folder} cannot be written: {error.strerror}",
+            "make the folder writable",
+        ) from None
+    run.screen.changes(changes, diff=True)
+    mended = [change.path.name for change in changes if change.state == "mended"]
+    for name in mended:
+        run.note("drift", "mended", target=name, what="the content", found="edited by hand")
+    if mended:
+        run.say(f"what had been edited by hand was kept in {places.edited}")
+    return changes
+
+
+def write_mode(run: Run, wanted: ManifestFile, *, read: bytes) -> None:
+    """Set services.mode in manifest.yaml as it is now, and write the files at the root for `wanted`.
+
+    `read` are the bytes that this invocation read: an edit made since then stays in the file, with a warning.
+    """
+    carry(run, wanted)
+    if wanted.content == read:
+        warn_edited(run, read)
+    elif edit.write_mode(run.settings.manifest, wanted.manifest.services.mode) != read:
+        _warn_edited(run)
+    write_root(run)
+
+
+def warn_edited(run: Run, read: bytes) -> None:
+    """Warn where manifest.yaml was edited since this invocation read it: the edit is not applied."""
+    try:
+        there = run.settings.manifest.read_bytes()
+    except OSError:
+        there = b""
+    if there != read:
+        _warn_edited(run)
+
+
+def _warn_edited(run: Run) -> None:
+    run.note("manifest", "edited")
+    run.screen.line(
+        f"  manifest.yaml was edited while {run.task} ran: the edit stays in the file and was not applied; "
+        "invoke plan shows it",
+        "warn",
+    )
+
+
+def try_to_write_mode(run: Run, mode: str) -> None:
+    """Rewrite services.mode and the rendered files; where that fails, warn and go on."""
+    try:
+        forget_manifest(run)
+        if read_manifest(run).services.mode != mode:
+            edit.write_mode(run.settings.manifest, mode)
+            forget_manifest(run)
+    except (SwiftDeployError, OSError) as error:
+        run.note("mode", "failed", error=str(error))
+        run.screen.line(f"  services.mode could not be rewritten to {mode}: {error}", "warn")
+        return
+    try:
+        write_root(run)
+    except (SwiftDeployError, OSError) as error:
+        names = " and ".join(artifacts.ROOT_FILES)
+        run.screen.line(f"  {names} were not written: {error}; next: invoke render", "warn")

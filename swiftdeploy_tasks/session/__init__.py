@@ -1,0 +1,1 @@
+"""One invocation: the task class, the lock, the console and the JSON document."""

@@ -1,0 +1,182 @@
+"""What a person sees while a verb runs.
+
+One line a thing that happened, on stdout, or on stderr where stdout belongs to a JSON document. Colour and
+the moving progress line are for a terminal only. It decides nothing and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO, TypeGuard
+
+from swiftdeploy_tasks.errors import SwiftDeployError
+from swiftdeploy_tasks.model.finding import Finding
+from swiftdeploy_tasks.model.verdict import Verdict
+from swiftdeploy_tasks.proxy.artifacts import FileChange
+from swiftdeploy_tasks.report import words
+from swiftdeploy_tasks.session import command_name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_LONGEST = 400
+_MOST_ROWS = 8
+TONES = {"pass": "green", "fail": "bold red", "warn": "yellow", "head": "bold", "dim": "dim", "": ""}
+_MARKS = {True: ("pass", "pass"), False: ("FAIL", "fail"), None: ("----", "dim")}
+
+
+class Screen:
+    """Where lines go; `to_stderr` keeps stdout for a JSON document."""
+
+    def __init__(self, *, to_stderr: bool = False) -> None:
+        self.stream: TextIO | None = sys.stderr if to_stderr else sys.stdout
+
+    def line(self, text: str, tone: str = "") -> None:
+        """Print one line in a tone: pass, fail, warn, head, dim or none."""
+        _print(self.stream, command_name.named(text), tone)
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Show that something takes its time: a moving line on a terminal, nothing elsewhere."""
+        if not _is_terminal(self.stream):
+            yield
+            return
+        with _console(self.stream).status(text):
+            yield
+
+    def countdown(self, text: str, seconds: float) -> None:
+        """Wait, and show how far it got: a bar on a terminal, one line elsewhere."""
+        self.line(f"  {text}")
+        if not _is_terminal(self.stream):
+            time.sleep(seconds)
+            return
+        from rich.progress import track
+
+        ticks = max(1, round(seconds * 10))
+        for _ in track(range(ticks), description="  ", console=_console(self.stream), transient=True):
+            time.sleep(seconds / ticks)
+
+    def findings(self, findings: Iterable[Finding]) -> None:
+        """Print each pre-flight check as pass, fail, or not made here with the reason."""
+        for finding in findings:
+            word, tone = _MARKS[finding.passed]
+            _print(self.stream, f"  {word}  {finding.name:<9} {finding.message}", tone)
+            if finding.passed is False and finding.next:
+                _print(self.stream, f"                  next: {command_name.named(finding.next)}", "")
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Print a verdict with its rules; where they are many, those that passed are only counted."""
+        tone = "pass" if verdict.allow else "fail"
+        word = "allowed" if verdict.allow else "refused"
+        _print(
+            self.stream,
+            f"  {verdict.domain}: {word} by {verdict.answered_by}"
+            f" (policy {verdict.revision}, {verdict.duration_ms:.0f} ms)",
+            tone,
+        )
+        many = len(verdict.checks) > _MOST_ROWS
+        if many and (passed := len(verdict.checks) - len(verdict.failed)):
+            _print(self.stream, f"    pass  {passed} of {len(verdict.checks)} rules", "pass")
+        for check in verdict.failed if many else verdict.checks:
+            mark, mark_tone = _MARKS[check.passed]
+            _print(self.stream, f"    {mark}  {words.rounded(check.sentence)}", mark_tone)
+            if not check.passed:
+                _print(self.stream, f"          observed {check.observed}, limit {check.limit}")
+
+    def changes(self, changes: Iterable[FileChange], *, diff: bool = False) -> None:
+        """Print the state of each file; with `diff`, what changes in those that were edited by hand."""
+        for change in changes:
+            tone = {"unchanged": "dim", "mended": "warn"}.get(change.state, "pass")
+            _print(self.stream, f"  {change.state:<9} {change.path.name}", tone)
+            if diff and change.state == "mended":
+                for line in change.diff.splitlines():
+                    _print(self.stream, f"    {line}", "dim")
+
+    def diffs(self, changes: Iterable[FileChange]) -> None:
+        """Print how each file would change, line by line."""
+        for change in changes:
+            anew = "" if change.state == "created" else " anew"
+            _print(self.stream, f"  {change.path.name}: is written{anew}, because {change.reason}", "head")
+            for line in change.diff.splitlines():
+                _print(self.stream, f"    {line}", {"+": "pass", "-": "fail"}.get(line[:1], "dim"))
+
+
+def error(verb: str, problem: SwiftDeployError) -> None:
+    """Print an error on stderr: its sentence, the last lines of what failed, the next command."""
+    if problem.log:
+        _print(sys.stderr, f"  {problem.log_title}:", "dim")
+        for line in problem.log:
+            _print(sys.stderr, f"    {line[:_LONGEST]}", "dim")
+    message = words.rounded(command_name.named(problem.message))
+    _print(sys.stderr, f"{verb}: {message} (exit {problem.exit_code})", "fail")
+    if problem.next:
+        _print(sys.stderr, f"next: {command_name.named(problem.next)}")
+
+
+def warning(text: str) -> None:
+    """Print something on stderr that a person should know and that stops nothing."""
+    _print(sys.stderr, f"warning: {text}", "warn")
+
+
+def put(stream: TextIO | None, text: str) -> bool:
+    """Print a line as it is; False where nobody can take it, which stops no verb: what runs matters more."""
+    if stream is None:
+        return False
+    known = text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8")
+    try:
+        print(known, file=stream, flush=True)
+    except (OSError, ValueError):
+        forsake(stream)
+        return False
+    return True
+
+
+@contextmanager
+def bearing(stream: TextIO) -> Iterator[None]:
+    """Print within; that nobody can take it stops no verb."""
+    try:
+        yield
+    except (OSError, ValueError):
+        forsake(stream)
+
+
+def plain(text: str) -> str:
+    """Return the text with a mark in the place of each sign that would move the cursor, or hide."""
+    return "".join(sign if sign.isprintable() or sign == "\t" else "\ufffd" for sign in text)
+
+
+def forsake(stream: TextIO) -> None:
+    """Let what is still to come go nowhere, Python's own flush at the end included."""
+    with suppress(OSError, ValueError), open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _is_terminal(stream: TextIO | None) -> TypeGuard[TextIO]:
+    return (
+        stream is not None
+        and not stream.closed
+        and stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
+
+
+def _print(stream: TextIO | None, text: str, tone: str = "") -> None:
+    if not _is_terminal(stream):
+        put(stream, plain(text))
+        return
+    with bearing(stream):
+        _console(stream).print(plain(text), style=TONES[tone] or None, markup=False, soft_wrap=True)
+
+
+@functools.cache
+def _console(stream: TextIO) -> Console:
+    """Return one console a stream, so that lines printed meanwhile do not tear the moving one."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False)

@@ -1,0 +1,85 @@
+"""What happened last, for somebody who looks at this moment?
+
+Stands apart because a look must not read the whole history each time: it reads back to where the one before
+stopped, and tells the newest events in the words of the report.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from swiftdeploy_tasks.errors import HistoryError
+from swiftdeploy_tasks.history.chain import Record, Verification
+from swiftdeploy_tasks.report import fields
+from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.story import Event
+from swiftdeploy_tasks.report.telling import tell
+from swiftdeploy_tasks.session.task import Run
+
+SHOWN = 5
+KEPT = 100
+# How far back a first look goes: a dashboard that was left on wrote a record every few seconds.
+RECORDS_BACK = 3000
+_FIGURES = frozenset({"verdict", "step", "scrape"})
+_UNJUDGED = Integrity(Verification(True, 0, None, "", 0))
+
+
+@dataclass
+class Recent:
+    """The newest events of a project's history, read a little at a time.
+
+    `told` is what the last scrapes said of drift and, by domain, of the rules: they say it when it changes.
+    """
+
+    run: Run
+    newest: str = ""
+    kept: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT))
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def events(self) -> tuple[Event, ...]:
+        """Return the last events, oldest first; none where the history cannot be read."""
+        self.catch_up()
+        return tell(self.kept, _UNJUDGED).events.shown[-SHOWN:]
+
+    def catch_up(self) -> None:
+        """Read what was recorded since the last time, and is proven by the history's head."""
+        new: list[Record] = []
+        with suppress(HistoryError), closing(self.run.history.proven()) as newest:
+            for record in islice(newest, RECORDS_BACK):
+                if record["hash"] == self.newest:
+                    break
+                new.append(record)
+        if new:
+            self.newest = new[0]["hash"]
+        for record in reversed(new):
+            self._note(record)
+            if _tells(record):
+                self.kept.append(record)
+
+    def _note(self, record: Record) -> None:
+        if record["event"] == "drift" and record["outcome"] == "mended":
+            self.told["drift"] = _still(fields.items(self.told.get("drift")), record.get("target"))
+        if record["event"] == "scrape":
+            self.told |= {"drift": record["drift"]} if "drift" in record else {}
+            verdicts = map(fields.mapping, fields.items(record.get("verdicts")))
+            self.told |= {fields.text(one.get("domain")): outcomes(one) for one in verdicts}
+
+
+def outcomes(verdict: Mapping[str, Any]) -> list[tuple[object, object]]:
+    """Return what each rule of a verdict's document said."""
+    checks = map(fields.mapping, fields.items(verdict.get("checks")))
+    return [(check.get("rule"), check.get("passed")) for check in checks]
+
+
+def _still(drift: list[Any], mended: object) -> list[Any]:
+    """Return what is left of the drift when one target was mended; with None all of it was."""
+    return [one for one in drift if mended and fields.mapping(one).get("target") != mended]
+
+
+def _tells(record: Record) -> bool:
+    return record["event"] not in _FIGURES or "verdicts" in record

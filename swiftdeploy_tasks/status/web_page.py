@@ -1,0 +1,97 @@
+"""How does the picture of a project look as a page?
+
+Stands apart from `dashboard`, which draws the same on a terminal, and shares its style with the report. The
+page stands still: it runs nothing, so it cannot look again. It looks at nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from swiftdeploy_tasks.metrics import Window
+from swiftdeploy_tasks.report import cells, fields, paper, tables, words
+from swiftdeploy_tasks.report.cells import Cell, Fact, Table
+from swiftdeploy_tasks.status.compliance import Standing, Unanswered
+from swiftdeploy_tasks.status.picture import Picture, concern
+
+
+def page(picture: Picture, *, folders: tuple[Path, ...]) -> str:
+    """Return the whole page as text; folders of templates, the project's own first."""
+    found = concern(picture)
+    values = {
+        "picture": picture,
+        "concern": words.rounded(found.message) if found else "",
+        "next": found.next if found else "",
+        "made": fields.moment(picture.time),
+        "since": fields.moment(picture.since),
+        "measured": _measured,
+        "seen": _seen,
+        "policies": _policies(picture.compliance),
+        "host": tuple(_host(picture.host)),
+        "events": _events(picture),
+    }
+    return paper.fill("status.html.j2", values, folders=folders)
+
+
+def _policies(standings: tuple[Standing, ...]) -> Table:
+    """Every rule: first those that say no, then those of which nothing is known."""
+    rows: dict[bool | None, list[tuple[Cell, ...]]] = {False: [], None: [], True: []}
+    for standing in standings:
+        if isinstance(standing, Unanswered):
+            rows[None] += (
+                _unasked(rule, standing.domain, standing.reason) for rule in standing.rules or ("every rule",)
+            )
+            continue
+        for check in standing.checks:
+            answer = cells.signed("good", "pass") if check.passed else cells.signed("bad", "FAIL")
+            says = cells.cell(words.rounded(check.message))
+            name = cells.cell(check.rule)
+            rows[check.passed].append((name, Cell(standing.domain), answer, *cells.figures(check), says))
+    head = ("Rule", "Domain", "Answer", "Observed", "Limit", "What it says")
+    told = (row for group in rows.values() for row in group)
+    return Table("Every rule, as it is answered now", head, tuple(told), none="No rule was asked.")
+
+
+def _unasked(rule: str, domain: str, reason: str) -> tuple[Cell, ...]:
+    unknown = Cell("not known")
+    answer = cells.signed("warn", "not known")
+    return (cells.cell(rule), Cell(domain), answer, unknown, unknown, cells.cell(reason))
+
+
+def _events(picture: Picture) -> Table:
+    rows = tuple(map(tables.event, picture.events))
+    return Table("What happened last, newest last", ("At (UTC)", "Kind", "What", "Who"), rows)
+
+
+def _host(host: Mapping[str, Any]) -> Iterator[Fact]:
+    """The figures of the host; paths with the same room are told as one disk."""
+    paths: dict[object, list[str]] = {}
+    for disk in host.get("disks", ()):
+        paths.setdefault(disk.get("free_gb"), []).append(disk["path"])
+    for free, names in paths.items():
+        yield Fact("Free on disk", _figure("_gb", free), ", ".join(names))
+    minutes = f"a core, over {host.get('load_minutes', 'some')} minutes"
+    yield Fact("Load", _figure("", host.get("load_per_core")), minutes)
+    yield Fact("Memory", _figure("_percent", host.get("memory_used_percent")), "used")
+
+
+def _figure(name: str, value: object) -> Cell:
+    return Cell(words.measured(name, value) or "not known")
+
+
+def _seen(window: Window) -> str:
+    return f"{words.counted(window.requests, 'request')} in {words.seconds(window.seconds)}"
+
+
+def _measured(window: Window | None, name: str) -> str:
+    """A figure of the window with its unit; a dash where it is not known."""
+    value = getattr(window, name) if window else None
+    is_time = name.endswith("_ms")
+    if value is None:
+        beyond = window.beyond_ms if window and is_time else None
+        return "–" if beyond is None else f"over {words.figure(beyond)} ms"
+    if name == "error_rate":
+        return f"{words.figure(100 * value)} %"
+    return f"{words.figure(value)} ms" if is_time else words.figure(value)

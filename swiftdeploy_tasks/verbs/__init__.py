@@ -1,0 +1,1 @@
+"""The verbs: what each one does."""

@@ -1,0 +1,201 @@
+"""Is the history whole, and what does it tell? The work of `audit`.
+
+Stands apart from the history, which judges, and from the reports, which are written from values: it carries
+the one to the other. The order is its promise: verify, read, write the report, and only then put a record of
+its own on the history. It takes no lock of the project, and a history that does not verify is told in full,
+its report included, before the verb ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from swiftdeploy_tasks.errors import HistoryError, PreflightError, UsageError
+from swiftdeploy_tasks.history.chain import Line, Verification
+from swiftdeploy_tasks.manifest.model import project_name
+from swiftdeploy_tasks.proxy import root_files
+from swiftdeploy_tasks.report import figures
+from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.markdown import markdown
+from swiftdeploy_tasks.report.page import page
+from swiftdeploy_tasks.report.story import Period, Story
+from swiftdeploy_tasks.report.telling import Teller, tell
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.system import files
+
+REPORT, PAGE = "audit_report.md", "audit_report.html"
+_AGO = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
+    """Verify the history and write the report of the period; raises HistoryError when it is not whole.
+
+    `html` writes it as a page too, and `open` also opens that.
+    """
+    period = _period(since, until, now=time.time())
+    if html or open:
+        figures.load()
+    if not (run.settings.is_project or run.settings.state.is_dir()):
+        run.document |= {"verified": True, "records": 0}
+        run.say("nothing is recorded here, and here is no project; next: invoke validate")
+        return
+    story = _story(run, period)
+    run.begin()
+    found = story.integrity.verification
+    run.document |= {
+        "verified": found.ok,
+        "records": found.records,
+        "first_bad": found.first_bad,
+        "first_bad_file": str(found.first_bad_file) if found.first_bad_file else None,
+        "reason": found.reason or None,
+        "proven": [found.proven.first, found.proven.last] if found.proven else None,
+        "head": found.head._asdict() if found.head else None,
+    }
+    try:
+        _write(run, story, html=html or open)
+    except PreflightError as error:
+        if found.ok:
+            raise
+        run.screen.line(f"  {error.message}", "fail")
+    _tell(run, story)
+    if open and run.document["page"]:
+        _open(run, Path(run.document["page"]))
+    if not found.ok:
+        raise HistoryError(story.integrity.verdict, _next(found, run.history.path))
+
+
+def _story(run: Run, period: Period) -> Story:
+    """Verify, and hear what is verified; what cannot be read is a story without records.
+
+    Only one of which not all is proven is read again, to mark what is not.
+    """
+    teller = Teller(period)
+
+    def heard(lines: Iterator[Line]) -> Iterator[Line]:
+        nonlocal teller
+        teller = Teller(period)
+        for line in lines:
+            if line.record:
+                teller.take(line.record)
+            yield line
+
+    try:
+        found = run.history.verify(through=heard)
+        if found.is_proven:
+            return teller.story(Integrity(found))
+        records = (line.record for line in run.history.lines() if line.record)
+        return tell(records, Integrity(found), period)
+    except HistoryError as error:
+        unread = Verification(False, 0, None, error.message, 0)
+        return tell((), Integrity(unread, unreadable=error.message), period)
+
+
+def _write(run: Run, story: Story, *, html: bool) -> None:
+    places, made = run.settings, time.time()
+    project = project_name(places.applied) or project_name(places.manifest) or places.root.name
+    path = run.settings.root / REPORT
+    _put(path, markdown(story, project=project, made=made))
+    run.document["report"] = str(path)
+    if html:
+        path = run.settings.root / PAGE
+        folders = run.settings.template_folders
+        _put(path, page(story, project=project, made=made, folders=folders))
+        run.document["page"] = str(path)
+
+
+def _put(path: Path, text: str) -> None:
+    """Write the report, in no other file's place; raises PreflightError where it cannot be."""
+    try:
+        if path.is_symlink() or path.is_dir():
+            what = "a link, and none is followed" if path.is_symlink() else "a folder"
+            raise PreflightError(
+                f"The report cannot be written: {path} is {what}.", f"ls -ld {shlex.quote(str(path))}"
+            )
+        if path.exists() and not root_files.is_report(path):
+            raise PreflightError(
+                f"The report cannot be written: {path} was not made by SwiftDeploy.",
+                f"rename it, for example: mv {shlex.quote(path.name)} {shlex.quote('my_' + path.name)}",
+            )
+        files.replace(path, root_files.marked(path, text))
+    except OSError as error:
+        raise PreflightError(
+            f"The report cannot be written: {path}: {error.strerror}.",
+            f"ls -ld {shlex.quote(str(path.parent))}",
+        ) from None
+
+
+def _open(run: Run, path: Path) -> None:
+    """Open the page in the browser of whoever sits here."""
+    import webbrowser
+
+    shown_by = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    has_browser = sys.platform == "darwin" or any(map(os.environ.get, shown_by))
+    if not (has_browser and webbrowser.open(path.as_uri())):
+        run.say(f"there is no browser here to open it in: {path}")
+
+
+def _tell(run: Run, story: Story) -> None:
+    integrity, summary = story.integrity, story.summary
+    run.screen.line(f"  {integrity.verdict}", "pass" if integrity.verification.ok else "fail")
+    if integrity.head:
+        run.say(f"head: record {integrity.head.seq}, {integrity.head.hash}")
+    if integrity.torn:
+        copies = run.settings.state / "torn"
+        run.screen.line(f"  {integrity.torn} Copies: {copies}", "warn")
+    if integrity.witness:
+        run.say(integrity.witness)
+    counts = ", ".join(f"{tally.verb} {tally.runs}" for tally in summary.tallies)
+    run.say(f"in the period: {counts}, rolled back by itself {summary.automatic_rollbacks}")
+    if run.document["report"]:
+        run.say(f"the report: {run.document['report']}")
+    if run.document["page"]:
+        run.say(f"as a page: {run.document['page']}")
+
+
+def _next(found: Verification, history: Path) -> str:
+    """Return the command that shows the first bad line, or what is there where it is not."""
+    file = found.first_bad_file
+    if found.first_bad is None or file is None:
+        return f"ls -l {shlex.quote(str(history))}"
+    path = shlex.quote(str(file))
+    if not file.exists():
+        return f"ls -l {shlex.quote(str(file.parent))}"
+    is_past_the_end = found.reason.startswith(("truncated", "head missing: nothing"))
+    shows = "tail -n 2" if is_past_the_end else f"sed -n {found.first_bad}p"
+    return f"{shows} {path}" if file.suffix == ".jsonl" else f"xzcat {path} | {shows}"
+
+
+def _period(since: str, until: str, *, now: float) -> Period:
+    """Return the period that the words give; raises UsageError for what is no time."""
+    everything = Period()
+    start = _moment("since", since, now, is_end=False) if since else everything.since
+    end = _moment("until", until, now, is_end=True) if until else everything.until
+    if start > end:
+        raise UsageError(f"--since {since} is later than --until {until}", "invoke audit")
+    return Period(start, end)
+
+
+def _moment(option: str, text: str, now: float, *, is_end: bool) -> float:
+    """Return Unix seconds. A day is meant from its first to its last moment, a time without a zone as UTC."""
+    try:
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}).total_seconds()
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+            return day.timestamp() + (86400 - 0.001 if is_end else 0)
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--{option} takes a date (2026-11-24), a time (2026-11-24T15:00:00Z) or how long ago (90m, 24h,"
+            f" 7d), not {text!r}",
+            "invoke audit --since 7d",
+        ) from None

@@ -1,0 +1,77 @@
+"""Deploy: make what runs be what manifest.yaml says."""
+
+from __future__ import annotations
+
+from swiftdeploy_tasks.errors import PreflightError
+from swiftdeploy_tasks.model.finding import failure
+from swiftdeploy_tasks.rollout import (
+    executor,
+    noting,
+    preflight,
+    preview,
+    questions,
+    recovery,
+    release_store,
+    slot_data,
+    write_back,
+)
+from swiftdeploy_tasks.rollout.admission import Change
+from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.rollout.planner import serving_slot
+from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.system import signals
+
+
+def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
+    """Converge what runs to the manifest; on failure, undo."""
+    file, engine = read_file(run), engine_of(run)
+    asked, cut_off = file.manifest, recovery.settled(run)
+    run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
+    job = job_of(run, asked, engine)
+    with run.screen.working("building and pulling what is missing"):
+        engine.obtain(asked, run.say)
+    if problem := failure((preflight.nginx(run.settings, asked, engine),)):
+        raise problem
+    release, present = engine.release(asked), release_store.present(run.settings.releases)
+    seen = executor.look(engine, run.settings)
+    is_barred = not again and release_store.was_rolled_back(run.settings.releases, release.id)
+    kept = preview.changes_nginx_alone(job, seen, present) if is_barred else None
+    if kept:
+        run.screen.line(f"  {preview.kept_instead(release, kept)}", "warn")
+        release = kept
+    before = executor.compared(job, seen, release)
+    noting.target(run, before, release, asked)
+    if is_barred and not kept:
+        is_just_done = cut_off and (cut_off.verb, cut_off.release) == ("rollback", present)
+        how = "the rollback that was cut off, and is done now" if is_just_done else "a rollback"
+        raise PreflightError(
+            f"release {release.id}, version {release.version}, was last removed by {how}",
+            "change manifest.yaml, or: invoke deploy --again",
+        )
+    job.discard_volumes = discard_volumes
+    slot_data.refuse_loss(job, "deploy", before, release)
+    if not before.slots and (notice := engine.volume_notice(asked)):
+        run.screen.line(f"  {notice}", "warn")
+    leader = before.traffic.leader
+    job.secrets = secrets_of(release, engine.environment(leader) if kept and leader else {})
+    running = before.release_of(leader)
+    if running and running.mode != release.mode:
+        questions.may_change_mode(run, asked, engine, before, Change("deploy", running, release))
+    change = Change("deploy", running or release, release)
+    old = serving_slot(before, present)
+    job.watch = questions.slot_watch(run, job, change, None if before.release_of(old) == release else old)
+    carry_out(run, job, before, release, file.content, ask=questions.allowed_parts)
+    with signals.undisturbed():
+        executor.boundary("confirm the release")
+        is_new = running != release or release_store.present(run.settings.releases) != release.id
+        release_store.confirm(run.settings.releases, release)
+        if is_new:
+            noting.confirmed(run, running, release)
+        executor.boundary("keep the manifest")
+        keep_applied(run, release, file.content)
+        questions.record_scrape(run, asked, engine)
+        if not before.slots:
+            questions.tell_metrics(run, asked, engine, run.document["slot"])
+        recovery.forget(run.settings)
+    write_back.warn_edited(run, file.content)

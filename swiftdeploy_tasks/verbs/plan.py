@@ -1,0 +1,30 @@
+"""Plan: prints what deploy would do, and changes nothing."""
+
+from __future__ import annotations
+
+from swiftdeploy_tasks.errors import WouldChange
+from swiftdeploy_tasks.rollout import executor
+from swiftdeploy_tasks.rollout.preview import changed, prospect
+from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
+from swiftdeploy_tasks.session.task import Run
+
+
+def show(run: Run, *, check: bool) -> None:
+    """Print what deploy would do; with `check`, raises WouldChange when that is anything."""
+    found = prospect(run, executor.look(engine_of(run), run.settings))
+    run.screen.diffs(changed(found.root))
+    for deed in found.deeds:
+        run.say(str(deed))
+    run.screen.diffs(changed(found.applied))
+    for note in filter(None, (*found.notes, engine_of(run).volume_notice(read_manifest(run)))):
+        run.screen.line(f"  {note}", "warn")
+    run.document |= {
+        "in_sync": found.changes == 0,
+        "steps": found.document(),
+        "files": [change.document() for change in (*found.root, *found.applied)],
+    }
+    if found.changes == 0:
+        run.say("nothing would change")
+    elif check:
+        things = "thing" if found.changes == 1 else "things"
+        raise WouldChange(f"{found.changes} {things} would change", "invoke deploy")

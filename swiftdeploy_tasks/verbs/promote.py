@@ -1,0 +1,110 @@
+"""Promote: the running release in the other mode, when the gate finds what serves now well."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError, UsageError
+from swiftdeploy_tasks.manifest import edit
+from swiftdeploy_tasks.manifest.edit import MODES
+from swiftdeploy_tasks.model.release import Release, Slot, State
+from swiftdeploy_tasks.proxy import root_files
+from swiftdeploy_tasks.rollout import (
+    applied,
+    executor,
+    noting,
+    questions,
+    recovery,
+    release_store,
+    slot_data,
+    write_back,
+)
+from swiftdeploy_tasks.rollout.admission import Change
+from swiftdeploy_tasks.rollout.applied import ManifestFile
+from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.rollout.job import Job
+from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.system import signals
+
+
+def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
+    """Take the running release to `mode`, or to the other one; rewrite services.mode when it is there."""
+    file, engine = read_file(run), engine_of(run)
+    if mode and mode not in MODES:
+        raise UsageError(f"the mode is {mode!r}, and can be stable or canary", "invoke promote --mode canary")
+    cut_off = recovery.settled(run)
+    if cut_off and cut_off.verb == "promote" and not mode:
+        mode = cut_off.mode
+    before = executor.look(engine, run.settings)
+    serving = before.traffic.leader
+    running = before.release_of(serving)
+    if serving is None or running is None:
+        why = "nobody gets traffic from nginx" if before.slots else "nothing runs"
+        raise PreflightError(f"{why}, so there is nothing to promote", "invoke deploy")
+    present = job_of(run, applied.in_mode(file.manifest, running.mode), engine)
+    _refuse_another(run, present, before, serving, running)
+    target = dataclasses.replace(running, mode=mode or MODES[1 - MODES.index(running.mode)])
+    wanted = file.in_mode(target.mode)
+    asked = wanted.manifest
+    noting.target(run, before, target, asked)
+    if target.mode == running.mode:
+        run.say(f"version {running.version} is {running.mode} already")
+        write_back.write_mode(run, wanted, read=file.content)
+        return
+    edit.can_set_mode(run.settings.manifest)
+    root_files.refuse_foreign(asked.rendered, root=run.settings.root, state=run.settings.state)
+    job = job_of(run, asked, engine)
+    job.discard_volumes = discard_volumes
+    slot_data.refuse_loss(job, "promote", before, target)
+    job.secrets = secrets_of(target, engine.environment(serving))
+    change = Change("promote", running, target)
+    questions.may_change_mode(run, asked, engine, before, change)
+    job.watch = questions.slot_watch(run, job, change, serving)
+    carry_out(run, job, before, target, wanted.content, ask=questions.allowed_parts)
+    _confirm(run, job, running, target, wanted, read=file.content)
+
+
+def _confirm(
+    run: Run, job: Job, running: Release, target: Release, wanted: ManifestFile, *, read: bytes
+) -> None:
+    """Confirm the release and rewrite services.mode; raises PreflightError where that cannot be done.
+
+    `read` is manifest.yaml as this invocation read it.
+    """
+    problem: SwiftDeployError | OSError | None = None
+    with signals.undisturbed():
+        executor.boundary("confirm the release")
+        release_store.confirm(run.settings.releases, target)
+        noting.confirmed(run, running, target)
+        executor.boundary("rewrite the mode")
+        try:
+            write_back.write_mode(run, wanted, read=read)
+        except (SwiftDeployError, OSError) as error:
+            problem = error
+        executor.boundary("keep the manifest")
+        keep_applied(run, target, wanted.content)
+        questions.record_scrape(run, job.manifest, job.engine)
+        recovery.forget(run.settings)
+    if problem:
+        raise PreflightError(
+            f"version {target.version} ({target.mode}) serves and is confirmed, but"
+            f" services.mode could not be rewritten, or a file made from manifest.yaml could not: {problem}",
+            f"set services.mode: {target.mode} in manifest.yaml, then: invoke render",
+        )
+
+
+def _refuse_another(run: Run, job: Job, before: State, serving: Slot, running: Release) -> None:
+    """Raise PreflightError when the manifest gives more than another mode of what runs."""
+    given = dataclasses.replace(job.engine.release(job.manifest), mode=running.mode)
+    wanted = executor.goal(job, running, confirmed=release_store.present(run.settings.releases))
+    there = before.slots[serving]
+    if given != running:
+        what = "another release"
+    elif before.proxy != wanted.proxy or there.spec != wanted.placement.spec:
+        what = "another nginx or compose content"
+    else:
+        return
+    raise PreflightError(
+        f"manifest.yaml gives {what} than what runs; promote changes the mode alone", "invoke deploy"
+    )

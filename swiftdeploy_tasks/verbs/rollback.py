@@ -1,0 +1,138 @@
+"""Rollback: the whole previous release, by the same lossless way; the way out that is never barred."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import suppress
+
+from swiftdeploy_tasks.engines import registry
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
+from swiftdeploy_tasks.manifest.model import ManifestProblems
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.rollout import (
+    applied,
+    executor,
+    noting,
+    questions,
+    recovery,
+    release_store,
+    write_back,
+)
+from swiftdeploy_tasks.rollout.admission import Change
+from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.rollout.planner import serving_slot
+from swiftdeploy_tasks.rollout.project import job_of, quiet, read_manifest
+from swiftdeploy_tasks.rollout.release_store import Confirmation
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.system import signals
+
+
+def show(run: Run) -> None:
+    """Print every confirmation, newest first, and which can be had."""
+    rows = release_store.confirmations(run.settings.releases)
+    run.document["releases"] = [vars(row) for row in rows]
+    for row in reversed(rows):
+        end = f"until {row.until}" if row.until else "serves now"
+        removed = ", rolled back" if row.rolled_back else ""
+        run.say(f"{row.release}  version {row.version} ({row.mode})  since {row.since}  {end}{removed}")
+    if not rows:
+        run.say("no release was confirmed yet")
+
+
+def rollback(run: Run, to: str) -> None:
+    """Run the release confirmed before the present one, or the one that `to` names."""
+    kept, other = applied.in_force(run.settings)
+    name = registry.recorded(run.settings)
+    engine = registry.make(name, run.settings) if name else registry.choose(run.settings, kept.manifest)
+    quiet(run, engine)
+    before = executor.look(engine, run.settings)
+    cut_off = recovery.settled(run)
+    if cut_off and cut_off.verb == "rollback" and not to:
+        to = cut_off.release
+        running = before.release_of(before.traffic.leader)
+        if running and running.id == to:
+            noting.target(run, before, running, kept.manifest)
+            run.say(f"version {running.version} ({running.mode}) serves: the rollback is done")
+            return
+    row = _target(run, to, before.release_of(before.traffic.leader))
+    release = _kept(run, engine, row)
+    if other:
+        run.note("manifest", "replaced", found=other)
+        run.screen.line(f"  {other}", "warn")
+    with suppress(ManifestError):
+        kept = kept.in_mode(release.mode)
+    asked = kept.manifest
+    job = dataclasses.replace(job_of(run, asked, engine), at_once=True)
+    serving = serving_slot(before, release_store.present(run.settings.releases))
+    running = before.release_of(serving)
+    job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
+    noting.target(run, before, release, asked)
+    questions.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
+    carry_out(run, job, before, release, kept.content, ask=questions.record_isolation)
+    with signals.undisturbed():
+        executor.boundary("confirm the release")
+        release_store.roll_back(run.settings.releases, row)
+        noting.confirmed(run, running, release)
+        executor.boundary("rewrite the mode")
+        write_back.try_to_write_mode(run, release.mode)
+        executor.boundary("keep the manifest")
+        keep_applied(run, release, kept.content)
+        _say_difference(run, engine, release)
+        questions.record_scrape(run, asked, engine)
+        recovery.forget(run.settings)
+
+
+def _target(run: Run, to: str, running: Release | None) -> Confirmation:
+    """Return the confirmation to go back to: below the present one, or that one where another runs."""
+    held = release_store.stack(release_store.confirmations(run.settings.releases))
+    is_confirmed = running is None or not held or running.id == held[-1].release
+    below = held[:-1] if is_confirmed else held
+    if to and not any(row.release.startswith(to) for row in below):
+        raise PreflightError(
+            f"no confirmed release below the present one is {to!r}; deploy brings back what was removed",
+            "invoke rollback --list",
+        )
+    if not below:
+        raise PreflightError(
+            "there is no release below the present one to go back to", "invoke rollback --list"
+        )
+    if not to:
+        return below[-1]
+    return [row for row in below if row.release.startswith(to)][-1]
+
+
+def _kept(run: Run, engine: Engine, row: Confirmation) -> Release:
+    release = release_store.description(run.settings.releases, row.release)
+    if release is None or not engine.has(release):
+        raise PreflightError(
+            f"release {row.release}, version {row.version}, is gone: what it ran is not kept any more",
+            "invoke rollback --list",
+        )
+    return release
+
+
+def _say_difference(run: Run, engine: Engine, release: Release) -> None:
+    """Say how what runs now differs from what manifest.yaml gives."""
+    try:
+        given = engine.release(read_manifest(run))
+    except (ManifestProblems, SwiftDeployError) as error:
+        run.say(f"manifest.yaml cannot be compared with what runs: {error}")
+        return
+    names = (
+        "version",
+        "mode",
+        "artifact",
+        "env",
+        "secrets",
+        "port",
+        "process",
+        "health",
+        "resources",
+        "restart_policy",
+    )
+    changed = [name for name in names if getattr(given, name) != getattr(release, name)]
+    if changed:
+        run.screen.line(
+            f"  manifest.yaml differs from what runs in: {', '.join(changed)}; invoke plan shows it", "warn"
+        )

@@ -1,0 +1,74 @@
+"""Teardown: removes everything that carries the project's home."""
+
+from __future__ import annotations
+
+import shutil
+
+from swiftdeploy_tasks.engines import registry
+from swiftdeploy_tasks.errors import SwiftDeployError
+from swiftdeploy_tasks.manifest.model import rendered_folder
+from swiftdeploy_tasks.proxy import artifacts, root_files
+from swiftdeploy_tasks.rollout import release_store
+from swiftdeploy_tasks.rollout.project import refuse_another
+from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.settings import GENERATED
+from swiftdeploy_tasks.system import reserved_space
+
+
+def teardown(run: Run, *, clean: bool) -> None:
+    """Remove everything that carries our home, from any state; with `clean`, what was generated too."""
+    refuse_another(run)
+    removed: list[str] = []
+    problems: list[SwiftDeployError] = []
+    for name in registry.candidates(run.settings):
+        engine = registry.make(name, run.settings)
+        run.document["engine"] = engine.name
+        try:
+            engine.quiesce()
+            with run.screen.working("removing"):
+                removed += engine.remove_all(run.say)
+        except SwiftDeployError as error:
+            problems.append(error)
+    run.document["removed"] = removed
+    if problems:
+        raise problems[0]
+    registry.forget(run.settings)
+    run.settings.target.unlink(missing_ok=True)
+    reserved_space.forget(run.settings.state)
+    if clean:
+        removed += _clean(run)
+    run.document["removed"] = removed
+    run.say(f"removed {', '.join(removed)}" if removed else "nothing of this project runs")
+
+
+def _clean(run: Run) -> list[str]:
+    """Remove what was generated; the history, its head, its lock and what a person or an app wrote stay."""
+    places = run.settings
+    folders = root_files.places(
+        tuple(map(rendered_folder, (places.manifest, places.applied))), root=places.root, state=places.state
+    )
+    ours = [
+        path
+        for folder in folders
+        for name in artifacts.ROOT_FILES
+        if root_files.is_rendered(path := folder / name)
+    ]
+    removed = []
+    for path in ours:
+        if not artifacts.is_intact(path):
+            artifacts.keep_aside(path, places.edited)
+            run.say(f"{path.name} had been edited by hand and was kept in {places.edited}")
+        path.unlink()
+        removed.append(str(path.relative_to(places.root)))
+    for release in sorted(places.releases.glob("*/")):
+        if data := release_store.remove(release):
+            run.say(f"files that the app of release {release.name} wrote were moved to {data}")
+    for path in (places.state / name for name in GENERATED):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.exists() or path.is_symlink():
+            path.unlink()
+        else:
+            continue
+        removed.append(f"{path.parent.name}/{path.name}")
+    return removed
