@@ -12,8 +12,8 @@ from swiftdeploy_tasks.model.release import Traffic
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.rollout import admission
 from tests.gate.conftest import Ask
-from tests.render import FOLDERS, accepted
-from tests.render.test_compose_properties import HOME, applied
+from tests.proxy import FOLDERS, accepted
+from tests.proxy.test_compose_properties import HOME, applied
 
 MANIFEST = {
     "services": {"image": "shop:1", "port": 3000, "env": {"A": "$b", "SECRET": {"from_env": "OTHER"}}},

@@ -12,7 +12,7 @@ from swiftdeploy_tasks.model.verdict import Check, Verdict
 from swiftdeploy_tasks.report.story import Event
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.picture import Picture
-from tests.plan_states import release
+from tests.rollout.plan_states import release
 
 RELEASE = release("1.0.0")
 WINDOW = Window(30.0, 600, 20.0, 0.0, 2.5, 10.0, 40.0)

@@ -20,8 +20,8 @@ from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.engines.docker import client
 from swiftdeploy_tasks.errors import EngineError, PreflightError
 from swiftdeploy_tasks.settings import find
-from tests.render import accepted
-from tests.render.test_root_files import BASE
+from tests.proxy import accepted
+from tests.proxy.test_rendered_root_files import BASE
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from swiftdeploy_tasks.manifest.model import Health, Resources
 from swiftdeploy_tasks.model.release import Release, State, Traffic, from_label, from_manifest, other
 from tests.manifest.strategies import manifests
-from tests.plan_states import NEW, OLD, occupied
-from tests.render import accepted
+from tests.proxy import accepted
+from tests.rollout.plan_states import NEW, OLD, occupied
 
 WHOLE = Release(
     artifact="sha256:1",

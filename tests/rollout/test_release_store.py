@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.rollout import release_store
-from tests.plan_states import NEW, OLD, THIRD, release
+from tests.rollout.plan_states import NEW, OLD, THIRD, release
 
 
 def stacked(folder: Path) -> list[str]:

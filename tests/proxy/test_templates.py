@@ -10,7 +10,7 @@ import pytest
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.model.release import Traffic
 from swiftdeploy_tasks.proxy import artifacts, templates
-from tests.render import FOLDERS, accepted, root_files
+from tests.proxy import FOLDERS, accepted, root_files
 
 NGINX = {"services": {"image": "shop:1", "port": 3000}, "nginx": {"image": "nginx", "port": 8080}}
 SHELL = "cycler.__init__.__globals__.os.popen('touch FILE').read()"

@@ -11,8 +11,8 @@ from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.proxy.private_paths import is_private
 from tests.e2e.wire import Answer, send
 from tests.ports import free_ports
-from tests.render import accepted
-from tests.render.real_nginx import serving
+from tests.proxy import accepted
+from tests.proxy.real_nginx import serving
 
 PRIVATE = ["/metrics", "/admin/Kiosk", "/.env"]
 

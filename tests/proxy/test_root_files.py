@@ -8,9 +8,9 @@ import pytest
 
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.proxy import artifacts, root_files
-from tests.render import accepted
-from tests.render import root_files as rendered_files
-from tests.render.test_root_files import BASE
+from tests.proxy import accepted
+from tests.proxy import root_files as rendered_files
+from tests.proxy.test_rendered_root_files import BASE
 
 
 @pytest.fixture

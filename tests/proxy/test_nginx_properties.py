@@ -17,8 +17,8 @@ from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.private_paths import LONGEST
 from tests.lab import require
 from tests.manifest.strategies import manifests
-from tests.render import EXAMPLES, FEW_EXAMPLES, FOLDERS, accepted, root_files
-from tests.render.nginx_conf import Directive, read
+from tests.proxy import EXAMPLES, FEW_EXAMPLES, FOLDERS, accepted, root_files
+from tests.proxy.nginx_conf import Directive, read
 
 ON_HOST = Site(
     bind="127.0.0.1:",

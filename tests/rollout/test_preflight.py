@@ -12,8 +12,8 @@ import pytest
 from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.rollout import preflight
 from tests.ports import free_port
-from tests.render import accepted
-from tests.render.test_root_files import BASE
+from tests.proxy import accepted
+from tests.proxy.test_rendered_root_files import BASE
 
 
 @pytest.fixture

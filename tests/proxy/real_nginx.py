@@ -15,7 +15,7 @@ from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.probe import until
 from tests.e2e.wire import status
 from tests.lab import require
-from tests.render import FOLDERS
+from tests.proxy import FOLDERS
 
 
 class _Echo(BaseHTTPRequestHandler):

@@ -12,9 +12,9 @@ import pytest
 from swiftdeploy_tasks.engines.docker import build_context
 from swiftdeploy_tasks.engines.docker.build_context import BuildContext
 from swiftdeploy_tasks.proxy import artifacts
-from tests.render import accepted
-from tests.render import root_files as rendered_files
-from tests.render.test_root_files import BASE
+from tests.proxy import accepted
+from tests.proxy import root_files as rendered_files
+from tests.proxy.test_rendered_root_files import BASE
 
 PAGE = '<!doctype html>\n<meta name="generator" content="SwiftDeploy">\n'
 REPORT = "# Audit report of shop\n\nA history. Made at 2026-11-24. All times are UTC.\n"

@@ -8,7 +8,7 @@ import pytest
 
 from swiftdeploy_tasks.model.release import Placement, State
 from swiftdeploy_tasks.rollout.planner import Goal, plan
-from tests.plan_states import (
+from tests.rollout.plan_states import (
     HUNG,
     NEW,
     OLD,

@@ -17,7 +17,7 @@ from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout import executor
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Step
-from tests.plan_states import NGINX, occupied, release
+from tests.rollout.plan_states import NGINX, occupied, release
 from tests.slow_apps import serving, whole
 
 RELEASE = release("1.0.0")

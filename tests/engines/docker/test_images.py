@@ -14,8 +14,8 @@ from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import Finding
 from tests.e2e.project import docker
 from tests.lab import IMAGES, require
-from tests.render import accepted
-from tests.render.test_root_files import BASE
+from tests.proxy import accepted
+from tests.proxy.test_rendered_root_files import BASE
 
 NGINX = {"image": IMAGES["nginx"], "port": 8080}
 

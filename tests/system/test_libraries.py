@@ -15,7 +15,7 @@ from swiftdeploy_tasks.system.libraries import NAMES, hidden_by
 from tests.lab import require
 from tests.ports import free_ports
 
-SOURCE = Path(__file__).resolve().parents[1]
+SOURCE = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

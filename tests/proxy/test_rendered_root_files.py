@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from swiftdeploy_tasks.proxy import artifacts
 from tests.manifest.strategies import manifests
-from tests.render import EXAMPLES, accepted, root_files
-from tests.render.nginx_conf import read
-from tests.render.test_compose_properties import parsed
+from tests.proxy import EXAMPLES, accepted, root_files
+from tests.proxy.nginx_conf import read
+from tests.proxy.test_compose_properties import parsed
 
 engines = st.sampled_from(["docker", "local"])
 

@@ -11,7 +11,7 @@ from swiftdeploy_tasks.manifest.model import Health
 from swiftdeploy_tasks.model.release import from_label
 from swiftdeploy_tasks.proxy import health
 from swiftdeploy_tasks.proxy.probe import Reply
-from tests.plan_states import release
+from tests.rollout.plan_states import release
 
 RELEASE = release("1.0.0")
 

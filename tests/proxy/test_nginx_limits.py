@@ -15,8 +15,8 @@ import pytest
 from swiftdeploy_tasks.manifest.model import Manifest
 from tests.e2e.wire import Answer, send
 from tests.ports import free_ports
-from tests.render import accepted
-from tests.render.real_nginx import serving
+from tests.proxy import accepted
+from tests.proxy.real_nginx import serving
 
 AT_ONCE = 2000
 

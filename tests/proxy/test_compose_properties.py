@@ -17,7 +17,7 @@ from swiftdeploy_tasks.model.release import Slot, from_label, from_manifest
 from swiftdeploy_tasks.proxy import artifacts
 from tests.lab import require
 from tests.manifest.strategies import manifests
-from tests.render import EXAMPLES, FEW_EXAMPLES, FOLDERS, accepted, root_files
+from tests.proxy import EXAMPLES, FEW_EXAMPLES, FOLDERS, accepted, root_files
 
 HOME = "/srv/a $HOME \"shop\" #1: 'é'/.swiftdeploy"
 IMAGES = {"nginx": "sha256:" + "a" * 64, "opa": "sha256:" + "b" * 64}

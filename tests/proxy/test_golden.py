@@ -14,7 +14,7 @@ import pytest
 
 from swiftdeploy_tasks.manifest import model
 from swiftdeploy_tasks.rollout.admission import is_server
-from tests.render import ROOT, SCHEMA, root_files
+from tests.proxy import ROOT, SCHEMA, root_files
 
 CASES = sorted((Path(__file__).parent / "cases").iterdir())
 GATES = {"docker": "server", "local": "embedded"}
@@ -40,7 +40,7 @@ def test_a_manifest_becomes_the_files_that_were_reviewed(case: Path) -> None:
 PRINT = """
 import sys
 from pathlib import Path
-from tests.render.test_golden import CASES, rendered
+from tests.proxy.test_golden import CASES, rendered
 for case in CASES:
     for text in rendered(case).values():
         sys.stdout.write(text)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from swiftdeploy_tasks.model.release import SLOTS, Difference, Placement, Proxy, Release, Slot, State, Traffic
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
-from tests.plan_states import (
+from tests.rollout.plan_states import (
     HUNG,
     NEW,
     NGINX,
