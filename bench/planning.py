@@ -35,7 +35,7 @@ def timed(self, *args, **words):
     finally:
         spent.append(time.perf_counter() - began)
 APIClient.send = timed
-from swiftdeploy_tasks.program import main
+from swiftdeploy_tasks.cli.program import main
 try:
     main(["swiftdeploy", "plan"], exit=False)
 finally:

@@ -24,7 +24,7 @@ APPENDER = """
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from swiftdeploy_tasks.history import History
+from swiftdeploy_tasks.history.store import History
 history = History(Path(sys.argv[1]), Path(sys.argv[2]))
 for number in range(int(sys.argv[3])):
     record = history.append("step", "deploy", sys.argv[4], number=number, filler="x" * 5000)

@@ -272,7 +272,7 @@ ASKING = """
 import sys
 from pathlib import Path
 from swiftdeploy_tasks.errors import ManifestError
-from swiftdeploy_tasks.manifest_edit import can_set_mode
+from swiftdeploy_tasks.manifest.edit import can_set_mode
 try:
     can_set_mode(Path(sys.argv[1]))
 except ManifestError as error:

@@ -247,7 +247,7 @@ def test_outside_of_a_project_it_says_so_and_writes_nothing(tmp_path: Path) -> N
 def test_it_needs_no_lock_and_no_manifest_that_is_valid(place: Place) -> None:
     (place.root / "manifest.yaml").write_text("{nonsense")
     holding = (
-        "import sys; from pathlib import Path; from swiftdeploy_tasks import lock\n"
+        "import sys; from pathlib import Path; from swiftdeploy_tasks.session import lock\n"
         "held = lock.acquire(Path(sys.argv[1]), verb='deploy', wait=0); print('held', flush=True)\n"
         "sys.stdin.read()"
     )

@@ -22,7 +22,7 @@ from swiftdeploy_tasks.session import lock
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from swiftdeploy_tasks import lock
+from swiftdeploy_tasks.session import lock
 print("waiting", flush=True)
 lock.acquire(Path(sys.argv[1]), verb="deploy", wait=float(sys.argv[2]))
 if sys.argv[3:]:

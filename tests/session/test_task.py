@@ -25,7 +25,7 @@ import os, signal, sys
 from pathlib import Path
 from invoke import Collection, Program, task
 from swiftdeploy_tasks import errors
-from swiftdeploy_tasks.recording import RecordedTask, current
+from swiftdeploy_tasks.session.task import RecordedTask, current
 
 def act(name):
     said = os.environ.get(name.upper(), "succeed")

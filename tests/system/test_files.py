@@ -141,8 +141,8 @@ def test_what_is_no_regular_file_is_never_replaced(
 REPLACE_WITHIN_A_LIMIT = """
 import resource, sys
 from pathlib import Path
-from swiftdeploy_tasks import files
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.system import files
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 folder, limit, *sizes = Path(sys.argv[1]), *map(int, sys.argv[2:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
@@ -185,8 +185,8 @@ def test_a_rehearsal_leaves_nothing_behind_and_fails_as_the_real_thing_would(tmp
 WRITE_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from swiftdeploy_tasks import files
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.system import files
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 files.replace(Path(sys.argv[1]), "half", mode=0o600)
 """
@@ -221,8 +221,8 @@ def test_what_killed_writers_left_beside_these_files_is_swept_and_nothing_else(t
 WRITE_MANY = """
 import sys
 from pathlib import Path
-from swiftdeploy_tasks import files
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.system import files
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 for _ in range(150):
     files.replace(Path(sys.argv[1]), sys.argv[2] * 200_000 + "END")
 """
@@ -246,8 +246,8 @@ def test_of_two_who_write_one_file_at_once_each_writes_it_whole(tmp_path: Path) 
 WRITE_AND_WAIT = """
 import os, sys
 from pathlib import Path
-from swiftdeploy_tasks import files
-from swiftdeploy_tasks.engines.local import LocalEngine
+from swiftdeploy_tasks.system import files
+from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 sync = os.fsync
 def held(fd):
     os.fsync = sync

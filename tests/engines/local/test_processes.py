@@ -140,9 +140,9 @@ def test_notes_of_processes_that_are_gone_are_removed(home: Path) -> None:
 def test_this_process_and_what_it_started_are_no_part_of_the_slot_that_they_run_in(home: Path) -> None:
     program = (
         "import subprocess, sys, time\n"
-        "from swiftdeploy_tasks.engines import local_processes\n"
+        "from swiftdeploy_tasks.engines.local import processes\n"
         "with subprocess.Popen(['sleep', '33'], env={}, executable='/bin/sleep') as child:\n"
-        "    seen = [one.process.pid for one in local_processes.ours(sys.argv[1])]\n"
+        "    seen = [one.process.pid for one in processes.ours(sys.argv[1])]\n"
         "    child.kill()\n"
         "print(seen, flush=True)\n"
     )

@@ -24,9 +24,9 @@ POLICIES = ROOT / "policies"
 PARENT = """
 import sys
 from pathlib import Path
-from swiftdeploy_tasks import lock
+from swiftdeploy_tasks.session import lock
 from swiftdeploy_tasks.gate.bundle import Bundle
-from swiftdeploy_tasks.gate.cell import decide
+from swiftdeploy_tasks.gate.worker import decide
 from tests.gate import stand_ins
 
 held = lock.acquire(Path(sys.argv[1]), verb="deploy", wait=0)
@@ -39,7 +39,7 @@ CRASH = """
 import resource
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate.bundle import Bundle
-from swiftdeploy_tasks.gate.cell import decide
+from swiftdeploy_tasks.gate.worker import decide
 from tests.gate import stand_ins
 
 resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
