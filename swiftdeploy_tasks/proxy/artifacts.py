@@ -6,21 +6,17 @@ root as for what is applied. Rendering is pure; `write` is its one effect. It st
 
 from __future__ import annotations
 
-import difflib
 import functools
-import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import SLOTS, Release, Site, Slot, Traffic, from_manifest
 from swiftdeploy_tasks.proxy import templates
+from swiftdeploy_tasks.proxy.generated_files import _digest, headed
 from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
-from swiftdeploy_tasks.system import files
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
 NGINX_MOUNT = "/etc/swiftdeploy/nginx"
 COUNTS_MOUNT = "/var/lib/swiftdeploy/counts"
 ROOT_FILES = ("nginx.conf", "docker-compose.yml")
-MARK = "# Made by SwiftDeploy "
 # Before the name of a secret's source where compose gets its value: a name of compose's own, or PATH, would
 # have another meaning there.
 SECRET = "SWIFTDEPLOY_SECRET_"  # noqa: S105  (a name)
@@ -61,33 +56,6 @@ CONTAINER_SITE = Site(
     error_log="/dev/stderr",
     access_logs=("/dev/stdout", "/var/log/swiftdeploy/access.log"),
 )
-
-
-_REASONS = {
-    "created": "there is none",
-    "unchanged": "",
-    "updated": "what it is made from changed",
-    "mended": "it was edited by hand",
-}
-
-
-@dataclass(frozen=True)
-class FileChange:
-    """A file as it should be beside what is there; `state` is created, unchanged, updated or mended."""
-
-    path: Path
-    text: str
-    state: str
-    diff: str
-
-    @property
-    def reason(self) -> str:
-        """Why it would be written, "" where it would not be."""
-        return _REASONS[self.state]
-
-    def document(self) -> dict[str, str]:
-        """The form of CONTRACTS' `files`."""
-        return {"path": str(self.path), "state": self.state, "diff": self.diff}
 
 
 def render_nginx(
@@ -125,7 +93,7 @@ def render_nginx(
         "body": functools.partial(_error_body, service=service, contact=manifest.contact),
     }
     names = ("nginx.conf",) if site.inline else ("nginx.conf", "upstream.conf")
-    return {name: _headed(templates.fill(environment, f"{name}.j2", values)) for name in names}
+    return {name: headed(templates.fill(environment, f"{name}.j2", values)) for name in names}
 
 
 def render_compose(
@@ -165,10 +133,10 @@ def render_compose(
     }
     first = templates.fill(environment, "docker-compose.yml.j2", values | {"specs": {}})
     if not home:
-        return _headed(first)
+        return headed(first)
     document = parse_compose(first)
     specs = {service: _spec(document, service) for service in document["services"]}
-    return _headed(templates.fill(environment, "docker-compose.yml.j2", values | {"specs": specs}))
+    return headed(templates.fill(environment, "docker-compose.yml.j2", values | {"specs": specs}))
 
 
 def render_root(
@@ -199,80 +167,9 @@ def render_root(
     return rendered
 
 
-def compare(folder: Path, rendered: Mapping[str, str]) -> tuple[FileChange, ...]:
-    """Return, for each rendered file, what is there now against what should be; nothing is written."""
-    return tuple(_compare(folder / name, text) for name, text in rendered.items())
-
-
-def write(changes: Iterable[FileChange], *, aside: Path) -> None:
-    """Write the files that differ, all or none; raises OSError.
-
-    One that was edited by hand is first copied into the folder `aside`.
-    """
-    changed = [change for change in changes if change.state != "unchanged"]
-    for change in changed:
-        if change.state == "mended":
-            keep_aside(change.path, aside)
-    files.replace_all({change.path: change.text for change in changed})
-
-
-def keep_aside(path: Path, aside: Path) -> None:
-    """Copy a file into the folder `aside`, named by its content; raises OSError."""
-    files.make_folder(aside)
-    old = path.read_bytes()
-    files.replace(aside / f"{path.name}.{hashlib.sha256(old).hexdigest()[:8]}", old, mode=0o600)
-
-
-def is_intact(path: Path) -> bool:
-    """Return whether a rendered file is there as it was written."""
-    try:
-        return is_whole(path.read_bytes().decode("utf-8", "replace"))
-    except OSError:
-        return False
-
-
-def is_whole(text: str) -> bool:
-    """Return whether a text is a rendered file as it was written."""
-    head, _, rest = text.partition("\n")
-    return content_digest(head + "\n") == _digest(rest)
-
-
-def content_digest(text: str) -> str:
-    """Return the digest that a rendered file's first line names, "" where it names none."""
-    found = re.match(r"# .* sha256:([0-9a-f]{16})\n", text)
-    return found[1] if found else ""
-
-
-def _compare(path: Path, text: str) -> FileChange:
-    try:
-        old = path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return FileChange(path, text, "created", _diff(path, "", text))
-    if old == text:
-        return FileChange(path, text, "unchanged", "")
-    head, _, rest = old.partition("\n")
-    by_hand = content_digest(head + "\n") != _digest(rest)
-    return FileChange(path, text, "mended" if by_hand else "updated", _diff(path, old, text))
-
-
-def _diff(path: Path, old: str, new: str) -> str:
-    lines = difflib.unified_diff(
-        old.splitlines(), new.splitlines(), f"{path.name} (now)", f"{path.name} (manifest)", lineterm=""
-    )
-    return "\n".join(lines)
-
-
-def _headed(body: str) -> str:
-    return f"{MARK}from manifest.yaml; edit that instead. sha256:{_digest(body)}\n{body}"
-
-
 def _way_up(rendered: str) -> str:
     """Return the way from the folder of the rendered files to the project's."""
     return "/".join([".."] * len(PurePosixPath(rendered).parts)) or "."
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _spec(document: Mapping[str, Any], service: str) -> str:

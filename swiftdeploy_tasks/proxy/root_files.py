@@ -9,7 +9,7 @@ from pathlib import Path
 
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import artifacts, generated_files
 from swiftdeploy_tasks.settings import STATE
 from swiftdeploy_tasks.system import files
 
@@ -62,7 +62,7 @@ def refuse_foreign(rendered: str, *, root: Path, state: Path) -> Path:
 
 def is_rendered(path: Path) -> bool:
     """Return whether the path is a regular file whose first line says that SwiftDeploy rendered it."""
-    return _head(path).startswith(artifacts.MARK.encode())
+    return _head(path).startswith(generated_files.MARK.encode())
 
 
 def is_report(path: Path) -> bool:

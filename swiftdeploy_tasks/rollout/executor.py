@@ -15,7 +15,7 @@ from pathlib import Path
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError
 from swiftdeploy_tasks.model.release import Difference, Placement, Proxy, Release, Slot, State, Traffic
-from swiftdeploy_tasks.proxy import artifacts, health, probe
+from swiftdeploy_tasks.proxy import generated_files, health, probe
 from swiftdeploy_tasks.proxy.private_paths import is_private
 from swiftdeploy_tasks.rollout import traffic
 from swiftdeploy_tasks.rollout.job import Job, Watch, compose, render, write_compose
@@ -79,7 +79,7 @@ def _is_settled(job: Job, wanted: Traffic) -> bool:
 def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
     """Return whether the files on disk are those of this generation, or of the undo of its change."""
     paths = (folder / "nginx.conf", folder / "upstream.conf")
-    if not all(map(artifacts.is_intact, paths)):
+    if not all(map(generated_files.is_intact, paths)):
         return False
     with suppress(OSError):
         if (folder / traffic.WATCHED).read_text(encoding="ascii") == loaded.id:
@@ -112,7 +112,7 @@ def compared(job: Job, seen: State, wanted: Release) -> State:
 def _knows_the_slots(job: Job, seen: State, proxy: Proxy) -> bool:
     """Return whether upstream.conf is what these slots call for; nginx.conf is told by its digest."""
     wanted = render(job, seen, proxy.generation)["upstream.conf"]
-    (change,) = artifacts.compare(job.settings.nginx_folder, {"upstream.conf": wanted})
+    (change,) = generated_files.compare(job.settings.nginx_folder, {"upstream.conf": wanted})
     return change.state == "unchanged"
 
 
@@ -134,7 +134,7 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     """Return the goal that this release runs alone, as the manifest and the place have it."""
     alone = State(None, {"blue": Placement(release, "")}, Traffic())
     text = compose(job, alone)
-    config = artifacts.content_digest(render(job, alone)["nginx.conf"])
+    config = generated_files.content_digest(render(job, alone)["nginx.conf"])
     proxy = Proxy(job.engine.proxy_spec(job.manifest, text), config)
     wanted = Placement(release, job.engine.slot_spec("blue", text))
     shares = (100,) if job.at_once else job.manifest.rollout.steps

@@ -13,8 +13,8 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import Release, State
-from swiftdeploy_tasks.proxy import artifacts, root_files
-from swiftdeploy_tasks.proxy.artifacts import FileChange
+from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
+from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.proxy.probe import Generation
 from swiftdeploy_tasks.rollout import admission, executor, noting, recovery, release_store, slot_data
 from swiftdeploy_tasks.rollout.applied import in_mode
@@ -203,7 +203,9 @@ def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
     except PreflightError:
         return ()
     foreign = {path.name for path in root_files.foreign_files(folder)}
-    return artifacts.compare(folder, {name: text for name, text in rendered.items() if name not in foreign})
+    return generated_files.compare(
+        folder, {name: text for name, text in rendered.items() if name not in foreign}
+    )
 
 
 def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...]) -> tuple[FileChange, ...]:
@@ -214,8 +216,8 @@ def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...
     if there and (there.config, before.traffic) == (wanted.proxy.config, last.traffic):
         text = there.generation
     rendered = render(job, last, text, foreseen=True)
-    files = artifacts.compare(job.settings.nginx_folder, rendered)
-    return (*files, *artifacts.compare(job.settings.state, {"compose.yml": compose(job, last)}))
+    files = generated_files.compare(job.settings.nginx_folder, rendered)
+    return (*files, *generated_files.compare(job.settings.state, {"compose.yml": compose(job, last)}))
 
 
 def changed(changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:

@@ -20,7 +20,7 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import State
-from swiftdeploy_tasks.proxy import artifacts, probe
+from swiftdeploy_tasks.proxy import generated_files, probe
 from swiftdeploy_tasks.rollout import admission
 from swiftdeploy_tasks.rollout.job import FormerProxy, Job, compose, render, write_compose
 from swiftdeploy_tasks.settings import Settings
@@ -167,7 +167,7 @@ def _kept_files(job: Job, back: State) -> tuple[str, Mapping[Path, bytes]] | Non
     paths = _files(job.settings.nginx_folder)
     contents = {path: job.former.files[path] for path in paths if path in job.former.files}
     texts = [content.decode("utf-8", "replace") for content in contents.values()]
-    if len(texts) < len(paths) or not all(map(artifacts.is_whole, texts)):
+    if len(texts) < len(paths) or not all(map(generated_files.is_whole, texts)):
         return None
     found = probe.generation_in(texts[-1])
     return (found.id, contents) if found and found.traffic == back.traffic else None
@@ -337,7 +337,7 @@ def _write(job: Job, state: State, folder: Path, generation: probe.Generation) -
 
 def _new_generation(job: Job, state: State) -> probe.Generation:
     plain = replace(state, traffic=replace(state.traffic, counted=False))
-    config = artifacts.content_digest(render(job, plain)["nginx.conf"])
+    config = generated_files.content_digest(render(job, plain)["nginx.conf"])
     return probe.Generation(state.traffic, config, f"{os.getpid():x}{tokens.token_hex(4)}")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import edit
-from swiftdeploy_tasks.proxy import artifacts, root_files
-from swiftdeploy_tasks.proxy.artifacts import FileChange
+from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
+from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.rollout import admission
 from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.project import carry, engine_of, forget_manifest, read_manifest
@@ -26,10 +26,10 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
         review=engine.review(asked),
         with_opa=admission.is_server(asked, engine.gate),
     )
-    changes = artifacts.compare(folder, rendered)
+    changes = generated_files.compare(folder, rendered)
     try:
         files.make_folder(folder, mode=0o755)
-        artifacts.write(changes, aside=places.edited)
+        generated_files.write(changes, aside=places.edited)
     except OSError as error:
         raise PreflightError(
             f"{error.filename or folder} cannot be written: {error.strerror}",

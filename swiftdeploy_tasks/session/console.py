@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO, TypeGuard
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.verdict import Verdict
-from swiftdeploy_tasks.proxy.artifacts import FileChange
+from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.report import words
 from swiftdeploy_tasks.session import command_name
 

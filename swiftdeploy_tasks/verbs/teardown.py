@@ -7,7 +7,7 @@ import shutil
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.manifest.model import rendered_folder
-from swiftdeploy_tasks.proxy import artifacts, root_files
+from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
 from swiftdeploy_tasks.rollout import release_store
 from swiftdeploy_tasks.rollout.project import refuse_another
 from swiftdeploy_tasks.session.task import Run
@@ -55,8 +55,8 @@ def _clean(run: Run) -> list[str]:
     ]
     removed = []
     for path in ours:
-        if not artifacts.is_intact(path):
-            artifacts.keep_aside(path, places.edited)
+        if not generated_files.is_intact(path):
+            generated_files.keep_aside(path, places.edited)
             run.say(f"{path.name} had been edited by hand and was kept in {places.edited}")
         path.unlink()
         removed.append(str(path.relative_to(places.root)))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import artifacts, generated_files
 from tests.manifest.strategies import manifests
 from tests.proxy import EXAMPLES, accepted, root_files
 from tests.proxy.nginx_conf import read
@@ -59,7 +59,7 @@ def test_they_name_their_source_and_the_digest_of_their_content(
     assert files == root_files(accepted(data), engine=engine, with_opa=with_opa)
     for text in files.values():
         assert re.match(r"# .*manifest\.yaml.* sha256:[0-9a-f]{16}\n", text)
-        assert artifacts.content_digest(text) == artifacts._digest(text.partition("\n")[2])
+        assert generated_files.content_digest(text) == generated_files._digest(text.partition("\n")[2])
 
 
 BASE: dict[str, Any] = {
@@ -70,7 +70,7 @@ BASE: dict[str, Any] = {
 
 
 def states(folder: Path, files: dict[str, str]) -> dict[str, str]:
-    return {change.path.name: change.state for change in artifacts.compare(folder, files)}
+    return {change.path.name: change.state for change in generated_files.compare(folder, files)}
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def newer_files() -> dict[str, str]:
 
 def test_they_are_created_and_then_unchanged(tmp_path: Path, files: dict[str, str]) -> None:
     assert set(states(tmp_path, files).values()) == {"created"}
-    artifacts.write(artifacts.compare(tmp_path, files), aside=tmp_path / "aside")
+    generated_files.write(generated_files.compare(tmp_path, files), aside=tmp_path / "aside")
     assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in files} == files
     assert set(states(tmp_path, files).values()) == {"unchanged"}
     assert not (tmp_path / "aside").exists()
@@ -94,13 +94,13 @@ def test_they_are_created_and_then_unchanged(tmp_path: Path, files: dict[str, st
 def test_one_that_we_wrote_is_updated_and_not_kept(
     tmp_path: Path, files: dict[str, str], newer_files: dict[str, str]
 ) -> None:
-    artifacts.write(artifacts.compare(tmp_path, files), aside=tmp_path / "aside")
-    changes = artifacts.compare(tmp_path, newer_files)
+    generated_files.write(generated_files.compare(tmp_path, files), aside=tmp_path / "aside")
+    changes = generated_files.compare(tmp_path, newer_files)
     by_name = {change.path.name: change for change in changes}
     assert by_name["nginx.conf"].state == "updated"
     assert re.search(r"(?m)^\+.*new@example\.org", by_name["nginx.conf"].diff)
     assert by_name["docker-compose.yml"].state == "unchanged"
-    artifacts.write(changes, aside=tmp_path / "aside")
+    generated_files.write(changes, aside=tmp_path / "aside")
     assert "new@example.org" in (tmp_path / "nginx.conf").read_text(encoding="utf-8")
     assert not (tmp_path / "aside").exists()
 
@@ -119,11 +119,11 @@ def test_one_that_we_wrote_is_updated_and_not_kept(
 def test_one_that_was_edited_by_hand_is_mended_and_kept_aside(
     tmp_path: Path, files: dict[str, str], edited: Any
 ) -> None:
-    artifacts.write(artifacts.compare(tmp_path, files), aside=tmp_path / "aside")
+    generated_files.write(generated_files.compare(tmp_path, files), aside=tmp_path / "aside")
     by_hand = edited(files["nginx.conf"]).encode()
     (tmp_path / "nginx.conf").write_bytes(by_hand)
     assert states(tmp_path, files) == {"nginx.conf": "mended", "docker-compose.yml": "unchanged"}
-    artifacts.write(artifacts.compare(tmp_path, files), aside=tmp_path / "aside")
+    generated_files.write(generated_files.compare(tmp_path, files), aside=tmp_path / "aside")
     assert (tmp_path / "nginx.conf").read_bytes() == files["nginx.conf"].encode()
     (kept,) = (tmp_path / "aside").iterdir()
     assert kept.read_bytes() == by_hand
@@ -132,14 +132,14 @@ def test_one_that_was_edited_by_hand_is_mended_and_kept_aside(
 
 def test_one_that_is_no_text_is_mended_and_kept_aside(tmp_path: Path, files: dict[str, str]) -> None:
     (tmp_path / "nginx.conf").write_bytes(b"\xff\xfe\x00")
-    artifacts.write(artifacts.compare(tmp_path, files), aside=tmp_path / "aside")
+    generated_files.write(generated_files.compare(tmp_path, files), aside=tmp_path / "aside")
     (kept,) = (tmp_path / "aside").iterdir()
     assert kept.read_bytes() == b"\xff\xfe\x00"
 
 
 def test_neither_is_written_when_one_cannot_be(tmp_path: Path, files: dict[str, str]) -> None:
-    changes = artifacts.compare(tmp_path, files)
-    elsewhere = [*changes[:1], artifacts.FileChange(tmp_path / "no" / "folder", "x", "created", "")]
+    changes = generated_files.compare(tmp_path, files)
+    elsewhere = [*changes[:1], generated_files.FileChange(tmp_path / "no" / "folder", "x", "created", "")]
     with pytest.raises(OSError, match="no/"):
-        artifacts.write(elsewhere, aside=tmp_path / "aside")
+        generated_files.write(elsewhere, aside=tmp_path / "aside")
     assert list(tmp_path.iterdir()) == []

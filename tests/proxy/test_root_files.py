@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.errors import PreflightError
-from swiftdeploy_tasks.proxy import artifacts, root_files
+from swiftdeploy_tasks.proxy import generated_files, root_files
 from tests.proxy import accepted
 from tests.proxy import root_files as rendered_files
 from tests.proxy.test_rendered_root_files import BASE
@@ -26,7 +26,7 @@ def _foreign(root: Path) -> list[str]:
 
 def test_a_file_that_we_rendered_is_ours_also_when_it_was_edited(root: Path) -> None:
     files = rendered_files(accepted(BASE))
-    artifacts.write(artifacts.compare(root, files), aside=root / "aside")
+    generated_files.write(generated_files.compare(root, files), aside=root / "aside")
     assert _foreign(root) == []
     (root / "nginx.conf").write_text(files["nginx.conf"] + "# mine\n")
     assert _foreign(root) == []

@@ -11,7 +11,7 @@ import pytest
 
 from swiftdeploy_tasks.engines.docker import build_context
 from swiftdeploy_tasks.engines.docker.build_context import BuildContext
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import generated_files
 from tests.proxy import accepted
 from tests.proxy import root_files as rendered_files
 from tests.proxy.test_rendered_root_files import BASE
@@ -119,7 +119,7 @@ def test_in_a_context_below_the_project_every_file_of_theirs_is_sent(root: Path)
 
 def test_a_rendered_file_that_was_edited_is_still_ours(root: Path) -> None:
     files = rendered_files(accepted(BASE))
-    artifacts.write(artifacts.compare(root, files), aside=root / "aside")
+    generated_files.write(generated_files.compare(root, files), aside=root / "aside")
     (root / "nginx.conf").write_text(files["nginx.conf"] + "# mine\n")
     assert sent(read(root)) == OWN
 
