@@ -28,7 +28,7 @@ from bench.sandbox import COMMAND, Sandbox, opa_server, sandbox
 from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.gate import Question, Verdict, ask_embedded, ask_server
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.rollout import admission
@@ -80,7 +80,7 @@ def main(rounds: int = 15, questions: int = 1000) -> None:
             ("process", "median ms", "floors", "cpu ms", "cpu floors", "bound", ""), _processes(place, rounds)
         )
         project = settings.find(place.root)
-        asked = model.load(project.manifest, schema=project.schema)
+        asked = loading.load(project.manifest, schema=project.schema)
         rows = _rendering(project, asked, questions)
         _print(("rendering", "p50 ms", "p99", "slowest", "bound", ""), rows)
         rows = _gate(place, project, asked, questions)

@@ -26,7 +26,8 @@ from swiftdeploy_tasks.history.chain import GENESIS, MAX_LINE, Head, Line, Recor
 from swiftdeploy_tasks.history.foreign_bytes import ForeignBytes
 from swiftdeploy_tasks.history.snapshot import Snapshot
 from swiftdeploy_tasks.history.verification import is_vouched
-from swiftdeploy_tasks.manifest.model import HistoryLimits, history_limits
+from swiftdeploy_tasks.manifest.loading import history_limits
+from swiftdeploy_tasks.manifest.model import HistoryLimits
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import files
 

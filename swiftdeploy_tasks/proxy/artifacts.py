@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import SLOTS, Release, Site, Slot, Traffic, from_manifest
 from swiftdeploy_tasks.proxy import templates
-from swiftdeploy_tasks.proxy.generated_files import _digest, headed
+from swiftdeploy_tasks.proxy.generated_files import digest_of, headed
 from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _spec(document: Mapping[str, Any], service: str) -> str:
     found = document["services"][service]
     own = {key: value for key, value in found.items() if key not in {"container_name", "labels"}}
     around = [document["name"], document["networks"], document["volumes"]]
-    return _digest(json.dumps([own, around], sort_keys=True))
+    return digest_of(json.dumps([own, around], sort_keys=True))
 
 
 def _error_body(code: int, words: str, *, service: str, contact: str) -> str:

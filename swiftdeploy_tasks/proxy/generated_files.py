@@ -76,7 +76,7 @@ def is_intact(path: Path) -> bool:
 def is_whole(text: str) -> bool:
     """Return whether a text is a rendered file as it was written."""
     head, _, rest = text.partition("\n")
-    return content_digest(head + "\n") == _digest(rest)
+    return content_digest(head + "\n") == digest_of(rest)
 
 
 def content_digest(text: str) -> str:
@@ -93,7 +93,7 @@ def _compare(path: Path, text: str) -> FileChange:
     if old == text:
         return FileChange(path, text, "unchanged", "")
     head, _, rest = old.partition("\n")
-    by_hand = content_digest(head + "\n") != _digest(rest)
+    by_hand = content_digest(head + "\n") != digest_of(rest)
     return FileChange(path, text, "mended" if by_hand else "updated", _diff(path, old, text))
 
 
@@ -105,8 +105,10 @@ def _diff(path: Path, old: str, new: str) -> str:
 
 
 def headed(body: str) -> str:
-    return f"{MARK}from manifest.yaml; edit that instead. sha256:{_digest(body)}\n{body}"
+    """Return the file's text under a header that names us and carries the digest of the text."""
+    return f"{MARK}from manifest.yaml; edit that instead. sha256:{digest_of(body)}\n{body}"
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Return the first 16 hex digits of the text's SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

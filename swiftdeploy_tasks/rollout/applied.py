@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swiftdeploy_tasks.errors import ManifestError
-from swiftdeploy_tasks.manifest import edit, model
+from swiftdeploy_tasks.manifest import edit, loading, validation
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.manifest.source import parse, read
 from swiftdeploy_tasks.rollout import release_store
 from swiftdeploy_tasks.settings import DEFAULTS, Settings
 from swiftdeploy_tasks.system import files
@@ -65,7 +66,7 @@ def in_force(places: Settings, *, first: bytes | None = None) -> tuple[ManifestF
     """
     kept = [("target.json", first)] if first is not None else []
     kept += _copies(places)
-    given = [(places.manifest.name, model.read(places.manifest).content)]
+    given = [(places.manifest.name, read(places.manifest).content)]
     own = _rules(places)
     for rules, copies in (*((one, kept) for one in own), (None, kept), *((one, given) for one in own)):
         for name, content in copies:
@@ -99,7 +100,7 @@ def _rules(places: Settings) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     for path in dict.fromkeys((places.schema, SHIPPED)):
         with suppress(ManifestError):
-            found.append(model.rules(path))
+            found.append(loading.rules(path))
     return found
 
 
@@ -108,11 +109,11 @@ def _parsed(content: bytes, rules: Mapping[str, Any] | None) -> ManifestFile | N
 
     Without `rules`, what they say is taken unchecked, with the defaults that ship.
     """
-    source = model.parse(content)
+    source = parse(content)
     if source.data is None or source.problems:
         return None
     # A project's own schema can be anything: one that breaks the check is one that the copy does not pass.
     with suppress(Exception):
-        if rules is None or not model.check(source, rules):
-            return ManifestFile(model.build(source, rules or model.rules(SHIPPED)), content)
+        if rules is None or not validation.check(source, rules):
+            return ManifestFile(loading.build(source, rules or loading.rules(SHIPPED)), content)
     return None

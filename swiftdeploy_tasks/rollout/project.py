@@ -12,8 +12,10 @@ from importlib.metadata import version
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ManifestError, PreflightError
-from swiftdeploy_tasks.manifest import model
-from swiftdeploy_tasks.manifest.model import Manifest, ManifestProblems
+from swiftdeploy_tasks.manifest import loading, validation
+from swiftdeploy_tasks.manifest.loading import ManifestProblems
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.manifest.source import read
 from swiftdeploy_tasks.rollout import admission
 from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.job import Job
@@ -48,11 +50,11 @@ def carry(run: Run, file: ManifestFile) -> None:
 
 def _read(settings: Settings, *, keep: bool) -> ManifestFile:
     """Return the manifest; the same bytes under the same schema are not checked twice."""
-    source, rules = model.read(settings.manifest), model.rules(settings.schema)
+    source, rules = read(settings.manifest), loading.rules(settings.schema)
 
     def judge() -> str:
         try:
-            found = model.check(source, rules)
+            found = validation.check(source, rules)
         except Exception as error:
             words = str(error).partition("\n")[0]
             message = f"the schema {settings.schema} cannot be used: {words}"
@@ -66,7 +68,7 @@ def _read(settings: Settings, *, keep: bool) -> ManifestFile:
     versions = [version("swiftdeploy-tasks"), version("jsonschema")]
     made_of = ["manifest", source.digest, json.dumps(rules), *versions]
     remembered(settings.checked, made_of, judge, keep=keep)
-    return ManifestFile(model.build(source, rules), source.content)
+    return ManifestFile(loading.build(source, rules), source.content)
 
 
 def engine_of(run: Run) -> Engine:
@@ -91,7 +93,7 @@ def refuse_another(run: Run) -> None:
         return
     with suppress(ManifestError):
         here = _read(places, keep=False).manifest.name
-        there = model.load(places.applied, schema=places.schema).name
+        there = loading.load(places.applied, schema=places.schema).name
         if here != there:
             raise PreflightError(
                 f"the state folder {places.state} is that of the project {there!r}, and manifest.yaml here "

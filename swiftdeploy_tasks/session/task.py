@@ -36,7 +36,7 @@ from swiftdeploy_tasks.errors import (
 )
 from swiftdeploy_tasks.history import store
 from swiftdeploy_tasks.history.store import History
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.proxy import artifacts, root_files
 from swiftdeploy_tasks.session import access, console, lock
 from swiftdeploy_tasks.settings import Settings
@@ -350,7 +350,7 @@ def _tell_cut_off(run: Run, holder: lock.Holder) -> None:
     run.note("cut_off", "found", verb=holder.verb, pid=holder.pid, user=holder.user, since=holder.since)
     files.sweep(run.settings.root, ("manifest.yaml", "audit_report.*"))
     places = run.settings
-    named = (model.rendered_folder(places.manifest),)
+    named = (loading.rendered_folder(places.manifest),)
     for folder in root_files.places(named, root=places.root, state=places.state):
         files.sweep(folder, artifacts.ROOT_FILES)
     files.sweep(run.settings.state, settings.GENERATED)

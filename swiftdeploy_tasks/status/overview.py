@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, ManifestError, SwiftDeployError, UsageError
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import SLOTS, Slot, State
 from swiftdeploy_tasks.proxy import artifacts, root_files
@@ -92,7 +92,7 @@ class Observer:
                 raise
             self.problems.append(f"manifest.yaml cannot be used: {error.message}")
             self.unusable = error
-            return model.load(places.applied, schema=places.schema)
+            return loading.load(places.applied, schema=places.schema)
 
     def _applied(self) -> Manifest | None:
         """Return the manifest that was deployed last, None where there is none that can be read."""
@@ -211,7 +211,7 @@ class Observer:
 @functools.lru_cache(maxsize=1)
 def _loaded(path: Path, schema: Path, signature: tuple[int, ...]) -> Manifest:
     """Return the manifest; `signature` tells one state of the file from the next."""
-    return model.load(path, schema=schema)
+    return loading.load(path, schema=schema)
 
 
 def observer_of(run: Run) -> Observer:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from swiftdeploy_tasks.errors import HistoryError, PreflightError, UsageError
 from swiftdeploy_tasks.history.chain import Line, Verification
-from swiftdeploy_tasks.manifest.model import project_name
+from swiftdeploy_tasks.manifest.loading import project_name
 from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.report import figures
 from swiftdeploy_tasks.report.integrity import Integrity

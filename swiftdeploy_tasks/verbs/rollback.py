@@ -8,7 +8,7 @@ from contextlib import suppress
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
-from swiftdeploy_tasks.manifest.model import ManifestProblems
+from swiftdeploy_tasks.manifest.loading import ManifestProblems
 from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.rollout import (
     applied,

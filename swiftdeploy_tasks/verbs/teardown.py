@@ -6,7 +6,7 @@ import shutil
 
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import SwiftDeployError
-from swiftdeploy_tasks.manifest.model import rendered_folder
+from swiftdeploy_tasks.manifest.loading import rendered_folder
 from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
 from swiftdeploy_tasks.rollout import release_store
 from swiftdeploy_tasks.rollout.project import refuse_another

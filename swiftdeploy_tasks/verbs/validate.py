@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swiftdeploy_tasks.errors import ManifestError, PreflightError
-from swiftdeploy_tasks.manifest.model import ManifestProblems
+from swiftdeploy_tasks.manifest.loading import ManifestProblems
 from swiftdeploy_tasks.model.finding import Finding, failure
 from swiftdeploy_tasks.rollout import preflight
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.errors import ManifestError
-from swiftdeploy_tasks.manifest import model
-from swiftdeploy_tasks.manifest.model import ManifestProblems, Problem
+from swiftdeploy_tasks.manifest import loading, validation
+from swiftdeploy_tasks.manifest.loading import ManifestProblems
+from swiftdeploy_tasks.manifest.source import Problem, parse
 from tests.manifest import SCHEMA
 
 CASES = Path(__file__).parent / "cases"
@@ -16,7 +17,7 @@ BASE = (CASES / "accepted-base-keys" / "manifest.yaml").read_text(encoding="utf-
 
 
 def only(path: Path) -> Problem:
-    (problem,) = model.problems(path, schema=SCHEMA)
+    (problem,) = loading.problems(path, schema=SCHEMA)
     return problem
 
 
@@ -43,7 +44,7 @@ def test_a_file_too_large_to_be_a_manifest_is_not_parsed(tmp_path: Path) -> None
 
 def test_the_error_tells_the_first_problem_and_carries_all() -> None:
     with pytest.raises(ManifestError) as caught:
-        model.load(CASES / "choices" / "manifest.yaml", schema=SCHEMA)
+        loading.load(CASES / "choices" / "manifest.yaml", schema=SCHEMA)
     error = caught.value
     assert isinstance(error, ManifestProblems)
     assert error.message.startswith('manifest.yaml: line 4: services.mode: "stabel"')
@@ -59,7 +60,7 @@ def test_the_error_tells_the_first_problem_and_carries_all() -> None:
 
 def test_a_single_problem_is_told_without_a_count() -> None:
     with pytest.raises(ManifestError) as caught:
-        model.load(CASES / "empty" / "manifest.yaml", schema=SCHEMA)
+        loading.load(CASES / "empty" / "manifest.yaml", schema=SCHEMA)
     assert "more)" not in caught.value.message
 
 
@@ -68,7 +69,7 @@ def test_a_schema_that_is_not_json_is_named(tmp_path: Path, content: str) -> Non
     schema = tmp_path / "manifest.schema.json"
     schema.write_text(content, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(ManifestError, match=r"the schema .*manifest\.schema\.json cannot be read"):
-        model.load(CASES / "accepted-base-keys" / "manifest.yaml", schema=schema)
+        loading.load(CASES / "accepted-base-keys" / "manifest.yaml", schema=schema)
 
 
 def test_a_projects_own_schema_without_a_default_names_the_key(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_projects_own_schema_without_a_default_names_the_key(tmp_path: Path) -
     with pytest.raises(
         ManifestError, match="neither the manifest nor the schema gives a value for 'contact'"
     ):
-        model.load(CASES / "accepted-base-keys" / "manifest.yaml", schema=schema)
+        loading.load(CASES / "accepted-base-keys" / "manifest.yaml", schema=schema)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,6 @@ def test_no_text_makes_a_pattern_run_long(tmp_path: Path, key: str, text: str) -
 def test_checking_can_be_left_out_for_bytes_that_were_checked_before() -> None:
     path = CASES / "accepted-everything" / "manifest.yaml"
     rules = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    source = model.parse(path.read_bytes())
-    assert model.check(source, rules) == ()
-    assert model.build(source, rules) == model.load(path, schema=SCHEMA)
+    source = parse(path.read_bytes())
+    assert validation.check(source, rules) == ()
+    assert loading.build(source, rules) == loading.load(path, schema=SCHEMA)

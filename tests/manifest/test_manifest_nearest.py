@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.manifest import model
-from swiftdeploy_tasks.manifest.source import dotted
+from swiftdeploy_tasks.manifest import loading, validation
+from swiftdeploy_tasks.manifest.source import dotted, parse
 from swiftdeploy_tasks.manifest.suggestions import every_key
 from tests.manifest import SCHEMA
 
@@ -19,14 +19,14 @@ PLACES = re.compile(r"(?:move it to|known one is| or| as|write) ([a-z_0-9]+(?:\.
 
 def fix(extra: str) -> str:
     """What is said of the one key that is added to a manifest with the base keys."""
-    found = model.check(model.parse((BASE + extra).encode()), model.rules(SCHEMA))
+    found = validation.check(parse((BASE + extra).encode()), loading.rules(SCHEMA))
     assert len(found) == 1
     return found[0].fix
 
 
 def test_a_key_of_another_level_is_sent_to_that_level() -> None:
     text = BASE.replace("nginx:\n", "nginx:\n  contact: ops@shop.example\n")
-    (problem,) = model.check(model.parse(text.encode()), model.rules(SCHEMA))
+    (problem,) = validation.check(parse(text.encode()), loading.rules(SCHEMA))
     assert problem.key == "nginx.contact"
     assert problem.fix == "move it to the top level"
 
@@ -60,7 +60,7 @@ def test_a_limit_in_another_unit_is_given_in_the_one_that_is_known(key: str, sai
 @pytest.mark.parametrize("case", VARIANTS, ids=lambda case: case.name)
 def test_every_place_that_is_named_is_a_known_key(case: Path) -> None:
     known = {dotted(place) for place in every_key(json.loads(SCHEMA.read_text(encoding="utf-8")))}
-    problems = model.problems(case / "manifest.yaml", schema=SCHEMA)
+    problems = loading.problems(case / "manifest.yaml", schema=SCHEMA)
     named = [place for problem in problems for place in PLACES.findall(problem.fix)]
     assert set(named) <= known
 

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading, validation
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.manifest.source import parse
 from tests.manifest import SCHEMA
 from tests.manifest.strategies import as_yaml, manifests
 
@@ -18,9 +19,9 @@ BASE = (Path(__file__).parent / "cases" / "accepted-everything" / "manifest.yaml
 
 
 def accepted(data: dict[str, Any]) -> Manifest:
-    source = model.parse(as_yaml(data))
-    assert model.check(source, RULES) == ()
-    return model.build(source, RULES)
+    source = parse(as_yaml(data))
+    assert validation.check(source, RULES) == ()
+    return loading.build(source, RULES)
 
 
 @settings(deadline=None)
@@ -56,18 +57,18 @@ def test_no_name_path_or_contact_can_leave_its_place(data: dict[str, Any]) -> No
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_in_sentences(data: bytes) -> None:
-    source = model.parse(data)
+    source = parse(data)
     assert source.data is not None or source.problems
 
 
 @settings(deadline=None)
 @given(st.integers(0, len(BASE) - 1), st.binary(min_size=1, max_size=3), st.integers(0, 4))
 def test_a_damaged_manifest_is_read_or_refused_in_sentences(place: int, put: bytes, cut: int) -> None:
-    source = model.parse(BASE[:place] + put + BASE[place + cut :])
-    problems = model.check(source, RULES)
+    source = parse(BASE[:place] + put + BASE[place + cut :])
+    problems = validation.check(source, RULES)
     assert all(problem.text.isprintable() for problem in problems)
     if not problems:
-        model.build(source, RULES)
+        loading.build(source, RULES)
 
 
 PLACES = [
@@ -102,7 +103,7 @@ def test_text_with_a_line_feed_or_control_character_is_refused_everywhere_but_in
     for key in place[:-1]:
         here = here[key]
     here[place[-1]] = text
-    problems = model.check(model.parse(as_yaml(data)), RULES)
+    problems = validation.check(parse(as_yaml(data)), RULES)
     assert [problem.key for problem in problems] in ([], [".".join(place)])
     if re.search(r"[\x00-\x1f\x7f-\x9f\"$\\`]", text):
         assert problems

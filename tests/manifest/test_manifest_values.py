@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import (
     Build,
     EnvVar,
@@ -28,7 +28,7 @@ BASE = (CASES / "accepted-base-keys" / "manifest.yaml").read_text(encoding="utf-
 def loaded(tmp_path: Path, text: str) -> Manifest:
     path = tmp_path / "manifest.yaml"
     path.write_text(text, encoding="utf-8", newline="")
-    return model.load(path, schema=SCHEMA)
+    return loading.load(path, schema=SCHEMA)
 
 
 def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
 
 
 def test_every_key_that_is_written_arrives_in_its_place() -> None:
-    read = model.load(CASES / "accepted-everything" / "manifest.yaml", schema=SCHEMA)
+    read = loading.load(CASES / "accepted-everything" / "manifest.yaml", schema=SCHEMA)
     services = read.services
     assert (services.mode, services.version, services.restart_policy) == (
         "canary",
@@ -106,34 +106,34 @@ def test_the_limits_of_the_history_are_read_from_a_manifest_that_is_not_valid_to
     ):
         if text is not None:
             (tmp_path / "manifest.yaml").write_text(text)
-        assert model.history_limits(tmp_path / "manifest.yaml") == wanted, text
+        assert loading.history_limits(tmp_path / "manifest.yaml") == wanted, text
 
 
 def test_the_limits_of_the_history_are_those_of_the_schema(tmp_path: Path) -> None:
-    given = model.rules(SCHEMA)["properties"]["history"]["properties"]
+    given = loading.rules(SCHEMA)["properties"]["history"]["properties"]
     default = HistoryLimits()
     assert (given["max_bytes"]["default"], given["keep"]["default"]) == (default.max_bytes, default.keep)
     for name, value in (("max_bytes", "maximum"), ("max_bytes", "minimum"), ("keep", "maximum")):
         bound = given[name][value]
         text = f"history: {{{name}: {bound}}}"
         (tmp_path / "manifest.yaml").write_text(text)
-        assert getattr(model.history_limits(tmp_path / "manifest.yaml"), name) == bound
+        assert getattr(loading.history_limits(tmp_path / "manifest.yaml"), name) == bound
     assert ("default" in given["witness"], default.witness) == (False, None)
 
 
 def test_whole_numbers_that_were_written_with_a_point_are_integers() -> None:
-    read = model.load(CASES / "accepted-everything" / "manifest.yaml", schema=SCHEMA)
+    read = loading.load(CASES / "accepted-everything" / "manifest.yaml", schema=SCHEMA)
     assert [type(step) for step in read.rollout.steps] == [int] * 4
 
 
 def test_words_that_old_yaml_took_for_booleans_and_numbers_stay_text() -> None:
     case = CASES / "accepted-words-that-old-yaml-took-for-booleans" / "manifest.yaml"
-    env = model.load(case, schema=SCHEMA).services.env
+    env = loading.load(case, schema=SCHEMA).services.env
     assert [variable.value for variable in env] == ["yes", "off", "0o17", "1_000", "12:30", "2026-01-31"]
 
 
 def test_an_unquoted_no_is_the_restart_policy_no() -> None:
-    read = model.load(CASES / "accepted-restart-policy-no" / "manifest.yaml", schema=SCHEMA)
+    read = loading.load(CASES / "accepted-restart-policy-no" / "manifest.yaml", schema=SCHEMA)
     assert read.services.restart_policy == "no"
 
 
@@ -162,7 +162,7 @@ def test_metrics_without_a_path_are_where_they_usually_are(tmp_path: Path) -> No
 
 
 def test_the_manifest_that_ships_loads_and_builds_its_own_folder() -> None:
-    read = model.load(SCHEMA.parents[1] / "manifest.yaml", schema=SCHEMA)
+    read = loading.load(SCHEMA.parents[1] / "manifest.yaml", schema=SCHEMA)
     assert read.services.build == Build(".", "Dockerfile", ())
     assert (read.services.image, read.services.port) == ("swift-deploy-1-node:latest", 3000)
     assert (read.nginx.port, read.network.name) == (8080, "swiftdeploy-net")

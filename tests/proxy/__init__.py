@@ -11,8 +11,10 @@ from hypothesis import Phase
 
 from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.engines import registry
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading, validation
+from swiftdeploy_tasks.manifest import model as model
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.manifest.source import parse
 from swiftdeploy_tasks.proxy import artifacts
 from tests.manifest.strategies import as_yaml
 
@@ -29,9 +31,9 @@ RULES = json.loads(SCHEMA.read_text(encoding="utf-8"))
 
 
 def accepted(data: dict[str, Any]) -> Manifest:
-    source = model.parse(as_yaml(data))
-    assert model.check(source, RULES) == ()
-    return model.build(source, RULES)
+    source = parse(as_yaml(data))
+    assert validation.check(source, RULES) == ()
+    return loading.build(source, RULES)
 
 
 def root_files(asked: Manifest, *, engine: str = "docker", with_opa: bool = True) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.rollout.admission import is_server
 from tests.proxy import ROOT, SCHEMA, root_files
 
@@ -21,7 +21,7 @@ GATES = {"docker": "server", "local": "embedded"}
 
 
 def rendered(case: Path) -> dict[str, str]:
-    asked = model.load(case / "manifest.yaml", schema=SCHEMA)
+    asked = loading.load(case / "manifest.yaml", schema=SCHEMA)
     engine = "local" if asked.engine == "local" else "docker"
     return root_files(asked, engine=engine, with_opa=is_server(asked, GATES[engine]))
 

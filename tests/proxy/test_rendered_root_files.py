@@ -59,7 +59,7 @@ def test_they_name_their_source_and_the_digest_of_their_content(
     assert files == root_files(accepted(data), engine=engine, with_opa=with_opa)
     for text in files.values():
         assert re.match(r"# .*manifest\.yaml.* sha256:[0-9a-f]{16}\n", text)
-        assert generated_files.content_digest(text) == generated_files._digest(text.partition("\n")[2])
+        assert generated_files.content_digest(text) == generated_files.digest_of(text.partition("\n")[2])
 
 
 BASE: dict[str, Any] = {

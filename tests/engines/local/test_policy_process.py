@@ -19,7 +19,7 @@ from swiftdeploy_tasks.engines.local import policy_process, processes, proxy_pro
 from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import Bundle, Question, wait_ready
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.proxy.probe import until
 from swiftdeploy_tasks.rollout import admission
@@ -85,7 +85,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         f"opa: {{port: {free_port()}}}\n"
     )
     found = settings.find(tmp_path)
-    asked = model.load(found.manifest, schema=found.schema)
+    asked = loading.load(found.manifest, schema=found.schema)
     rules = admission.bundle(found, asked)
     admission.publish(found, rules)
     engine = LocalEngine(tmp_path, found.state)

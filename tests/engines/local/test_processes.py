@@ -22,7 +22,7 @@ from swiftdeploy_tasks.engines.local import (
 )
 from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import ProxyError
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading, model
 from swiftdeploy_tasks.proxy.probe import until
 
 
@@ -239,7 +239,7 @@ def manifest_of(folder: Path) -> model.Manifest:
         "network: {name: n, driver_type: bridge}\nengine: local\n"
     )
     places = settings.find(folder)
-    return model.load(places.manifest, schema=places.schema)
+    return loading.load(places.manifest, schema=places.schema)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")

@@ -12,7 +12,7 @@ from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.engines.local import process_checks, source_copy
 from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import PreflightError
-from swiftdeploy_tasks.manifest import model
+from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.rollout import release_store
 
@@ -83,7 +83,7 @@ def project(root: Path, source: str = ".", process: str = "python") -> Manifest:
         "nginx: {image: nginx, port: 8080}\nnetwork: {name: n, driver_type: bridge}\nengine: local\n"
     )
     places = settings.find(root)
-    return model.load(places.manifest, schema=places.schema)
+    return loading.load(places.manifest, schema=places.schema)
 
 
 def kept(root: Path, asked: Manifest) -> set[str]:
