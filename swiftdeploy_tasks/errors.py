@@ -1,20 +1,20 @@
-"""What can go wrong, and the exit code of each.
+"""The errors that a person sees, and the exit code of each.
 
-Every error that a person is meant to see is one class here, so that scripts can branch on its name (the
-`kind` of `--json`) and on its code. Rooms raise these; one place, `recording`, turns them into an exit.
+Scripts branch on the class's name (`kind` in `--json`) and on its code. `session.task` turns an error into an
+exit.
 
     SwiftDeployError                1   (a bug when raised bare)
-    ├── UsageError                  1   the command's words are off
+    ├── UsageError                  1   the command line is wrong
     ├── PreflightError              2   a check that is made before anything moves
-    │   └── ManifestError           2   manifest.yaml does not say what can be run
+    │   └── ManifestError           2   manifest.yaml is invalid
     ├── PolicyRefused               3   the policy said no
-    ├── GateUnavailable             4   nobody could say yes
+    ├── GateUnavailable             4   the policy engine is unavailable or its answer is invalid
     ├── EngineError                 5   the engine cannot do it
     │   ├── ProxyError              5   nginx does not start, or refuses its configuration
     │   └── ImageError              5   a build or a pull failed
     ├── AppUnhealthy                6   the app died, or never got healthy
     ├── HistoryError                7   the history does not verify or cannot be written
-    ├── LockHeld                    8   somebody else is at work in this project
+    ├── LockHeld                    8   another invocation holds the project's lock
     ├── WouldChange                 9   something would change (`plan --check`)
     └── Interrupted               130   Ctrl-C or a request to end
 """

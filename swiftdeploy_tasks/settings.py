@@ -1,8 +1,4 @@
-"""Where everything is: the project, its state and the files inside both.
-
-Stands apart so that no other room joins paths or reads configuration. It reads no manifest and makes no
-folder.
-"""
+"""Where everything is: the project, its state folder, and the files in both."""
 
 from __future__ import annotations
 

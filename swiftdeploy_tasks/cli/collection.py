@@ -1,4 +1,4 @@
-"""The verbs as Invoke tasks: what needs what, and which words each takes. The work is in `verbs`."""
+"""The verbs as Invoke tasks: prerequisites, options and help. The work is in `verbs`."""
 
 from __future__ import annotations
 

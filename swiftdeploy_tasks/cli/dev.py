@@ -1,7 +1,4 @@
-"""dev.*: what someone who works on SwiftDeploy itself runs. It needs a checkout and the `dev` extra.
-
-Stands apart from `lifecycle` because a project that mounts the verbs has no use for these.
-"""
+"""The dev.* tasks: lint, tests, benchmarks and chaos. They need a checkout and the `dev` extra."""
 
 from __future__ import annotations
 

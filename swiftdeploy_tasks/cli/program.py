@@ -1,7 +1,4 @@
-"""The `swiftdeploy` command: the same collection as a program of its own, which needs no tasks.py.
-
-Stands apart from `lifecycle` so that a project that mounts the collection does not start a program.
-"""
+"""The `swiftdeploy` command: the collection as a program that needs no tasks.py."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What every engine can do: look, test, start, reload, stop. When and why is decided elsewhere.
+"""The engine protocol: what every engine can do.
 
-Engines speak of containers or processes; callers speak of nginx, OPA and slots. An engine renders nothing
-and asks nobody for permission.
+An engine starts, observes and stops components. It renders nothing, and it does not ask the gate.
 """
 
 from __future__ import annotations

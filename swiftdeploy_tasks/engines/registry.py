@@ -1,7 +1,7 @@
 """The engines by name, and the choice of one for a project.
 
-What runs already decides; a project never moves to another engine by itself, and an engine that cannot be
-reached is an error, never a reason to take the other one.
+The engine on which the project runs is kept. An engine that cannot be reached is an error; another one is
+never chosen instead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""May this go ahead? One Question is asked of the policies, and only a clear yes is believed.
+"""The policy gate: puts a Question to the policies and returns a Verdict.
 
-Stands apart so that no other room ever decides allow or deny, and none can mistake silence for a yes: all
-that is not a Verdict is GateUnavailable. It refuses to judge anything itself; the Rego does that.
+Everything that is not a Verdict raises GateUnavailable. Python decides nothing: the Rego policies do.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Which policies are in force: modules and limits as one value with a revision of its own.
+"""The policy bundle: the Rego modules and the limits, with a revision that is a digest of them.
 
-The server and the embedded engine are given the very same text, and a verdict can be traced to it later. As
-in OPA's own bundles, every `.rego` file below the folder is a module, and a `data.json` in a sub folder lies
-under that folder's path. Files named `*_test.rego` are left out: they are tests.
+The server and the embedded engine get the same text. As in OPA's bundles, every `.rego` file below the folder
+is a module, and a `data.json` in a sub folder lies under that folder's path. `*_test.rego` files are left
+out.
 
-A server watches the folder while it is written. So the folder itself is never replaced, each file appears
-whole, and `.manifest` comes last: whoever sees the new revision sees the new rules.
+A server watches the folder while it is written, so the folder itself is not replaced, each file is renamed
+into place, and `.manifest` with the new revision comes last.
 """
 
 from __future__ import annotations

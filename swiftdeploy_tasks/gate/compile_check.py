@@ -1,8 +1,8 @@
-"""The faults of compiled policies: what OPA refuses or decides differently, and the embedded engine accepts.
+"""Faults of compiled policies that OPA refuses, or decides differently, and the embedded engine accepts.
 
-The embedded engine takes a variable that nothing binds for an undefined value, finds a missing function only
-when it is called, and differs from OPA in a few expressions. All of that is visible in the plan that it
-compiles (OPA's intermediate representation as JSON), so it is refused before a policy is evaluated.
+The embedded engine takes an unbound variable for an undefined value, finds a missing function only when it is
+called, and differs from OPA in a few expressions. All of that shows in the plan that it compiles (OPA's
+intermediate representation as JSON), so it is refused before a policy is evaluated.
 """
 
 from __future__ import annotations

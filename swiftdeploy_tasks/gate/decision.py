@@ -1,7 +1,6 @@
-"""Is this answer a verdict? The same doubts for every answerer, in one place.
+"""Validates an answer of either engine and turns it into a Verdict.
 
-Stands apart because a gate fails open in the reading of its answers, not in its rules. It never repairs an
-answer and never decides one: what is not a clear decision raises GateUnavailable, in words of its own.
+An answer that is not a clear decision raises GateUnavailable; it is never repaired.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The rules that each domain of a bundle declares, learned from what it answers to an empty input.
+"""The rules that each domain of a bundle declares.
 
-A domain lists its rules in `rules`; one without such a list has those that it answers an empty input with.
-It is asked of the engine that answers later, so it also proves that the policies compile there.
+A domain lists them in `rules`, or its answer to an empty input has one check for each. The engine that will
+answer is asked, which also proves that the policies compile there.
 """
 
 from __future__ import annotations

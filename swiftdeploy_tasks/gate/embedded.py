@@ -1,12 +1,11 @@
-"""The answers of the Rego engine that comes with this package, which needs nothing installed.
+"""The embedded Rego engine (regopy): answers without a server.
 
-It reads the same bundle as the server, and its answers are checked in the same way. A policy that it would
-compile and OPA would not is refused: see `compiled`.
+It gets the same bundle as the server and its answers are validated in the same way. A policy that it compiles
+and OPA does not is refused: see `compile_check`.
 
-regopy has quirks to stay clear of: its `Input` loses digits and quotes, so input goes in as JSON text; it
-prints what it also raises, so its log is switched off; a second `build` of one interpreter mixes up its
-entry points, so each has an interpreter of its own; and it goes on with the result of a builtin that failed,
-where OPA ends the body, so such a failure ends the evaluation.
+Quirks of regopy: its `Input` loses digits and quotes, so input goes in as JSON text; it prints what it also
+raises, so its log is off; a second `build` of one interpreter mixes up its entry points, so each has its own;
+and it goes on with the result of a builtin that failed, where OPA ends the body, so that ends the evaluation.
 """
 
 from __future__ import annotations

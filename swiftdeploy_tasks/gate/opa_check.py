@@ -1,7 +1,6 @@
-"""OPA's check of a bundle before a server loads it: one `opa eval --strict`.
+"""OPA's check of a bundle: the arguments of `opa eval --strict`, and its output.
 
-The engine runs it (the binary on local, the image without network on docker). This module has its arguments
-and reads its output.
+The engine runs it: the binary on local, the image without network on docker.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""What do the policies say, asked of an OPA server?
+"""Asks an OPA server over HTTP.
 
-Stands apart because everything on the way can fail: the server, the wire, the bundle that it has loaded. It
-believes only an answer that is whole, in time, and given under our revision; all else is GateUnavailable.
-It starts no server and stops none.
+An answer counts when it is complete, in time, and of our revision; everything else raises GateUnavailable.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The package statement of a Rego file, read by the grammar that OPA reads it by.
+"""The package statement of a Rego file, parsed by OPA's grammar.
 
 The embedded engine refuses spellings that OPA accepts (a comment or a line break after `package`, a byte
-order mark) and accepts some that OPA refuses, so it is given every file with the statement in plain form.
+order mark) and accepts some that OPA refuses, so it gets each file with the statement in plain form.
 """
 
 from __future__ import annotations

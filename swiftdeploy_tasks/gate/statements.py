@@ -1,4 +1,4 @@
-"""The statements of a compiled policy: OPA's intermediate representation, as the embedded engine saves it."""
+"""The statements of a compiled policy, in OPA's intermediate representation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What OPA refuses in the text of a policy and the embedded engine takes: Rego v0, and names used twice.
+"""What OPA refuses in the text of a policy and the embedded engine accepts: Rego v0, and names used twice.
 
-The embedded engine's plan no longer shows these. Read from the words of the text, without a grammar.
+The embedded engine's plan no longer shows these, so the tokens of the text are read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The types that are certain in a plan, and what contradicts them, which OPA refuses."""
+"""Type errors that OPA refuses, found where the types in a plan are certain."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Where the embedded Rego engine runs: a child process that may crash, or never come back, alone.
+"""The child process in which the embedded Rego engine runs.
 
-Stands apart because the engine is native code: a policy that it chokes on would end us with a signal and
-without a record. The child is a new Python, as the engine's library also fails beside some native libraries
-that the caller may have loaded, numpy among them. It is started once for a bundle, keeps it compiled, and
-ends when its pipe does.
+The engine is native code, which can crash or never return. The child is a new Python, because the library
+also fails beside some native libraries of the caller, such as numpy. It is started once for a bundle, keeps
+it compiled, and ends when its pipe is closed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What is a record, what is its hash, and what does one line say?
-
-Stands apart from `proof`, which judges many lines, and from `history`, which writes them: both speak of the
-same line. It refuses to read, write or compare anything.
-"""
+"""One record of the history: its fields, its hash, and its line of JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Whose turn is it to write the history?
+"""An inter-process lock for the history file.
 
-Stands apart because it is asked by who writes and by who only reads, and a reader may not be allowed to lock.
-It waits for a bounded time, and refuses to take a lock away.
+A reader continues without it where it may not open the file. Waiting is bounded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What is wrong with a history that does not prove itself, and what of it is proven all the same?
+"""Names the first bad line of a history that does not verify, its reason, and which records are proven.
 
-Stands apart from the `walk`, which stops at the first fault: here all lines are read a second time, to name
-the cause, where a stray record belongs, and what leads up to the head or to what a witness knows. It refuses
-to call anything proven for the sake of what only follows.
+`verification` stops at the first fault. Here all lines are read a second time. Only records linked to the
+head, or to a head that the witness has, are proven.
 """
 
 from __future__ import annotations

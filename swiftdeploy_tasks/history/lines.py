@@ -1,8 +1,6 @@
-"""Which lines does a file hold, from either end, in bounded memory?
+"""Reads lines from either end of a file in bounded memory.
 
-Stands apart because a history is read from its front to be judged and from its back to be continued, and
-either way a line may be endless, torn or no text at all. It refuses anything that is not a regular file, and
-to change one.
+A line may be endless, torn, or no text. Only regular files are read.
 """
 
 from __future__ import annotations

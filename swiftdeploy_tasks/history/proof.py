@@ -1,7 +1,6 @@
-"""What does a run of lines prove, file after file, against its head?
+"""Verifies a sequence of lines against a head, as a pure function.
 
-The pure half of judging a history. It stands apart so that every kind of tampering can be judged without a
-file. It refuses to read, write, lock or mend anything; what a broken history still proves, `flaws` says.
+`flaws` says what a history that does not verify still proves.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Where do the lines go when history.jsonl is full, and how do they come back?
+"""Rotates history.jsonl: compresses a full file into a numbered one, and reads those back.
 
-A full file is moved aside in one step, compressed into the next number of the folder `history` in the state,
-and removed only then, so whatever is cut off leaves either file whole and the next append ends it. It stands
-apart because none of this knows a chain. It refuses to shorten or judge what it keeps.
+The full file is renamed first and removed last, so a crash leaves one of the two complete, and the next
+append finishes the rotation.
 """
 
 from __future__ import annotations

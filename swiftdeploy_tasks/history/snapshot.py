@@ -1,7 +1,7 @@
-"""What stood in the history at one moment, over all its files?
+"""A consistent view of all history files at one moment.
 
-Stands apart because a reader takes long and others go on: they append, rotate and drop meanwhile. What was
-there is held open, so each record comes once. It refuses to wait for a lock of its own and to judge anything.
+Writers append, rotate and drop files while a reader works. The files are held open, so each record is read
+once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""What happened here, in an order that nobody can change unnoticed?
+"""Appends records to history.jsonl, and keeps its rotated files and its head.
 
-The one room that writes `history.jsonl`, its rotated files and its head. It stands apart because its promises
-are about crashes and rivals: a record that was returned is on disk, two processes never fork the chain, and
-what a crash left behind is kept and named. It refuses to repair or shorten what is there, to judge it
-(`proof` judges), and to drop a file that does not prove itself; a broken history stops no append.
+A record that was returned is on disk, and two processes cannot fork the chain. What a crash left behind is
+kept and reported. A broken history does not stop an append, and a file that does not verify is not dropped.
 """
 
 from __future__ import annotations

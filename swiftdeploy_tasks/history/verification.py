@@ -1,8 +1,6 @@
-"""Does each line follow the one before, up to the head?
+"""Verifies that each line links to the one before, up to the head, in one pass.
 
-One pass over the lines of a history, for who judges it (`proof`) and for who says what is wrong with it
-(`flaws`). It stops at the first fault and refuses to look for its cause, and to let a later line excuse what
-it does not name.
+It stops at the first fault; `flaws` names the cause.
 """
 
 from __future__ import annotations

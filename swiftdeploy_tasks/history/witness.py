@@ -1,8 +1,7 @@
-"""What was the head of the history, as somebody else noted it?
+"""The witness: a file on another disk or share to which each new head is appended.
 
-A second witness: a file on another disk or share that is told each new head. It stands apart because it may
-be gone, slow to come back or somebody else's, and must never cost a record. It refuses to write into a file
-that is not a list of heads, and to be believed where it says nothing.
+It may be missing, slow, or another program's file; that never prevents a record. A file that is not a list of
+heads is not written to.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""How is the value of services.mode changed in manifest.yaml without touching another byte?
+"""Replaces the value of services.mode in manifest.yaml and changes no other byte.
 
-It stands apart because here alone the operator's own file is written. Writing the YAML anew would lose
-comments, quotes and order, so the scalar is replaced where it stands in the text; the result is read again
-and must say what was meant.
-
-It refuses what it would have to guess at: a mode that is empty, anchored, tagged, an alias or a block, and a
-file that could not be put back with its owner and its permissions.
+Writing the YAML again would lose comments, quotes and order. The result is parsed and compared before it is
+written. A mode that is empty, anchored, tagged, an alias or a block is refused, and so is a file whose owner
+or permissions could not be restored.
 """
 
 from __future__ import annotations

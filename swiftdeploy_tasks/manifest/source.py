@@ -1,11 +1,7 @@
-"""What does the text of manifest.yaml hold, and on which line does each value stand?
+"""Parses the text of manifest.yaml into data with the line of each value.
 
-It stands apart from `manifest` because a position is lost as soon as YAML has become a dict, and because
-everything hostile that a YAML file can do (aliases that explode, nesting without end, tags that construct
-objects, keys given twice) has to be met before the first value is used. Scalars are read by the core schema
-of YAML 1.2, so `no`, `on`, `1_000`, `017`, `30:00` and `2024-01-01` are the text that they look like.
-
-It knows no key by name and judges no value: that is the schema's task.
+Aliases, deep nesting, tags and duplicate keys are refused before a value is used. Scalars are read by the
+core schema of YAML 1.2, so `no`, `on`, `1_000`, `017`, `30:00` and `2024-01-01` are text.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""Does what the manifest says fit the schema, and itself?
+"""Validates a parsed manifest by its JSON Schema, and the relations between its keys.
 
-It stands apart from `manifest` because it speaks to a person: each error of the schema becomes one sentence
-with the line, the key, the value, the bound and what to write instead. All bounds and all defaults are in the
-schema; only what compares two keys is said here.
-
-It refuses to correct anything: a value is right as it stands, or it is a problem.
+Each problem is one sentence with the line, the key, the value, the bound and the correction. Bounds and
+defaults are in the schema.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What happened in one slot between two scrapes of its metrics?
+"""Metrics of a slot: requests, errors and latencies between two scrapes.
 
-Stands apart as plain arithmetic on values, so that every odd page and every odd clock can be tried without an
-app. It refuses to guess: a page that is cut short or contradicts itself is no scrape, and a figure that
-cannot be known is absent, never zero.
+Pure functions. A page that is cut short or contradicts itself is no scrape, and a figure that is not known is
+absent, never zero.
 """
 
 from __future__ import annotations

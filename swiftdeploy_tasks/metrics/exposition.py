@@ -1,9 +1,8 @@
-"""What does an app's metrics page say?
+"""Parses an app's metrics page in the Prometheus or OpenMetrics text format.
 
-Stands apart as the one door of prometheus_client, and the one place that knows how apps name things. The
-first of COUNTERS and of HISTOGRAMS that the page has is read; answers are told apart by the STATUS_LABELS
-(an error is 5xx), which must agree, paths by the first of PATH_LABELS. It refuses half a page rather than to
-count half. It cannot leave out the health checks of an app that labels no path: those are counted too.
+The first of COUNTERS and of HISTOGRAMS on the page is read. Statuses come from STATUS_LABELS (an error is
+5xx), which must agree, and paths from the first of PATH_LABELS. An incomplete page is an error. An app that
+does not label paths has its health checks counted too.
 """
 
 from __future__ import annotations

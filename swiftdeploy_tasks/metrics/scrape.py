@@ -1,7 +1,6 @@
-"""What had a slot counted by one moment?
+"""A scrape: the counters of a slot at one moment.
 
-Stands apart because a scrape outlives the process that made it: it is recorded, and read back as the start of
-a later window. It holds sums only, so that a record stays small, and refuses a record that is not one.
+It is recorded, and read back as the start of a later window, so it holds sums only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What happened between two scrapes of one slot, and which earlier scrape makes a true window?
+"""A window: the difference between two scrapes of a slot, and the choice of its first scrape.
 
-Stands apart from the reading of pages: all that is here is subtraction, and doubts about clocks. It refuses
-to present what was counted since the start as a shorter window, and to take a page that lost counts for one
-of a restarted app whose own age says otherwise.
+Counts since an app's start are not presented as a shorter window. A page whose counters went back without a
+restart of the app is an error.
 """
 
 from __future__ import annotations

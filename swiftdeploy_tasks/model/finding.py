@@ -1,7 +1,4 @@
-"""What a pre-flight check found: the one form in which every room that makes checks says so.
-
-Stands apart because engines, the gate's verbs and `validate` speak it, and none of them owns it.
-"""
+"""The finding of a pre-flight check."""
 
 from __future__ import annotations
 

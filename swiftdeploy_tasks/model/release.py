@@ -1,8 +1,4 @@
-"""The values that move: what is released, where it stands, and who gets which share of the traffic.
-
-Stands apart so that planning, engines and the screen speak of the same things. It looks at nothing and
-changes nothing.
-"""
+"""The values that move: Release, Slot, State and Traffic. Pure."""
 
 from __future__ import annotations
 

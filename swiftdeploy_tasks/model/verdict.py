@@ -1,8 +1,4 @@
-"""What is asked of the gate, and what a believable answer looks like.
-
-Stands apart from the two answerers so that both are held to the same form. It decides nothing: it only
-refuses to call an answer a verdict when it is not one.
-"""
+"""A Question to the gate, and the Verdict that answers it."""
 
 from __future__ import annotations
 

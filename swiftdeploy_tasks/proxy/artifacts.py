@@ -1,7 +1,6 @@
-"""What should be on disk: render it, compare it with what is there, write it.
+"""Renders nginx.conf, upstream.conf and docker-compose.yml, for review at the root and as applied.
 
-Stands apart so that the text of every generated file comes from one place, for review at the project's
-root as for what is applied. Rendering is pure; `write` is its one effect. It starts and stops nothing.
+Pure, but for reading the templates.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """HTTP requests to nginx and the slots, as a client sends them.
 
-One request a question, bounded in time and size; no answer is a `Reply` without a status.
+Each request is bounded in time and size; no answer is a `Reply` without a status.
 """
 
 from __future__ import annotations

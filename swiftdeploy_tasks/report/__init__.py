@@ -1,5 +1,4 @@
-"""What does the history say to somebody who was not there?
+"""The audit report, written from the records of the history.
 
-One reading of the records becomes a `Story` (`telling`), and each form of the report is written from that
-same value. Stands apart from the history, which proves and does not interpret. It reads no file.
+The records are read once into a `Story` (`telling`), and each form of the report is written from that value.
 """

@@ -1,8 +1,7 @@
-"""What can stand in a table of a report, and how does a rule's answer stand there?
+"""The cells of the report's tables: texts with a tone.
 
-Stands apart from the tables, which choose what to tell, so that every page writes a cell alike. Its texts may
-hold anything: whoever puts them into a document escapes them. A tone is said by its text too, with a sign, so
-that nobody needs to see colours.
+Texts may hold anything, so each writer escapes them. A tone also has a sign, so that colour alone carries no
+meaning.
 """
 
 from __future__ import annotations

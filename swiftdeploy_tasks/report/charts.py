@@ -1,8 +1,4 @@
-"""Which charts does a story need, and what does each say to somebody who cannot see it?
-
-Stands apart from the drawing, which knows no deployments, and from the page, which only places what is here.
-Each chart has a text with the figures that matter. It leaves nothing out unsaid.
-"""
+"""The charts of a story, each with a text alternative that has its main figures."""
 
 from __future__ import annotations
 

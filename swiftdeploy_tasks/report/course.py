@@ -1,7 +1,6 @@
-"""What is drawn over time: what each slot did, what it got, and what happened?
+"""The course of a period: traffic, scrapes and events of each slot over time.
 
-Stands apart from the story's rows because these cover the whole period, however long, thinned and counted,
-where rows are the newest ones. Times are Unix seconds.
+It covers the whole period, thinned and counted, where tables keep the newest rows. Times are Unix seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How much can a picture hold, and what is drawn where there is more than that?
+"""Reduces what does not fit into a chart's width.
 
-Stands apart from the drawing because it knows times, values and a width, and no library. Nothing is dropped:
-what lies too close becomes a column from its lowest to its highest, or one sign with a count.
+Points that lie too close become a column from the lowest to the highest, and signs become one with a count.
 """
 
 from __future__ import annotations

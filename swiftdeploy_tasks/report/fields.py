@@ -1,7 +1,6 @@
-"""What does a record say in this field, whatever stands there?
+"""Reads typed fields of a record, None where a field does not fit.
 
-Stands apart because the chain proves who wrote a record, not that it makes sense: a hand, another program or
-a later version may have put anything into it. Nothing here raises; what does not fit is absent.
+The chain proves who wrote a record, not that its fields make sense: they may hold anything.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""What does a series look like? Values in, an SVG element for a page out.
+"""Draws a series as an SVG element, with matplotlib, which is loaded for the first figure.
 
-The one room that draws, by matplotlib, which is loaded when the first picture is asked for. It stands apart
-because it knows axes, colours and dashes and nothing of deployments. It refuses to join what is not known:
-a gap stays a gap. What no axis can hold is drawn at its edge, and what is too dense for lines as columns from
-the lowest to the highest. No text is taken for a formula, and no colour alone tells two things apart.
+A gap stays a gap. A value beyond an axis is drawn at its edge, and dense lines as columns. No text is read as
+a formula, and no two things differ by colour alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How is much kept in little room: the newest rows, the percentiles, a series with its peaks, what happened?
+"""Collectors in bounded memory: newest rows, percentiles, series with their peaks, events.
 
-Stands apart because a report over a long history must not grow with it. Each of these takes one value at a
-time and holds a bounded amount, whatever comes.
+A report does not grow with the length of its history.
 """
 
 from __future__ import annotations

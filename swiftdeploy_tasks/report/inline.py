@@ -1,9 +1,7 @@
-"""How does a drawing become part of a page whose policy allows no style attribute, no script and no fetch?
+"""Embeds an SVG drawing into a page that allows no style attribute, script or fetch.
 
-Stands apart from the drawing because it knows SVG and nothing of charts. What a `style` said becomes
-presentation attributes, which the page's own style sheet overrides (so one drawing serves light and dark);
-names become the drawing's own, so that two on one page do not meet; what only a file needs goes. It refuses
-a drawing with an element that it does not know.
+Styles become presentation attributes, which the page's style sheet can override, and ids get a prefix. An
+unknown element is an error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What is proven of the history, in the sentences that every form of the report and the console say?
-
-Stands apart from the story, which tells what happened: this is said of the whole history, whatever the
-period. It judges nothing: the chain did.
-"""
+"""The sentences about what is proven of the history, in every form of the report."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The report in GitHub Flavored Markdown: for git, for a review, and for whoever has no browser at hand.
+"""The report in GitHub Flavored Markdown.
 
-Stands apart from the page because it has a syntax of its own to be safe in. Every value goes through `shown`,
-the one place that escapes; what is not a value is written here. It decides nothing and reads no record.
+Every value goes through `shown`, which escapes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Is it news what a record tells, or did another one tell it already?
+"""Drops records that repeat what another one recorded: the same chaos, drift or limits.
 
-Stands apart from the telling because a dashboard and a verb may both see the same chaos or drift, and because
-limits are in every verdict and matter when they change. It keeps a bounded memory and judges nothing.
+Its memory is bounded.
 """
 
 from __future__ import annotations

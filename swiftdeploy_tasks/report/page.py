@@ -1,8 +1,4 @@
-"""The report as a page: the same story as the Markdown report, for people who want to look.
-
-Stands apart from `charts`, which decides what is drawn. It escapes nothing itself, since `paper` lets
-nothing through unescaped, and it refuses to draw without the story: it reads no record.
-"""
+"""The report as an HTML page, from the same story as the Markdown report."""
 
 from __future__ import annotations
 

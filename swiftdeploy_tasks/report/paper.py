@@ -1,8 +1,6 @@
-"""How do values become a page that is safe whatever they hold?
+"""HTML from values: everything is escaped, and the page may load and run nothing.
 
-`artifacts` fills in nginx and YAML files and escapes nothing. Here every value is escaped, and signs that no
-page may hold are shown as replaced. The page may load nothing and run nothing: its policy allows one style
-sheet, by its digest. It knows no report.
+The content security policy allows one style sheet, by its digest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What did one invocation do, from its first record to its last?
+"""Collects the records of each invocation, from its first to its last, in bounded memory.
 
-Stands apart because the records of several invocations lie between each other, and one that was killed has no
-end. It keeps a bounded part of each, and knows nothing of the history around it.
+Records of several invocations interleave, and a killed one has no end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What did a scrape see of one slot?
-
-Stands apart because not every figure that is on record can be: what no app can have done is not known.
-"""
+"""Reads the figures of a recorded scrape, leaving out values that no app can have counted."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""What did each rule see, as far as the story keeps it?
-
-Stands apart from the charts because a rule is asked by verbs and by dashboards, and what each of them was
-told lies in another table.
-"""
+"""The observed values of each rule, as far as the story keeps them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Which records are events of the timeline by themselves, and how is each said in one sentence?
-
-Stands apart from the telling, which counts and remembers: here a record is read alone. It escapes nothing and
-judges nothing; what a record does not hold is left out of its sentence.
-"""
+"""The events of the timeline that are one record each, and their sentences."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The values of a report: what happened, when, by whom, how it ended, and what of it is proven.
+"""The values of a report: runs, verdicts, releases, events and figures, and what of them is proven.
 
-Stands apart so that every form of the report tells the same. Nothing here grows with the length of the
-history: tables keep their newest rows and say how many older ones they left out, series are thinned and keep
-their peaks. Texts are as recorded, at most `fields.LONGEST` characters, and may hold anything: whoever writes
-them into a document escapes them. Times are Unix seconds.
+Nothing here grows with the history: tables keep their newest rows and count the others, series are thinned
+and keep their peaks. Texts are as recorded, at most `fields.LONGEST` characters; each writer escapes them.
+Times are Unix seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Which stretch of time is drawn, and what is left out of it?
+"""The stretch of time that a chart covers, and what it leaves out.
 
-Stands apart because one wrong clock must not make every chart useless, and because what is not drawn has to
-be said. It knows times alone, and holds a bounded number of them.
+One wrong clock must not make every chart useless. Memory is bounded.
 """
 
 from __future__ import annotations

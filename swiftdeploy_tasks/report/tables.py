@@ -1,8 +1,4 @@
-"""What does each table of the report say?
-
-Stands apart so that the Markdown report and the page are made of the same cells: what one says, the other
-says in the same words. It lays out nothing, and leaves nothing out unsaid.
-"""
+"""The tables of the report, as cells that the Markdown report and the page share."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""How do records become a story, in one reading and in bounded memory?
+"""Builds a Story from records in one pass and bounded memory.
 
-Stands apart so that whoever reads the history needs to read it once, whatever is written from it. It believes
-what the chain believes: it verifies nothing itself, and marks what the head does not prove.
+Records that the head does not prove are marked.
 """
 
 from __future__ import annotations

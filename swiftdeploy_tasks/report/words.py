@@ -1,7 +1,4 @@
-"""How are a time, a figure and a share written, wherever a report shows one?
-
-Stands apart so that one value reads the same in a table, beside a chart and in a sentence. Times are UTC.
-"""
+"""Times, figures and shares as text, alike in tables, charts and sentences. Times are UTC."""
 
 from __future__ import annotations
 

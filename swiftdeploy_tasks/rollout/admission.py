@@ -1,7 +1,6 @@
-"""Which questions does the gate get before something changes, with what input, and who answers?
+"""The questions to the gate: their input, and which engine answers them.
 
-Stands between the verbs and the gate so that each question is built in one place. It decides nothing: the
-policies do.
+Python decides nothing: the policies do.
 """
 
 from __future__ import annotations

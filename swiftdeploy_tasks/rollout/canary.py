@@ -1,7 +1,6 @@
-"""How has a slot fared: over the last seconds before a change, and while it takes traffic?
+"""Judges a slot by its metrics: over a window before a change, and while it takes traffic.
 
-Stands apart because a figure is only worth something with its window: how long, how many requests. It
-scrapes, puts the question, and raises what the answer calls for; it moves no traffic.
+It scrapes, asks the gate, and raises what the answer calls for. It moves no traffic.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How what runs is changed: one way for every verb, and the way back when it fails.
+"""One change of what runs, for deploy, promote and rollback: its course, its undo and its ending.
 
-`deploy`, `promote` and `rollback` differ in the release that they want and in who is asked first. What is
-common stands here: the job, the course of the change, its undoing, and what is kept once it is confirmed.
+The verbs differ in the release that they want and in the questions that are asked first.
 """
 
 from __future__ import annotations

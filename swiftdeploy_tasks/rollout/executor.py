@@ -1,8 +1,4 @@
-"""Run the steps of a plan against an engine, each seen in force before the next, and undo on failure.
-
-Stands apart so that every verb changes what runs in one way. It decides neither what is wanted nor
-whether it may be: the plan and the gate did.
-"""
+"""Executes the steps of a plan on an engine, waits until each is in force, and undoes on failure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""One change of what runs: what it works on, and the applied files of each state it goes through.
-
-Stands apart from `apply` so that the steps, and the traffic that they move, share one value and one way to
-render it. It starts and stops nothing.
-"""
+"""A change's manifest, engine and applied files, shared by its steps."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""What is put on record of a change: what it set out for, what it met, and how it came to its end.
-
-Stands apart because several verbs tell the same, and whoever reads the history relies on one form. It writes
-records and what `--json` has of them; it decides and moves nothing.
-"""
+"""The records of a change: its target, the drift that it found, and its ending."""
 
 from __future__ import annotations
 

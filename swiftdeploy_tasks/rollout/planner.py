@@ -1,7 +1,6 @@
-"""Which steps lead from what is there to what is wanted.
+"""The steps from the observed state to the desired one. Pure.
 
-Stands apart and is pure, so that `plan` can print exactly what `deploy` would do, a killed run is finished
-by planning again from what is seen, and an undo is nothing but a plan back. It runs no step.
+`plan` prints what `deploy` would execute, a killed verb is finished by planning again, and an undo is a plan.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""May this manifest be deployed from here? Every pre-flight check, always all of them.
+"""Pre-flight checks. Every check runs; one failure does not hide another.
 
-Stands apart so that `validate` prints what `deploy` relies on. It changes nothing but its own memory of
-verdicts: the same bytes, read by the same nginx or the same Rego engine, are not judged twice.
+A check of the same bytes by the same nginx or Rego engine is not repeated: see `system.remembered`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What would deploy do, and why? Looks at everything, and has no effect.
+"""What deploy would do, without doing it: steps, images, networks, policies and files, in deploy's order.
 
-Stands apart from `plan`, which is pure and knows nginx and the slots alone: here is what stands around them
-(images, networks, OPA and its policies, the files on disk), in the order in which deploy sees to it.
+`planner` knows nginx and the slots alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What this invocation works on: the manifest as it was read first, and the engine that it chose.
+"""The project of an invocation: its manifest, read once, and its engine.
 
-Read once a process and carried from task to task, so that what was validated is what is deployed.
+They are carried from task to task, so that what was validated is what is deployed.
 """
 
 from __future__ import annotations

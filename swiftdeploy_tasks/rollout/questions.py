@@ -1,7 +1,6 @@
-"""How does a verb come by a verdict: publish the policies, have somebody to ask, ask, record, believe.
+"""Asks the gate for a verb: publishes the policies, starts OPA, asks, and records the verdict.
 
-Stands apart so that no verb can act on an answer that was not recorded first. What is asked is
-`admission`'s business, and what the answer is the policies'.
+A verdict is recorded before a verb acts on it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What was a verb about when it was killed, and is it done or undone?
+"""Finds what a killed verb was doing, and confirms its release or goes back.
 
-Stands apart because every verb that changes what runs has to ask this first. The target is noted before
-anything moves and forgotten when the verb has ended, well or not; one that is still noted was cut off.
+The target is noted before anything moves and removed when the verb has ended; one that is still there was cut
+off.
 """
 
 from __future__ import annotations

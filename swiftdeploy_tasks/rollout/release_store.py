@@ -1,7 +1,4 @@
-"""Which releases are kept, and which were confirmed, newest last?
-
-Stands apart because going back needs both after the verb that made them is long gone. It runs nothing.
-"""
+"""The releases that are kept, and the stack of confirmed ones, newest last."""
 
 from __future__ import annotations
 

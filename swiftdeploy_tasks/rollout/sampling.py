@@ -1,8 +1,4 @@
-"""What does each slot say of itself now, and what has it done since it was last asked?
-
-Stands apart from `watch`, which judges one slot while traffic moves: here every slot is looked at alike, for
-whoever shows or records it. It judges nothing and moves nothing.
-"""
+"""Samples of every slot for status and records: health, chaos and a window of metrics."""
 
 from __future__ import annotations
 

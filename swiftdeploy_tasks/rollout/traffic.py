@@ -1,8 +1,7 @@
-"""How is a state of the traffic put in force, and when is the last request of the former one answered?
+"""Puts a state of the traffic in force, and waits until the former one is drained.
 
-Stands apart because both are easy to believe too early: straight after a reload, nginx's old workers still
-answer. In force means that the new generation answers and every worker that serves is new; drained, that no
-worker is left that could still send a request to the slot.
+After a reload nginx's old workers still answer. In force: the new generation answers and every serving worker
+is new. Drained: no worker is left that could send a request to the slot.
 """
 
 from __future__ import annotations

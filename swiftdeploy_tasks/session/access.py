@@ -1,4 +1,4 @@
-"""Whether this user can finish a verb: what is closed to it is refused before the first effect."""
+"""Checks that this user can finish a verb, before its first effect."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""By which words does the reader call a verb?
+"""The command as the caller typed it: `invoke VERB`, `./swiftdeploy VERB` or a mounted name.
 
-Stands apart because every sentence names the next command as `invoke VERB`, and who runs `./swiftdeploy`, or
-has the verbs mounted under a name of their own, shall be able to type what is printed. The documents of
-`--json` keep `invoke VERB`: scripts compare them.
+Messages name the next command as `invoke VERB`; the console replaces it. Documents of `--json` keep it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a person sees while a verb runs.
+"""Console output while a verb runs: one line for each event.
 
-One line a thing that happened, on stdout, or on stderr where stdout belongs to a JSON document. Colour and
-the moving progress line are for a terminal only. It decides nothing and keeps nothing.
+It goes to stdout, or to stderr where stdout has a JSON document. Colour and the progress line are for a
+terminal only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Who may write in this project: one invocation at a time.
+"""The project's lock: one invocation writes at a time.
 
-An flock on a file in the state folder, released by the kernel however its holder dies. Children do not
-inherit it. Readers never ask.
+An flock on a file in the state folder, which the kernel releases with its process. Children do not inherit
+it, and readers do not take it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Every run of a task, however it ends, becomes a record, an exit code and, where asked for, a document.
+"""The Invoke task class: records each run of a task, and gives its exit code and JSON document.
 
-The one place that turns domain errors into Invoke's `Exit`, holds the project's lock, and knows what was
-asked for on the command line before the first prerequisite runs. It knows no verb.
+It turns our errors into Invoke's `Exit`, holds the project's lock, and knows the command line's options
+before the first prerequisite runs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Which rules hold at this moment, without changing or starting anything?
+"""The rules as they hold now, asked without changing or starting anything.
 
-Stands apart from `asking`, which makes somebody ready to be asked and records each answer before it is acted
-on: here nothing is acted on, and a gate that cannot be asked is one more thing to show.
+A gate that cannot be asked is shown as such.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What runs, how does it fare, and is it what manifest.yaml gives? Shown once, or until it is ended.
+"""The status verb: looks at the project once, or again and again until it is ended.
 
-Stands apart from the verbs because it changes nothing: each look makes a picture, records what was scraped,
-and goes on where a part of it is down.
+Each look makes a picture and records its scrapes. A part that is down does not end it.
 """
 
 from __future__ import annotations

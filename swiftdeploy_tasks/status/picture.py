@@ -1,8 +1,4 @@
-"""What is happening at this moment, as one value, and does it call for somebody?
-
-Stands apart so that the terminal, the page, the JSON document and the exit code are made of the same look. It
-looks at nothing itself and draws nothing.
-"""
+"""The status of a project as one value, and the exit code that it calls for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What happened last, for somebody who looks at this moment?
+"""The newest events of the history, in the report's words.
 
-Stands apart because a look must not read the whole history each time: it reads back to where the one before
-stopped, and tells the newest events in the words of the report.
+Each look reads back to where the one before stopped.
 """
 
 from __future__ import annotations

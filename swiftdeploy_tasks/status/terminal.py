@@ -1,7 +1,6 @@
-"""How does the picture of a project look on a terminal, or in a log?
+"""The status on a terminal, or in a log.
 
-Stands apart from `screen`, which prints what happens line by line: this is one thing to look at, drawn anew.
-It is readable at 80 columns and without colour: whatever a colour says, a word says too. It looks at nothing.
+It fits 80 columns, and says in words what it shows in colour.
 """
 
 from __future__ import annotations

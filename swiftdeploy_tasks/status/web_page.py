@@ -1,8 +1,4 @@
-"""How does the picture of a project look as a page?
-
-Stands apart from `dashboard`, which draws the same on a terminal, and shares its style with the report. The
-page stands still: it runs nothing, so it cannot look again. It looks at nothing itself.
-"""
+"""The status as an HTML page, in the report's style. It runs no script."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Environment variables and words of children, as UTF-8 in every locale.
+"""Environment variables and arguments of child processes, as UTF-8 in every locale.
 
-Python reads and writes both in the encoding of the locale, in which a value of the manifest may not exist.
-Bytes that are no UTF-8 pass unchanged.
+Python encodes both by the locale, which may lack a value of the manifest. Other bytes pass unchanged.
 """
 
 from __future__ import annotations

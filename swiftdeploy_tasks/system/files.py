@@ -1,8 +1,6 @@
-"""How a file is replaced so that a reader, or a crash, never meets half of it.
+"""Replaces files atomically: a reader or a crash sees the old content or the new.
 
-Stands apart because the applied files, the policy bundle, the releases and the chain's head all need the
-same promise, and several may write one file at once. It knows nothing of what is in them, and refuses to put
-one in the place of what is no regular file.
+Several processes may write one file at once. Only regular files are replaced.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How is the machine that will run it: disk, load, memory?
+"""Facts about this host for the policies: disk, load and memory.
 
-Stands apart so that the policies are given figures and never look themselves. What cannot be read is left
-out, and the policy refuses what is missing.
+A fact that cannot be read is left out, and the policy refuses its absence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What was judged before, so that the same bytes are not judged twice.
+"""A cache of checks that passed, by the digest of everything that they depend on.
 
-Only a good verdict is kept, under the digest of all that it depends on. It may be lost at any time: then the
-judge is asked again. That is why nothing here is synced to disk.
+It may be lost at any time, so it is not synced to disk.
 """
 
 from __future__ import annotations

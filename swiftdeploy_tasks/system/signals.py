@@ -1,7 +1,6 @@
-"""What a request to end does at each moment: Ctrl-C, a request to terminate, a closed terminal.
+"""Ends the process cleanly on SIGINT, SIGTERM and SIGHUP: each raises a KeyboardInterrupt.
 
-All three are one thing here, a KeyboardInterrupt, for the whole life of the process. A few moments must not
-be cut in two: there the request waits.
+`deferred` postpones it over a step that must not be interrupted.
 """
 
 from __future__ import annotations

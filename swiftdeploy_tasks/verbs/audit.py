@@ -1,9 +1,6 @@
-"""Is the history whole, and what does it tell? The work of `audit`.
+"""Audit: verifies the history, writes the report, and then records itself.
 
-Stands apart from the history, which judges, and from the reports, which are written from values: it carries
-the one to the other. The order is its promise: verify, read, write the report, and only then put a record of
-its own on the history. It takes no lock of the project, and a history that does not verify is told in full,
-its report included, before the verb ends with it.
+It takes no lock of the project. A history that does not verify still gets its report; then the verb fails.
 """
 
 from __future__ import annotations

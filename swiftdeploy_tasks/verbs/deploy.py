@@ -1,4 +1,4 @@
-"""Deploy: make what runs be what manifest.yaml says."""
+"""Deploy: makes what runs match manifest.yaml."""
 
 from __future__ import annotations
 

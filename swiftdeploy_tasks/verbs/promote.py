@@ -1,4 +1,4 @@
-"""Promote: the running release in the other mode, when the gate finds what serves now well."""
+"""Promote: gives the running release the other mode, where the gate allows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rollback: the whole previous release, by the same lossless way; the way out that is never barred."""
+"""Rollback: brings back the previous confirmed release. It is never barred."""
 
 from __future__ import annotations
 

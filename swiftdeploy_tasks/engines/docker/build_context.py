@@ -1,7 +1,7 @@
-"""The build context of services.build: what is sent to the engine, and the digest of it.
+"""The build context of services.build: the files that are sent to the engine, and their digest.
 
-Files that SwiftDeploy makes are in neither. They are known by place and mark together: a file of the
-project's own that only has the same name is sent and counts.
+Files that SwiftDeploy makes are left out. They are recognised by place and header together: a project's own
+file of the same name is sent and counts.
 """
 
 from __future__ import annotations

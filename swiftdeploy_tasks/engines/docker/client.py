@@ -1,6 +1,7 @@
-"""The Docker Engine of this host: reached, named, and what of it is ours.
+"""The Docker Engine of this host: its address, the client, and the labels of our objects.
 
-Everything of ours carries the project's name and its home as labels; home alone decides.
+Every object carries the labels `swiftdeploy.project` and `swiftdeploy.home`; the home alone decides
+ownership.
 """
 
 from __future__ import annotations

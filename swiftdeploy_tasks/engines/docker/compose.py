@@ -1,7 +1,7 @@
-"""Compose v2, always told the project and the file, with an environment of our own.
+"""Docker Compose v2, called with the project's name, the file and an environment of our own.
 
-A variable or a file beside it can then never turn a command towards something else. It never brings up
-more than the one service named, and never recreates a slot: that is removed first.
+So no variable and no file beside it changes the command's meaning. It starts one service at a time and never
+recreates a slot: the slot is removed first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""May this manifest be deployed on this Docker Engine? The checks that are the engine's own."""
+"""The docker engine's pre-flight checks: `engine`, `image` and `compose`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which containers are ours, and what does the engine say of each?
+"""Our containers: those labelled with the project's home.
 
-What carries our home is ours; a part is one that also stands under the name that it should have. What is
-ours and no part was left by somebody who was killed, or made by hand.
+A part (`nginx`, `opa`, `app-blue`, `app-green`) also has the name that it should have. A labelled container
+that is no part was left by a killed verb or made by hand.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""In what does a container differ from its definition in the compose file?
+"""The differences between a container and its definition in the compose file.
 
-Pure: it is given the definition, what the engine knows of the container, and the image's own defaults, and
-names each difference with what is wanted and what was found. It compares what keeps a container apart and
-bounded; where a definition is written in a form that ours never has, that one thing is not compared. A
-secret's value is neither compared nor shown.
+Pure: the inputs are the definition, the engine's description of the container, and the image's defaults. A
+key that our compose files never have is not compared, nor is the value of a secret.
 """
 
 from __future__ import annotations

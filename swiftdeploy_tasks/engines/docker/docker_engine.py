@@ -1,6 +1,6 @@
-"""The docker engine: containers on this host, started by compose, looked at and removed by the SDK.
+"""The docker engine: containers on this host, started by compose, observed and removed through the SDK.
 
-Compose is given one service at a time; stopping, removing and looking need no rendered file and no secret.
+Compose starts one service at a time. Stopping, removing and observing need no rendered file and no secret.
 """
 
 from __future__ import annotations

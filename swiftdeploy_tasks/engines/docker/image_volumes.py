@@ -1,6 +1,6 @@
-"""The volumes that an image declares: each container gets its own, and the engine names it.
+"""The volumes that an image declares: each container gets its own, named by the engine.
 
-A volume holds data where it has a file that differs from the image's own content at that path.
+A volume holds data when it has a file that differs from the image's content at that path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Images: built when their context changed, pulled when missing, kept by id under a release's tag."""
+"""Images: built when their context changed, pulled when missing, kept by a tag for each release."""
 
 from __future__ import annotations
 

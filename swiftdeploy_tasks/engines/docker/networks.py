@@ -1,7 +1,7 @@
-"""The networks and the volume that containers of ours share: made, refused when another's, listed.
+"""The networks and the log volume that our containers share.
 
-Made here and not by compose, so that nginx's configuration can know the network's gateway before nginx
-starts, and so that the volume is writable for users that neither image has a folder for.
+They are not made by compose: nginx's configuration needs the network's gateway before nginx starts, and the
+volume must be writable for users that neither image knows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""OPA in a container: checks policies without network, and tells our server from another."""
+"""OPA in a container: checks policies without network access, and identifies our server."""
 
 from __future__ import annotations
 

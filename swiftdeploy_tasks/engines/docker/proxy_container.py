@@ -1,6 +1,6 @@
-"""nginx in a container: tested without network, reloaded by exec, its workers read from the engine's top.
+"""nginx in a container: tested without network, reloaded by exec, its workers listed by the engine's top.
 
-It is never reloaded by the engine's kill call, which switches the container's restart policy off for good.
+The engine's kill call is not used for a reload: it disables the container's restart policy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads on which addresses a container listens, from the kernel's table of its network namespace."""
+"""The addresses on which a container listens, read from its network namespace."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The local engine: nginx, OPA and two slots as processes on 127.0.0.1, with nothing to install.
+"""The local engine: nginx, OPA and two slots as processes on 127.0.0.1.
 
-It suits a developer's machine and CI. It is no supervisor: a process that dies stays dead until the next
-deploy, and `services.resources` and `services.restart_policy` are not enforced.
+It is for developers' machines and CI. A process that dies stays dead until the next deploy, and
+`services.resources` and `services.restart_policy` are not enforced.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""OPA as a process on 127.0.0.1: found, run once to check policies, started, and told from other processes.
+"""OPA as a process on 127.0.0.1: checks policies, starts, stops, and is told from other processes.
 
-Environment variables can be forged. So OPA is known by the note of its start in the state
-folder, and its answers count only while that process listens on OPA's port itself.
+Environment variables can be forged, so OPA is identified by the note of its start, and its answers count only
+while that process listens on OPA's port.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""May this manifest be deployed as processes on this host? The checks that are the engine's own."""
+"""The local engine's pre-flight checks: `engine` and `image`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The process table of this host, read from /proc.
 
-One change reads it some twenty times, so only what identifies a process is read: three small files each.
-A process that ends while it is read is left out; a zombie counts as ended.
+One change reads it some twenty times, so only what identifies a process is read: three small files each. A
+process that ends while it is read is left out; a zombie counts as ended.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Processes of ours on this host, each read from the process table once.
+"""Our processes on this host.
 
-A process is ours when this user runs it and it was noted at its start, carries our home in its environment,
-belongs to the session of a noted one, prints into a log of ours, or was started by another of ours. Processes
-come and go while the table is read: one that has ended meanwhile is left out. A zombie counts as gone.
+A process is ours when this user runs it and one of these holds: its start was noted, its environment carries
+the home, it belongs to the session of a noted process, it writes to one of our logs, or its parent is ours.
+Processes that end while the table is read are left out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""nginx as a process on 127.0.0.1: found, tested, started, reloaded, ended.
+"""nginx as a process on 127.0.0.1: finds, tests, starts, reloads and stops it.
 
-nginx overwrites its own environment, so it is found by its user, its title and its current folder. That
-folder is its prefix, also after the project's folder was renamed.
+nginx overwrites its environment, so it is identified by its user, its title and its current folder, which is
+its prefix also after the project's folder was renamed.
 """
 
 from __future__ import annotations

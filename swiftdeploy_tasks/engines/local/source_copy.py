@@ -1,6 +1,6 @@
-"""What the local engine runs: its source, the digest of that, and a release's own copy.
+"""The source that the local engine runs: its digest, and one copy for each release.
 
-A local release keeps a copy, so that going back runs what ran before and not what lies in the folder now.
+A rollback runs the copy of its release, not the present content of the folder.
 """
 
 from __future__ import annotations

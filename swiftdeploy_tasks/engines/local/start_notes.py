@@ -1,7 +1,7 @@
-"""Notes of the processes that the local engine started, one file each below the state folder.
+"""Notes of the processes that the local engine started, one file each in the state folder.
 
-A process can erase its environment, and its parent can die. The pid and start time noted at its start still
-identify it, and so does the session that it leads. The notes move with a project folder that is renamed.
+A process can erase its environment and its parent can die; its pid with its start time, and the session that
+it leads, still identify it. The notes move with a project folder that is renamed.
 """
 
 from __future__ import annotations
