@@ -72,7 +72,7 @@ class GateUnavailable(SwiftDeployError):
 
 
 class EngineError(SwiftDeployError):
-    """The engine cannot be reached, or did not do what it was told."""
+    """The engine cannot be reached, or an operation of it failed."""
 
     exit_code = 5
 

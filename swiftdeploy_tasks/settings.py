@@ -190,12 +190,12 @@ def _history(folder: Path, project: Path, *, named: bool) -> Path:
 
 
 def _is_file(path: Path) -> bool:
-    """Return whether there is a file; False where that cannot be told."""
+    """Return whether there is a file; False where that is not known."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def _refuse_foreign_state(folder: Path, project: Path, *, named: bool) -> None:
-    """Raise PreflightError for a folder that holds somebody else's files, or that is no folder."""
+    """Raise PreflightError for a folder with files that are not ours, or for no folder."""
     advice = "set INVOKE_SWIFTDEPLOY_STATE to a folder of its own"
     if not str(folder).isprintable():
         raise PreflightError(

@@ -25,7 +25,7 @@ class Facts:
     """What rendering needs to know of the place: nginx's site, and how nginx reaches each slot.
 
     `addresses` are host:port by slot, `images` ids by component (empty where there are none), and `mount`
-    marks the folder that nginx has mounted: a folder made anew has another mark.
+    marks the folder that nginx has mounted: a recreated folder has another mark.
     """
 
     site: Site
@@ -56,7 +56,7 @@ class Engine(Protocol):
         ...
 
     def holder(self, port: int) -> str:
-        """Return who of this engine's, ours or another project's, holds the host port, "" for nobody."""
+        """Return the component of this engine, of any project, that holds the host port, "" for none."""
         ...
 
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
@@ -67,7 +67,7 @@ class Engine(Protocol):
         ...
 
     def nginx_identity(self, manifest: Manifest) -> str:
-        """Return what tells this nginx from another (an image id, a binary), "" while it is not here."""
+        """Return what identifies this nginx (an image id, a binary), "" while it is not here."""
         ...
 
     def candidate_site(self, manifest: Manifest) -> Site:
@@ -137,11 +137,11 @@ class Engine(Protocol):
         ...
 
     def proxy_spec(self, manifest: Manifest, compose: str) -> str:
-        """Return the digest of how nginx is to be run."""
+        """Return the digest of nginx's definition."""
         ...
 
     def slot_spec(self, slot: Slot, compose: str) -> str:
-        """Return the digest of how the slot is to be run."""
+        """Return the digest of the slot's definition."""
         ...
 
     def start_proxy(self, project: str, spec: str, operator_port: int) -> None:
@@ -205,7 +205,7 @@ class Engine(Protocol):
         ...
 
     def opa_spec(self, manifest: Manifest, compose: str) -> str:
-        """Return the digest of how OPA is to be run."""
+        """Return the digest of OPA's definition."""
         ...
 
     def has_opa(self) -> bool:
@@ -213,7 +213,7 @@ class Engine(Protocol):
         ...
 
     def opa_fault(self, spec: str, compose: str) -> str:
-        """Return why OPA has to be started anew, "" when it runs in this form."""
+        """Return why OPA must be restarted, "" when it runs by this definition."""
         ...
 
     def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:

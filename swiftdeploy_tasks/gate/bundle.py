@@ -154,7 +154,7 @@ def publish(bundle: Bundle, folder: Path) -> None:
 
 
 def keep(bundle: Bundle, folder: Path) -> None:
-    """Keep a copy in `folder`/<revision>/, for whoever has to explain a verdict later. Raises OSError."""
+    """Keep a copy in `folder`/<revision>/, to explain a verdict later. Raises OSError."""
     _write(bundle, folder / bundle.revision, folder_mode=0o700, file_mode=0o600)
 
 

@@ -44,7 +44,7 @@ def rules_by_domain(
 
 
 def _in_its_file(error: GateUnavailable, bundle: Bundle, domain: str) -> GateUnavailable:
-    """Return the error with the files of the domain, and with the page that tells their shape."""
+    """Return the error with the files of the domain and the page that documents their shape."""
     if error.next != NEXT:
         return error
     files = [name for name, found in bundle.plain if found.package == (PACKAGE, domain)]

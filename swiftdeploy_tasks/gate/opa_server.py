@@ -86,7 +86,7 @@ def _fetch(url: str, path: str, body: bytes, timeout: float) -> dict[str, Any]:
 def _exchange(url: str, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     """Status and content of an answer, whole and in `timeout` seconds.
 
-    In a thread of its own, because a socket's timeout starts anew with every byte.
+    In its own thread, because a socket's time-out restarts with every byte.
     """
     outcome: queue.SimpleQueue[tuple[int, bytes] | Exception] = queue.SimpleQueue()
 

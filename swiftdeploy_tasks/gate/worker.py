@@ -61,7 +61,7 @@ def decide(load: Load, bundle: Bundle, domain: str, text: str, *, seconds: float
 
 
 def warm(load: Load, bundle: Bundle) -> None:
-    """Let the child compile the bundle while the caller does something else; `decide` tells what fails."""
+    """Start compiling the bundle in the child; `decide` raises what fails."""
     with suppress(OSError):
         _child(load, bundle).pipe.send(None)
 

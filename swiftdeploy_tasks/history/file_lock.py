@@ -23,7 +23,7 @@ LOCK_SECONDS = 10.0
 def taken(path: Path, *, to_write: bool) -> Iterator[None]:
     """Hold the lock file; raises HistoryError when it stays held, OSError where it cannot be made.
 
-    Who only reads goes on without one that is not there, or that may not be looked at.
+    With `to_write` False, a lock file that is missing or closed to this user is skipped.
     """
     with ExitStack() as held:
         with suppress(*([] if to_write else [FileNotFoundError, PermissionError])):

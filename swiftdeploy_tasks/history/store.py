@@ -32,7 +32,7 @@ from swiftdeploy_tasks.system import files
 # How many files are dropped at one rotation: enough to come down after `keep` was lowered, and bounded while
 # others wait.
 DROPS = 2
-# How often a verification begins anew because a file was dropped under it.
+# How often a verification restarts because a file was dropped under it.
 TRIES = 5
 
 Through = Callable[[Iterator[Line]], Iterator[Line]]
@@ -143,7 +143,7 @@ class History:
             was_locked = self._lock.exists()
             with file_lock.taken(self._lock, to_write=False):
                 seen = Snapshot(self.path, self._folder, self.head())
-            # Without a lock nobody had ever written, and whoever began since did so in the middle of this.
+            # Without a lock file no record was ever written before this read began.
             if was_locked or not self._lock.exists():
                 return seen
             seen.close()
@@ -248,7 +248,7 @@ class History:
     def _is_so(self, record: Record) -> bool:
         """Whether a record that a crash left says what is so: its file is dropped only when it has its head.
 
-        Otherwise whoever may append a line could have any beginning vouched for.
+        Otherwise an appended line could vouch for any beginning.
         """
         if record["event"] != chain.DROPPED:
             return True

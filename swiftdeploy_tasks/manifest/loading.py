@@ -27,7 +27,7 @@ from swiftdeploy_tasks.system.environ import as_path
 
 
 class ManifestProblems(ManifestError):
-    """A ManifestError that carries every problem, not only the first, which its message tells."""
+    """A ManifestError with every problem; its message has the first."""
 
     log_title = "all of them"
 

@@ -110,7 +110,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class HistoryLimits:
-    """When history.jsonl is rotated (bytes), how many rotated files are kept, and who else is told its head.
+    """The size at which history.jsonl is rotated (bytes), how many rotated files stay, and the witness.
 
     `witness` is a file, relative to the project. The defaults, which are the schema's, hold where no manifest
     can be read: what is recorded then must not depend on it.

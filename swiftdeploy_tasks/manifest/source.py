@@ -56,7 +56,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Source:
-    """A manifest as it was written: `data` is None when the text could not be read as one YAML mapping.
+    """The parsed text of a manifest: `data` is None when it is not one YAML mapping.
 
     `lines` (from 1) and `texts` (scalars only, as they stand in the file) are keyed by the path of the value;
     `content` are the bytes that were read.
@@ -93,7 +93,7 @@ def dotted(where: Where) -> str:
 
 
 def shown(value: object, text: str | None = None) -> str:
-    """A value short enough for one line: text is quoted, a number stands as it was written."""
+    """A value short enough for one line: text is quoted, a number is spelled as in the file."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from typing import Any
 
 from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
 
-# Some clients work out the moment of their start anew at each scrape, to the second.
+# Some client libraries compute their start time at each scrape, to the second.
 START_SLACK = 2.0
 SEVERAL_WORKERS = (
     "where each of several workers has a page of its own, use the multiprocess mode of the app's metrics"
@@ -52,7 +52,7 @@ def window(before: Scrape | None, after: Scrape) -> Window:
     """Return what happened between two scrapes of one slot; with None, since the app's start.
 
     After a restart in between it is what happened since that. Raises UnreadableMetrics where the scrapes
-    contradict each other, no time passed by any clock, or the start is asked for and the app tells no age.
+    contradict each other, no time passed by any clock, or the start is wanted and the page has no age.
     """
     start = _start(before, after)
     if start is None or not _follows(start, after):
@@ -101,7 +101,7 @@ def is_unmoved(before: Scrape, after: Scrape) -> bool:
 
 
 def at_start(scrape: Scrape) -> Scrape | None:
-    """Return the empty scrape of the moment when this app started; None where it tells no age."""
+    """Return the empty scrape of the app's start; None where the page has no age."""
     if scrape.age is None:
         return None
     uptime = None if scrape.uptime is None else 0.0

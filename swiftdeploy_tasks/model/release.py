@@ -109,7 +109,7 @@ class Traffic:
 
     @property
     def leader(self) -> Slot | None:
-        """The slot with the largest share, or None when nobody has one."""
+        """The slot with the largest share, or None when no slot has one."""
         ranked = sorted(SLOTS, key=self.of, reverse=True)
         return ranked[0] if self.of(ranked[0]) else None
 
@@ -121,7 +121,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something about what runs that is not as it was started."""
+    """A property of a running component that differs from its definition."""
 
     what: str
     expected: str

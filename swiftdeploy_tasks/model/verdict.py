@@ -25,7 +25,7 @@ class Question:
         return self.input.get("operation") == ROLLBACK
 
     def text(self) -> str:
-        """The input as JSON text; GateUnavailable when it is not JSON, so that nobody judges half of it."""
+        """The input as JSON text; raises GateUnavailable when it is not JSON."""
         try:
             text = json.dumps(self.input, ensure_ascii=False, allow_nan=False)
             text.encode()

@@ -66,7 +66,7 @@ def keep_aside(path: Path, aside: Path) -> None:
 
 
 def is_intact(path: Path) -> bool:
-    """Return whether a rendered file is there as it was written."""
+    """Return whether a rendered file exists and is unedited."""
     try:
         return is_whole(path.read_bytes().decode("utf-8", "replace"))
     except OSError:
@@ -74,7 +74,7 @@ def is_intact(path: Path) -> bool:
 
 
 def is_whole(text: str) -> bool:
-    """Return whether a text is a rendered file as it was written."""
+    """Return whether a text is a rendered file that is unedited."""
     head, _, rest = text.partition("\n")
     return content_digest(head + "\n") == digest_of(rest)
 

@@ -50,7 +50,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Fact:
-    """A figure or a word with its name, and what is to be known with it."""
+    """A figure or a word with its name and a note."""
 
     name: str
     value: Cell

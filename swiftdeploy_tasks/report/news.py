@@ -15,7 +15,7 @@ MOST_SLOTS, MOST_DRIFT, MOST_DOMAINS, MOST_LIMITS = 4, 200, 8, 50
 
 
 class News:
-    """What was told so far."""
+    """The values that were reported so far."""
 
     def __init__(self) -> None:
         self._chaos: dict[str, tuple[str, str]] = {}
@@ -24,7 +24,7 @@ class News:
         self._revision = ""
 
     def holds(self, record: Record) -> bool:
-        """Return whether nobody told of this yet, and remember it."""
+        """Return whether this is new, and remember it."""
         news = {"chaos": self._is_new_chaos, "drift": self._is_new_drift}.get(record["event"])
         return news(record) if news else True
 

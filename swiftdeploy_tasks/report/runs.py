@@ -26,7 +26,7 @@ MOST_STEPS, MOST_VERDICTS, MOST_WATCHED = 100, 40, 20
 
 
 class Run:
-    """One invocation as far as it is told; `take` returns True with the record that ends it.
+    """One invocation so far; `take` returns True with the record that ends it.
 
     `shares` are those that it has set, None while it set none; what is not confirmed gives its share back.
     """

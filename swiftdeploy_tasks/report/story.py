@@ -76,7 +76,7 @@ class Rows(Generic[Row]):
 
 @dataclass(frozen=True)
 class Period:
-    """From when until when, both included; infinite where nobody asked for an end."""
+    """The first and the last moment of a period; infinite where no end was given."""
 
     since: float = -math.inf
     until: float = math.inf
@@ -129,7 +129,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Violation:
-    """A rule that said no, or a question that nobody answered (`rule` is "" then)."""
+    """A failed rule, or a question without an answer (`rule` is "" then)."""
 
     seq: int
     at: float
@@ -324,7 +324,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Story:
-    """All that a report tells. `limits` are the last known ones, by rule.
+    """The content of a report. `limits` are the last known ones, by rule.
 
     `signs` and `shares` are of the whole period, also where the changes' rows do not reach back that far;
     `stretch` is the time that is drawn. `beyond` names what there was more of than is kept: slots, rules.

@@ -140,7 +140,7 @@ def timeline(story: Story) -> Table:
 
 
 def violations(story: Story) -> Table:
-    """Return each rule that said no, and each question that nobody answered."""
+    """Return each failed rule, and each question without an answer."""
     return cells.table(
         story.violations,
         _violation,

@@ -38,7 +38,7 @@ from swiftdeploy_tasks.report.stretch import Times
 MOST_EVENTS, MOST_VIOLATIONS, MOST_CHANGES = 500, 300, 100
 MOST_OPEN, MOST_RULES = 128, 200
 ALWAYS = Period()
-# What somebody who looked has seen, and need not have done.
+# Events that a look recorded, which are no actions.
 SEEN: frozenset[Kind] = frozenset({"chaos", "chaos_gone", "drift", "breach"})
 _ENDS: dict[str, Kind] = {
     "refused": "refused",
@@ -68,7 +68,7 @@ def tell(records: Iterable[Record], integrity: Integrity, period: Period = ALWAY
 
 
 class Teller:
-    """Who is told of one record after the other, and then tells the story.
+    """Builds a Story from records in one pass and bounded memory.
 
     `found` says which of them are proven; None: all are.
     """
@@ -119,7 +119,7 @@ class Teller:
             self._shares.set(self._at, dict(run.shares), is_told=is_in)
 
     def story(self, integrity: Integrity) -> Story:
-        """Return what was told, once."""
+        """Return the story; may be called once."""
         for run in list(self._open.values()):
             self._close(run, ended=False)
         changes = self._changes.rows()

@@ -116,7 +116,7 @@ def _listen(words: str, operator_port: int) -> tuple[str, int, str]:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of what serves, as the canary policy is told of it."""
+    """A change of the serving release, as input of the canary policy."""
 
     operation: str
     current: Release

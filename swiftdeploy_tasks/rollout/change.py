@@ -124,7 +124,7 @@ def way_back(before: State, serving: Slot | None) -> State | None:
 
 
 def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
-    """Undo, and say so; an undo that fails is told and does not hide what went wrong first."""
+    """Undo; an undo that fails is printed and does not hide the first error."""
     noticed, told = time.monotonic(), dict[str, str]()
     try:
         with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):

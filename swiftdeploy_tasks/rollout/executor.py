@@ -138,7 +138,7 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
 
 
 def apply(job: Job, steps: Iterable[Step]) -> None:
-    """Run the steps in order; each is told, recorded and seen in force before the next."""
+    """Execute the steps in order; each is printed, recorded and in force before the next."""
     for step in steps:
         boundary(f"{step.action} {step.target}")
         job.say(str(step))
@@ -475,7 +475,7 @@ def _unhealthy(job: Job, slot: Slot, release: Release, why: str) -> AppUnhealthy
 
 
 def _nothing() -> None:
-    """There is nobody to watch."""
+    """There is no slot to watch."""
 
 
 _DO: Mapping[str, Callable[[Job, Step], None]] = {

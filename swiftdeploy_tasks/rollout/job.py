@@ -56,7 +56,7 @@ class FormerProxy:
 
 @dataclass
 class Job:
-    """One change of what runs: what is asked for, where, and how its course is told and recorded.
+    """One change of what runs: the manifest, the engine, and how its steps are printed and recorded.
 
     `back` is the state that an undo goes to, and that nginx starts from while another one is in force: what
     served before, alone. `back_id` is its generation on disk, "" before it was written.

@@ -52,7 +52,7 @@ def way_back(
 
 @dataclass(frozen=True)
 class Found:
-    """Something about a part that is not as it was applied; `expected` is "" where that is clear."""
+    """A part's difference from what was applied; `expected` is "" where it is obvious."""
 
     target: str
     what: str
@@ -82,7 +82,7 @@ def drifted(before: State) -> list[Found]:
 
 
 def drift(run: Run, before: State) -> list[str]:
-    """Record what is not as it was applied; return the parts that have drifted."""
+    """Record what differs from what was applied; return the parts that have drifted."""
     found = drifted(before)
     for one in found:
         run.note("drift", "found", **one.document())

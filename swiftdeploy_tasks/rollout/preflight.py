@@ -224,7 +224,7 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
 
 
 def _begin_policies(settings: Settings, manifest: Manifest, engine: Engine) -> None:
-    """Let the policies be compiled while the other checks are made; what is wrong with them is told later."""
+    """Start compiling the policies while the other checks are made; faults are reported later."""
     from swiftdeploy_tasks.gate.embedded import warm
 
     with suppress(GateUnavailable):

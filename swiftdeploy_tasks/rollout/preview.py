@@ -51,7 +51,7 @@ class Prospect:
 
     @property
     def drift(self) -> tuple[Deed, ...]:
-        """All that is not as it is to be: the files, but for those that only follow from the steps, first."""
+        """What differs from the desired state: files first, but for those that follow from steps."""
         own = [change for change in self.applied if change.state == "mended" or not self.steps]
         files = changed((*self.root, *own))
         return (*(Deed("write", change.path.name, change.reason) for change in files), *self.deeds)

@@ -112,7 +112,7 @@ def quiet(run: Run, engine: Engine) -> Engine:
 
 
 def forget_manifest(run: Run) -> None:
-    """Read the manifest anew next time: it was rewritten."""
+    """Drop the manifest that was read: the file was rewritten."""
     run.invocation.carried.pop("manifest", None)
 
 

@@ -118,7 +118,7 @@ def _written(
 
 
 def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
-    """Publish the present policies and have somebody who can be asked about these domains.
+    """Publish the present policies, and make sure that an engine can answer about these domains.
 
     Raises GateUnavailable, when that is on record for each of them; it is found out once an invocation.
     """
@@ -272,7 +272,7 @@ def _way_out(figures: Figures, *, can_go_back: bool) -> str:
 
 
 def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, change: Change) -> None:
-    """Put a rollback to the gate, for the record; when nobody can be asked, that is recorded too."""
+    """Ask the gate about a rollback, for the record; an unavailable gate is recorded too."""
     serving = before.traffic.leader
     try:
         rules = ready(run, asked, engine, "canary")

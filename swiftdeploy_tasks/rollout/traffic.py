@@ -54,7 +54,7 @@ def runs(engine: Engine) -> bool:
 
 
 def refuse_dead_proxy(job: Job) -> None:
-    """Raise ProxyError where nginx has died: whoever waits for an answer through it waits in vain."""
+    """Raise ProxyError where nginx has died, so that no answer through it is waited for."""
     if not runs(job.engine):
         raise ProxyError("nginx does not run any more", "invoke deploy", log=job.engine.logs("nginx"))
 
@@ -224,7 +224,7 @@ def _former_generation(job: Job) -> probe.Generation | None:
 
 
 def _restart_former(job: Job) -> bool:
-    """Start nginx as it was before this change where it runs in another form now; False where it does not."""
+    """Restart nginx in its form before this change; False where its form did not change."""
     there = job.engine.observe().proxy
     if job.former is None or there is None or there.spec == job.former.spec:
         return False

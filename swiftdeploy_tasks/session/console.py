@@ -124,7 +124,7 @@ def warning(text: str) -> None:
 
 
 def put(stream: TextIO | None, text: str) -> bool:
-    """Print a line as it is; False where nobody can take it, which stops no verb: what runs matters more."""
+    """Print a line; False where the stream is closed, which stops no verb."""
     if stream is None:
         return False
     known = text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8")
@@ -138,7 +138,7 @@ def put(stream: TextIO | None, text: str) -> bool:
 
 @contextmanager
 def bearing(stream: TextIO) -> Iterator[None]:
-    """Print within; that nobody can take it stops no verb."""
+    """Print in this block; a closed stream stops no verb."""
     try:
         yield
     except (OSError, ValueError):

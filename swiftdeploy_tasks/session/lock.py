@@ -113,7 +113,7 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
     cut_off = _holder(descriptor)
     name = json.dumps(asdict(_me(verb))).encode()
     # Written over the former name, not after removing it: killed in between, one of the two still stands.
-    # On a full disk the lock holds all the same, and nobody is told who has it.
+    # On a full disk the lock is held, but its holder's name is not written.
     with suppress(OSError):
         os.pwrite(descriptor, name, 0)
         os.ftruncate(descriptor, len(name))
@@ -121,7 +121,7 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
 
 
 def at_work(state: Path) -> str:
-    """Return who is writing in the project now, "" where nobody is; takes nothing."""
+    """Return the holder of the lock, "" for none, without taking it."""
     if not _is_held(state):
         return ""
     with suppress(OSError), (state / "lock").open("rb") as file:

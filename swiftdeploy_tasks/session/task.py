@@ -134,7 +134,7 @@ class Run:
         self.screen.line(f"  {text}")
 
     def record(self, event: str, outcome: str | None = None, **fields: Any) -> None:
-        """Append a record; a history that cannot be written is told once, and raises HistoryError."""
+        """Append a record. A history that cannot be written is reported once, and raises HistoryError."""
         if self.settings.is_project or self.settings.state.is_dir():
             self.history.append(event, self.task, INVOCATION.run, outcome, **fields)
 

@@ -84,7 +84,7 @@ def _follows(deed: Deed) -> bool:
 
 
 def concern(picture: Picture) -> SwiftDeployError | None:
-    """Return what calls for somebody, the gravest first; None when all is well."""
+    """Return the most severe problem, None when there is none."""
     if not picture.is_deployed:
         return None
     return _unhealthy(picture) or _unasked(picture) or _refused(picture) or _drifted(picture)

@@ -62,7 +62,7 @@ def _events(picture: Picture) -> Table:
 
 
 def _host(host: Mapping[str, Any]) -> Iterator[Fact]:
-    """The figures of the host; paths with the same room are told as one disk."""
+    """The figures of the host; paths with equal free space are one disk."""
     paths: dict[object, list[str]] = {}
     for disk in host.get("disks", ()):
         paths.setdefault(disk.get("free_gb"), []).append(disk["path"])

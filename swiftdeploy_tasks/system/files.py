@@ -83,7 +83,7 @@ def _beside(target: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _places(target: Path) -> Iterator[Path]:
-    """Where the new file may stand: who writes at the same time as another takes the next."""
+    """The candidate paths of a temporary file: concurrent writers take different ones."""
     yield target.with_name(f".{target.name}{_BESIDE}")
     yield from (target.with_name(f".{target.name}.{number}{_BESIDE}") for number in itertools.count(2))
 

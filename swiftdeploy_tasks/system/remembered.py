@@ -16,7 +16,7 @@ from swiftdeploy_tasks.system import files
 
 def knows(folder: Path, made_of: Iterable[str]) -> bool:
     """Return whether something was said of `made_of` before."""
-    return os.path.isfile(_place(folder, made_of))  # noqa: PTH113  (False where it cannot be told)
+    return os.path.isfile(_place(folder, made_of))  # noqa: PTH113  (False where that is not known)
 
 
 def remembered(folder: Path, made_of: Iterable[str], judge: Callable[[], str], *, keep: bool = True) -> str:

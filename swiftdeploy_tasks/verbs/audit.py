@@ -130,7 +130,7 @@ def _put(path: Path, text: str) -> None:
 
 
 def _open(run: Run, path: Path) -> None:
-    """Open the page in the browser of whoever sits here."""
+    """Open the page in this user's browser."""
     import webbrowser
 
     shown_by = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")

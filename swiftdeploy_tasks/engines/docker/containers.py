@@ -92,7 +92,7 @@ def labels_of_a_check(project: str, home: str) -> dict[str, str]:
 
 
 def form(labels: Mapping[str, str]) -> str:
-    """Return what tells one nginx container from another: its definition and the folder that it mounted."""
+    """Return what identifies an nginx container: its definition and the folder that it mounted."""
     return f"{labels.get('swiftdeploy.spec', '')}.{labels.get(MOUNT, '')}"
 
 

@@ -42,7 +42,7 @@ def make_volume(project: str, name: str, image: str, home: Path) -> None:
             docker_client.refuse_stranger("volume", name, labels_of(volume), str(home))
         except NotFound:
             volume = client().volumes.create(name, labels={**labels, MADE: tokens.token_hex(8)})
-        # Made and opened up are two things: whoever is killed in between leaves one that nginx dies on.
+        # Creating it and opening it are two steps: a kill in between leaves a volume on which nginx fails.
         # It is known by a mark of its own: the engine's CreatedAt moves with what is written.
         made = labels_of(volume).get(MADE, "")
         check = containers.labels_of_a_check(project, str(home))

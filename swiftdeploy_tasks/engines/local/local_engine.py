@@ -70,7 +70,7 @@ class LocalEngine:
         return frozenset(port for found in held for _, port in found)
 
     def holder(self, port: int) -> str:
-        """See `Engine.holder`: an nginx tells whose it is by its prefix."""
+        """See `Engine.holder`: an nginx is identified by its prefix."""
         return proxy_process.listener(port)
 
     def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
@@ -388,7 +388,7 @@ class LocalEngine:
         return (self.root, self.home)
 
     def quiesce(self) -> None:
-        """See `Engine.quiesce`: what a verb starts here needs nobody to come up."""
+        """See `Engine.quiesce`: a verb leaves no child process behind."""
 
     def strangers(self) -> tuple[str, ...]:
         """See `Engine.strangers`."""

@@ -1,4 +1,4 @@
-"""OPA as a process on 127.0.0.1: checks policies, starts, stops, and is told from other processes.
+"""OPA as a process on 127.0.0.1: checks policies, starts, stops, and is identified.
 
 Environment variables can be forged, so OPA is identified by the note of its start, and its answers count only
 while that process listens on OPA's port.

@@ -39,7 +39,7 @@ _GONE = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 
 @dataclass(frozen=True)
 class Found:
-    """One process of ours as it was when the table was read; it may have ended since.
+    """One process of ours when the table was read; it may have ended since.
 
     `environment` is the one that it was started with, as far as it can be read, and what was noted of it;
     `carries` is False where only the note is left. `runs` is False for one that was stopped by a signal: it

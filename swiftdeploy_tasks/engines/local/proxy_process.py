@@ -252,7 +252,7 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 def _title(process: psutil.Process) -> str:
-    """Return the whole title; a dead process that nobody has reaped has none."""
+    """Return the whole title, "" for a zombie."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:

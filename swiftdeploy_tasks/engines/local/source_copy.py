@@ -164,7 +164,7 @@ def data_folder(home: Path, release: str) -> Path:
 
 
 def is_intact(folder: Path) -> bool:
-    """Return whether every file of a copy is as it was made; what its process wrote beside them may stay."""
+    """Return whether every file of a copy is unchanged; files that its process added are ignored."""
     made = _sealed(folder)
     if made is None or not folder.is_dir():
         return False
