@@ -12,7 +12,17 @@ from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic
-from swiftdeploy_tasks.rollout import applied, executor, noting, recovery, release_store, traffic
+from swiftdeploy_tasks.rollout import (
+    applied,
+    executor,
+    noting,
+    observation,
+    recovery,
+    release_store,
+    slot_health,
+    traffic,
+    undo,
+)
 from swiftdeploy_tasks.rollout.admission import Part
 from swiftdeploy_tasks.rollout.job import Job, write_compose
 from swiftdeploy_tasks.rollout.planner import Step, plan, serving_slot
@@ -57,12 +67,12 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
         drifted += job.engine.remove_strangers()
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
             executor.apply(job, steps)
-            stands = executor.look(job.engine, run.settings)
+            stands = observation.look(job.engine, run.settings)
             serving = stands.traffic.leader
             if serving is None:
                 raise ProxyError("nobody gets traffic from nginx any more", "invoke deploy")
             was_asked = any(step.action == "confirm" for step in steps)
-            (executor.refuse_sick if was_asked else executor.confirm)(job, serving, release)
+            (slot_health.refuse_sick if was_asked else slot_health.confirm)(job, serving, release)
             write_compose(job, stands)
             if not job.with_opa:
                 job.engine.stop_opa()
@@ -130,7 +140,7 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
         with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
             reserved_space.open_for_use(run.settings.state)
             serving = serving_slot(before, release_store.present(run.settings.releases))
-            back = executor.undo(job, before, serving)
+            back = undo.undo(job, before, serving)
             if back is not None and isinstance(problem, SwiftDeployError):
                 others = job.given.union(filter(before.traffic.of, SLOTS)) - {serving}
                 noting.way_back(run, before, problem, back - noticed, had_traffic=bool(others))

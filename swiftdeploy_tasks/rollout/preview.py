@@ -15,7 +15,15 @@ from swiftdeploy_tasks.model.release import Release, State
 from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
 from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.proxy.probe import Generation
-from swiftdeploy_tasks.rollout import admission, executor, noting, recovery, release_store, slot_data
+from swiftdeploy_tasks.rollout import (
+    admission,
+    executor,
+    noting,
+    observation,
+    recovery,
+    release_store,
+    slot_data,
+)
 from swiftdeploy_tasks.rollout.applied import in_mode
 from swiftdeploy_tasks.rollout.job import Job, compose, render
 from swiftdeploy_tasks.rollout.noting import Found
@@ -81,7 +89,7 @@ def prospect(run: Run, seen: State) -> Prospect:
     is_removed = release.id in removed or release_store.was_rolled_back(folder, release.id)
     kept = changes_nginx_alone(job, seen, confirmed) if is_removed else None
     release = kept or release
-    before = executor.compared(job, seen, release)
+    before = observation.compared(job, seen, release)
     wanted = executor.goal(job, release, confirmed=confirmed)
     if settled and settled.job and before.proxy and any(step.target == "nginx" for step in settled.steps):
         config = executor.goal(settled.job, release, confirmed=confirmed).proxy.config
@@ -109,7 +117,7 @@ def changes_nginx_alone(job: Job, seen: State, confirmed: str) -> Release | None
     running = seen.release_of(seen.traffic.leader)
     if running is None or running.id != confirmed:
         return None
-    steps = plan(executor.compared(job, seen, running), executor.goal(job, running, confirmed=confirmed))
+    steps = plan(observation.compared(job, seen, running), executor.goal(job, running, confirmed=confirmed))
     return running if steps and all(step.slot is None for step in steps) else None
 
 

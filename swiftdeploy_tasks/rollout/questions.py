@@ -23,7 +23,7 @@ from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic
 from swiftdeploy_tasks.model.verdict import Question, Verdict
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.probe import Generation
-from swiftdeploy_tasks.rollout import admission, canary, executor, release_store, sampling
+from swiftdeploy_tasks.rollout import admission, canary, observation, release_store, sampling
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.canary import Figures
 from swiftdeploy_tasks.rollout.job import Job, compose, render, write_compose
@@ -356,7 +356,7 @@ def record_chaos(run: Run, slot: Slot, release: Release, earlier: Scrape | None,
 
 def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
     """End a successful verb by recording what each slot has counted so far."""
-    seen = executor.look(engine, run.settings)
+    seen = observation.look(engine, run.settings)
     if seen.traffic.leader:
         nothing = sampling.Memory(recall=lambda slot, release: ())
         look = sampling.Look(asked, engine.operator_port(), seen, seconds=ROLLBACK_WINDOW)

@@ -16,7 +16,7 @@ from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ManifestError
 from swiftdeploy_tasks.manifest import edit
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import Placement, Proxy, Release, Slot, State
-from swiftdeploy_tasks.rollout import applied, executor, noting, release_store, write_back
+from swiftdeploy_tasks.rollout import applied, executor, noting, observation, release_store, write_back
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
 from swiftdeploy_tasks.rollout.project import forget_manifest, job_of, quiet, refuse_another
@@ -117,7 +117,7 @@ def _settle(run: Run, cut_off: Target) -> None:
     name, told = registry.recorded(run.settings), dict[str, str]()
     if name:
         engine = quiet(run, registry.make(name, run.settings))
-        seen = executor.look(engine, run.settings)
+        seen = observation.look(engine, run.settings)
         found = foreseen(run.settings, seen, lambda asked: job_of(run, asked, engine))
         assert found is not None
         if found.release:

@@ -23,7 +23,7 @@ from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import SLOTS, Slot, State
 from swiftdeploy_tasks.proxy import artifacts, root_files
 from swiftdeploy_tasks.report import fields
-from swiftdeploy_tasks.rollout import admission, executor, preview, release_store, sampling
+from swiftdeploy_tasks.rollout import admission, observation, preview, release_store, sampling
 from swiftdeploy_tasks.rollout.noting import Found
 from swiftdeploy_tasks.rollout.preview import Prospect
 from swiftdeploy_tasks.rollout.project import engine_of, forget_manifest, read_manifest
@@ -74,7 +74,7 @@ class Observer:
         asked = self._manifest(needed=not name)
         engine = registry.make(name, self.run.settings) if name else engine_of(self.run)
         self.run.document["engine"] = engine.name
-        seen = executor.look(engine, self.run.settings)
+        seen = observation.look(engine, self.run.settings)
         if not (name or seen.proxy or seen.slots):
             return Picture(_now(), asked.name, engine.name)
         return self._deployed(asked, engine, seen)

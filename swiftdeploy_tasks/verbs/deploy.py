@@ -7,6 +7,7 @@ from swiftdeploy_tasks.model.finding import failure
 from swiftdeploy_tasks.rollout import (
     executor,
     noting,
+    observation,
     preflight,
     preview,
     questions,
@@ -34,13 +35,13 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     if problem := failure((preflight.nginx(run.settings, asked, engine),)):
         raise problem
     release, present = engine.release(asked), release_store.present(run.settings.releases)
-    seen = executor.look(engine, run.settings)
+    seen = observation.look(engine, run.settings)
     is_barred = not again and release_store.was_rolled_back(run.settings.releases, release.id)
     kept = preview.changes_nginx_alone(job, seen, present) if is_barred else None
     if kept:
         run.screen.line(f"  {preview.kept_instead(release, kept)}", "warn")
         release = kept
-    before = executor.compared(job, seen, release)
+    before = observation.compared(job, seen, release)
     noting.target(run, before, release, asked)
     if is_barred and not kept:
         is_just_done = cut_off and (cut_off.verb, cut_off.release) == ("rollback", present)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swiftdeploy_tasks.errors import WouldChange
-from swiftdeploy_tasks.rollout import executor
+from swiftdeploy_tasks.rollout import observation
 from swiftdeploy_tasks.rollout.preview import changed, prospect
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
 from swiftdeploy_tasks.session.task import Run
@@ -11,7 +11,7 @@ from swiftdeploy_tasks.session.task import Run
 
 def show(run: Run, *, check: bool) -> None:
     """Print what deploy would do; with `check`, raises WouldChange when that is anything."""
-    found = prospect(run, executor.look(engine_of(run), run.settings))
+    found = prospect(run, observation.look(engine_of(run), run.settings))
     run.screen.diffs(changed(found.root))
     for deed in found.deeds:
         run.say(str(deed))

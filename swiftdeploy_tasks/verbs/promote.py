@@ -13,6 +13,7 @@ from swiftdeploy_tasks.rollout import (
     applied,
     executor,
     noting,
+    observation,
     questions,
     recovery,
     release_store,
@@ -36,7 +37,7 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     cut_off = recovery.settled(run)
     if cut_off and cut_off.verb == "promote" and not mode:
         mode = cut_off.mode
-    before = executor.look(engine, run.settings)
+    before = observation.look(engine, run.settings)
     serving = before.traffic.leader
     running = before.release_of(serving)
     if serving is None or running is None:

@@ -14,6 +14,7 @@ from swiftdeploy_tasks.rollout import (
     applied,
     executor,
     noting,
+    observation,
     questions,
     recovery,
     release_store,
@@ -46,7 +47,7 @@ def rollback(run: Run, to: str) -> None:
     name = registry.recorded(run.settings)
     engine = registry.make(name, run.settings) if name else registry.choose(run.settings, kept.manifest)
     quiet(run, engine)
-    before = executor.look(engine, run.settings)
+    before = observation.look(engine, run.settings)
     cut_off = recovery.settled(run)
     if cut_off and cut_off.verb == "rollback" and not to:
         to = cut_off.release

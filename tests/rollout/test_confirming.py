@@ -14,7 +14,7 @@ import pytest
 from swiftdeploy_tasks.errors import AppUnhealthy
 from swiftdeploy_tasks.model.release import State, Traffic
 from swiftdeploy_tasks.proxy import probe
-from swiftdeploy_tasks.rollout import executor
+from swiftdeploy_tasks.rollout import slot_health
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Step
 from tests.rollout.plan_states import NGINX, occupied, release
@@ -28,8 +28,8 @@ SICK = whole("500 Internal Server Error", b"the disk is full", "X-Deployed-By: s
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time-outs of a part of a second, with the same order between them."""
-    monkeypatch.setattr(executor, "CONFIRM_SECONDS", 0.5)
-    monkeypatch.setattr(executor, "LATE_SECONDS", 0.2)
+    monkeypatch.setattr(slot_health, "CONFIRM_SECONDS", 0.5)
+    monkeypatch.setattr(slot_health, "LATE_SECONDS", 0.2)
     monkeypatch.setattr(probe, "LONGEST", 0.4)
 
 
@@ -71,7 +71,7 @@ def no_generation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_few_late_answers_do_not_undo_a_change() -> None:
     with answering(late=lambda number: number in (0, 3)) as job:
-        executor.confirm(job, "blue", RELEASE)
+        slot_health.confirm(job, "blue", RELEASE)
 
 
 def test_answers_that_are_mostly_late_undo_a_deploy() -> None:
@@ -79,14 +79,14 @@ def test_answers_that_are_mostly_late_undo_a_deploy() -> None:
         answering(late=lambda number: number % 4 != 0) as job,
         pytest.raises(AppUnhealthy, match=r"on the public port [0-9]+: no answer in time"),
     ):
-        executor.confirm(job, "blue", RELEASE)
+        slot_health.confirm(job, "blue", RELEASE)
 
 
 def test_answers_that_are_late_undo_no_rollback() -> None:
     with answering(late=lambda number: True) as job:
         job.at_once = True
-        executor.confirm(job, "blue", RELEASE)
-        executor.refuse_sick(job, "blue", RELEASE)
+        slot_health.confirm(job, "blue", RELEASE)
+        slot_health.refuse_sick(job, "blue", RELEASE)
         assert "are late; the rollback stays" in " ".join(job.said)  # type: ignore[attr-defined]
 
 
@@ -95,9 +95,9 @@ def test_answers_that_are_wrong_undo_every_change(is_rollback: bool) -> None:
     with answering(late=lambda number: False, answer=SICK) as job:
         job.at_once = is_rollback
         with pytest.raises(AppUnhealthy, match="/healthz answers 500"):
-            executor.confirm(job, "blue", RELEASE)
+            slot_health.confirm(job, "blue", RELEASE)
         with pytest.raises(AppUnhealthy, match="/healthz answers 500"):
-            executor.refuse_sick(job, "blue", RELEASE)
+            slot_health.refuse_sick(job, "blue", RELEASE)
 
 
 def test_a_slot_whose_answers_take_longer_than_the_first_time_out_gets_healthy() -> None:
@@ -111,5 +111,5 @@ def test_a_slot_whose_answers_take_longer_than_the_first_time_out_gets_healthy()
     step = Step("health", "app-blue", "it is new", state, "blue")
     with answering(late=lambda number: False) as job, serving(slow) as port:
         job.manifest.nginx.operator_port = port  # type: ignore[misc]
-        executor._wait_healthy(job, step)
+        slot_health.wait_healthy(job, step)
         assert job.pace.timeout == probe.LONGEST

@@ -9,7 +9,7 @@ import pytest
 
 from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.model.release import Placement, Release, State, Traffic
-from swiftdeploy_tasks.rollout import executor, traffic
+from swiftdeploy_tasks.rollout import observation, traffic, undo
 from swiftdeploy_tasks.rollout.job import Job
 
 
@@ -20,11 +20,11 @@ def test_an_undo_waits_for_an_engine_that_stays_away_only_so_long(monkeypatch: p
         tries.append(1)
         raise EngineError("the Docker Engine cannot be used")
 
-    monkeypatch.setattr(executor, "ENGINE_SECONDS", 0.05)
+    monkeypatch.setattr(undo, "ENGINE_SECONDS", 0.05)
     monkeypatch.setattr(traffic, "TICK", 0.01)
     job = cast("Job", SimpleNamespace(engine=SimpleNamespace(observe=observe), say=said.append, watch=None))
     with pytest.raises(EngineError, match="cannot be used"):
-        executor.undo(job, State(None, {}, Traffic()), None)
+        undo.undo(job, State(None, {}, Traffic()), None)
     assert len(tries) > 1
     assert said == ["the engine does not answer: waiting for it, at most 0.05 s"]
 
@@ -44,4 +44,4 @@ def test_a_secret_that_is_other_or_missing_is_drift_but_not_in_an_overwritten_en
     monkeypatch.setenv("SOURCE_OF_KEY", "value")
     release = cast("Release", SimpleNamespace(secrets=(("KEY", "SOURCE_OF_KEY"),)))
     job = cast("Job", SimpleNamespace(engine=SimpleNamespace(environment=lambda slot: has)))
-    assert bool(executor._secrets_changed(job, "blue", Placement(release, ""))) is is_changed
+    assert bool(observation._secrets_changed(job, "blue", Placement(release, ""))) is is_changed

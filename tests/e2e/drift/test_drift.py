@@ -22,7 +22,7 @@ import yaml
 
 from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.proxy import artifacts
-from swiftdeploy_tasks.rollout import executor, preview
+from swiftdeploy_tasks.rollout import observation, preview
 from swiftdeploy_tasks.rollout.project import engine_of
 from swiftdeploy_tasks.session import task
 from tests.e2e.conftest import PARTS
@@ -136,5 +136,5 @@ def test_nothing_is_found_where_nothing_was_touched_however_often_it_is_looked_f
     for _ in range(PLANS):
         monkeypatch.setattr(task, "INVOCATION", task.Invocation())
         run = task.Run("plan", settings.find(project.root), {}, has_no_effect=True)
-        found = preview.prospect(run, executor.look(engine_of(run), run.settings))
+        found = preview.prospect(run, observation.look(engine_of(run), run.settings))
         assert found.changes == 0, [str(deed) for deed in found.deeds]

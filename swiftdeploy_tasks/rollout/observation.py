@@ -1,0 +1,123 @@
+"""The observed state: the engine's, with the traffic that nginx has loaded and the health of each slot."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import suppress
+from pathlib import Path
+
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.model.release import Difference, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.proxy import generated_files, health, probe
+from swiftdeploy_tasks.rollout import traffic
+from swiftdeploy_tasks.rollout.job import Job, compose, render
+from swiftdeploy_tasks.settings import Settings
+from swiftdeploy_tasks.system import environ
+
+
+def look(engine: Engine, settings: Settings) -> State:
+    """Return what stands on the engine, with the traffic that nginx has loaded and each slot's health.
+
+    Where the applied files are not those that nginx has loaded, its configuration counts as unknown. One
+    that stays silent is told from one that is late; the slots are then asked past it.
+    """
+    seen = engine.observe()
+    loaded = traffic.loaded(engine) if seen.proxy else None
+    port = engine.operator_port() if loaded else 0
+    slots = {
+        slot: dataclasses.replace(there, healthy=_is_healthy(engine, port, slot, there))
+        for slot, there in seen.slots.items()
+    }
+    if seen.proxy is None:
+        return State(None, slots, Traffic())
+    if loaded is None:
+        return State(dataclasses.replace(seen.proxy, live=False), slots, Traffic())
+    config = loaded.config if _is_applied(loaded, settings.nginx_folder) else ""
+    proxy = dataclasses.replace(seen.proxy, config=config, generation=loaded.text)
+    return State(proxy, slots, loaded.traffic)
+
+
+def is_settled(job: Job, wanted: Traffic) -> bool:
+    """Return whether this traffic is in force and no other is on its way: a reload may have been told."""
+    loaded = probe.generation(job.engine.operator_port())
+    return loaded is not None and loaded.traffic == wanted and _is_applied(loaded, job.settings.nginx_folder)
+
+
+def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
+    """Return whether the files on disk are those of this generation, or of the undo of its change."""
+    paths = (folder / "nginx.conf", folder / "upstream.conf")
+    if not all(map(generated_files.is_intact, paths)):
+        return False
+    with suppress(OSError):
+        if (folder / traffic.WATCHED).read_text(encoding="ascii") == loaded.id:
+            return True
+    return loaded.id in paths[1].read_text(encoding="utf-8")
+
+
+def compared(job: Job, seen: State, wanted: Release) -> State:
+    """Return what stands, with what was changed about it since it was started.
+
+    A definition that is not the one it was started by is no such change: that is for the plan to see. A
+    secret is compared where `wanted` runs and the variable that it comes from is set here.
+    """
+    text = compose(job, seen)
+    found = job.engine.differences(text)
+    proxy = seen.proxy
+    if proxy and proxy.config and not _knows_the_slots(job, seen, proxy):
+        proxy = dataclasses.replace(proxy, config="")
+    if proxy and proxy.spec == job.engine.proxy_spec(job.manifest, text):
+        proxy = dataclasses.replace(proxy, differences=found.get("nginx", ()))
+    slots = {}
+    for slot, there in seen.slots.items():
+        other = _secrets_changed(job, slot, there) if there.release == wanted else ()
+        if there.release and there.spec == job.engine.slot_spec(slot, text):
+            other += found.get(f"app-{slot}", ())
+        slots[slot] = dataclasses.replace(there, differences=other)
+    return State(proxy, slots, seen.traffic)
+
+
+def _knows_the_slots(job: Job, seen: State, proxy: Proxy) -> bool:
+    """Return whether upstream.conf is what these slots call for; nginx.conf is told by its digest."""
+    wanted = render(job, seen, proxy.generation)["upstream.conf"]
+    (change,) = generated_files.compare(job.settings.nginx_folder, {"upstream.conf": wanted})
+    return change.state == "unchanged"
+
+
+def _secrets_changed(job: Job, slot: Slot, there: Placement) -> tuple[Difference, ...]:
+    if there.release is None or not there.release.secrets:
+        return ()
+    has = job.engine.environment(slot)
+    if "MODE" not in has:
+        # The process has overwritten its environment: nothing in it can be compared.
+        return ()
+    return tuple(
+        Difference(f"the variable {name}", f"the value of {source}", "another")
+        for name, source in there.release.secrets
+        if environ.of_caller(source) not in {None, has.get(name)}
+    )
+
+
+def _is_healthy(engine: Engine, port: int, slot: Slot, there: Placement) -> bool | None:
+    """Return what its health path says: through the operator port, or without one (0) past nginx.
+
+    None where it cannot be asked: this host need not reach a container.
+    """
+    if there.release is None:
+        return None
+    limits, pace = there.release.health, probe.Pace()
+    host, own = (probe.HOST, port) if port else engine.reach(slot)
+    if not host:
+        return None
+
+    def ask() -> probe.Reply:
+        if port:
+            return pace.of(probe.health(port, slot, limits, timeout=pace.timeout))
+        headers = {"Host": limits.host} if limits.host else {}
+        return pace.of(probe.ask(own, limits.path, host=host, headers=headers, timeout=pace.timeout))
+
+    reply = ask()
+    if reply.late and there.live:
+        reply = ask()
+    if reply.status is None and not port:
+        return None
+    return there.live and not health.problem(reply, there.release)

@@ -1,0 +1,96 @@
+"""Undoes a change: back to the state before it, by a plan of its own."""
+
+from __future__ import annotations
+
+import time
+
+from swiftdeploy_tasks.errors import EngineError
+from swiftdeploy_tasks.model.release import Placement, Slot, State, Traffic
+from swiftdeploy_tasks.rollout import traffic
+from swiftdeploy_tasks.rollout.executor import recorded_step, say_all, watch_nothing
+from swiftdeploy_tasks.rollout.job import Job, write_compose
+from swiftdeploy_tasks.rollout.observation import is_settled
+from swiftdeploy_tasks.system import files
+
+# How long an undo waits for an engine that restarts: a daemon with many containers restarts slowly.
+ENGINE_SECONDS = 120.0
+
+
+def undo(job: Job, before: State, serving: Slot | None) -> float | None:
+    """Bring back what stood `before`: `serving`, who served then, takes all, and what was added is removed.
+
+    Where nothing stood, nothing is left. The traffic moves first, without asking the slot that failed. Where
+    who served has died meanwhile there is nothing to go back to, and what took its place stays.
+    Returns when (monotonic) the one that served had all traffic again, None where none did.
+    """
+    job.watch = None
+    _wait_for_engine(job)
+    if before.proxy is None and not before.slots:
+        job.say("nothing ran before: removing what was started")
+        job.engine.remove_all(job.say, discard_volumes=not job.given)
+        return None
+    traffic.restore_proxy(job)
+    now = job.engine.observe()
+    if serving and not (serving in now.slots and now.slots[serving].live):
+        job.say(f"app-{serving}, which served, is gone: what was started keeps the traffic, unconfirmed")
+        _keep_what_is_left(job, now)
+        return None
+    added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
+    kept = {slot: there for slot, there in now.slots.items() if slot not in added}
+    whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
+    if now.proxy and (added or not traffic.is_former(job) or not is_settled(job, whole.traffic)):
+        reason = f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic"
+        job.say(reason)
+        with recorded_step(job, "route", "nginx", reason, whole.traffic):
+            traffic.go_back(job, whole)
+    back = time.monotonic()
+    for slot in added:
+        reason = "going back: it was added"
+        with recorded_step(job, "drain", f"app-{slot}", reason, whole.traffic):
+            traffic.drain(job, watch_nothing)
+        job.say(f"removing app-{slot}")
+        with recorded_step(job, "remove", f"app-{slot}", reason, whole.traffic):
+            say_all(job, job.engine.stop_slot(slot, discard_volumes=slot not in job.given))
+    _restore_compose(job, before, whole)
+    return back if serving else None
+
+
+def _restore_compose(job: Job, before: State, whole: State) -> None:
+    """Write the compose file of what stands again: the one from before the change, where it fits."""
+    path = job.settings.compose_file
+    if job.former and path in job.former.files and set(before.slots) == set(whole.slots):
+        files.replace(path, job.former.files[path], mode=0o600)
+    else:
+        write_compose(job, whole)
+
+
+def _keep_what_is_left(job: Job, now: State) -> None:
+    """Give all traffic to the slot that still runs: the files on disk are those of one that does not."""
+    job.back, job.back_id = None, ""
+    left = {slot: there for slot, there in now.slots.items() if there.live}
+    if now.proxy and len(left) == 1:
+        traffic.route(job, State(now.proxy, left, Traffic(dict.fromkeys(left, 100))))
+    write_compose(job, now)
+
+
+def _wait_for_engine(job: Job) -> None:
+    """Wait for an engine that restarts; raises EngineError after ENGINE_SECONDS."""
+    deadline = time.monotonic() + ENGINE_SECONDS
+    is_announced = False
+    while True:
+        try:
+            job.engine.observe()
+            return
+        except EngineError:
+            if time.monotonic() >= deadline:
+                raise
+        if not is_announced:
+            job.say(f"the engine does not answer: waiting for it, at most {ENGINE_SECONDS:g} s")
+            is_announced = True
+        time.sleep(traffic.TICK)
+
+
+def _is_new(there: Placement, before: State, slot: Slot) -> bool:
+    """Return whether this is another one than stood in the slot before."""
+    former = before.slots.get(slot)
+    return former is None or (former.release, former.since) != (there.release, there.since)
