@@ -31,7 +31,7 @@ from swiftdeploy_tasks.gate import Question, Verdict, ask_embedded, ask_server
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.proxy import artifacts
-from swiftdeploy_tasks.rollout import admission
+from swiftdeploy_tasks.rollout import admission, policies
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import host
 
@@ -156,7 +156,7 @@ def _renderer(project: Settings, asked: Manifest) -> Callable[[tuple[Path, ...]]
 
 
 def _gate(place: Sandbox, project: Settings, asked: Manifest, times: int) -> list[Row]:
-    rules = admission.bundle(project, asked)
+    rules = policies.bundle(project, asked)
     about = _questions(project, asked)
     spent = _ask_in_turn("embedded", functools.partial(ask_embedded, bundle=rules), about, times)
     if shutil.which("opa"):

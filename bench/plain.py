@@ -20,7 +20,7 @@ import yaml
 from bench.load import Plan, under_load
 from bench.stack import Stack
 from bench.tally import Tally
-from swiftdeploy_tasks.engines.local.processes import free_port
+from swiftdeploy_tasks.engines.local.launch import free_port
 from swiftdeploy_tasks.proxy import probe
 
 HEALTHY_SECONDS = 30.0

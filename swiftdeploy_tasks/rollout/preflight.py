@@ -16,7 +16,7 @@ from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import NAMES, Finding
 from swiftdeploy_tasks.model.release import Traffic
 from swiftdeploy_tasks.proxy import artifacts, root_files
-from swiftdeploy_tasks.rollout import admission
+from swiftdeploy_tasks.rollout import policies
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import environ, redaction
 from swiftdeploy_tasks.system.remembered import knows, remembered
@@ -76,7 +76,7 @@ def _ports(manifest: Manifest, engine: Engine) -> Finding:
         "public": ("nginx.port", manifest.nginx.port),
         "operator": ("nginx.operator_port", manifest.nginx.operator_port),
     }
-    if admission.is_server(manifest, engine.gate):
+    if policies.is_server(manifest, engine.gate):
         wanted["OPA"] = ("opa.port", manifest.opa.port)
     ours = engine.held_ports()
     taken = [
@@ -206,7 +206,7 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
             manifest,
             folders=settings.template_folders,
             review=engine.review(manifest),
-            with_opa=admission.is_server(manifest, engine.gate),
+            with_opa=policies.is_server(manifest, engine.gate),
         )
     except PreflightError as error:
         return Finding("env", False, error.message, error.next)
@@ -228,9 +228,9 @@ def _begin_policies(settings: Settings, manifest: Manifest, engine: Engine) -> N
     from swiftdeploy_tasks.gate.embedded import warm
 
     with suppress(GateUnavailable):
-        rules = admission.bundle(settings, manifest)
-        if not admission.is_server(manifest, engine.gate) and not knows(
-            settings.checked, admission.policies_made_of(manifest, engine, rules)
+        rules = policies.bundle(settings, manifest)
+        if not policies.is_server(manifest, engine.gate) and not knows(
+            settings.checked, policies.policies_made_of(manifest, engine, rules)
         ):
             warm(rules)
 
@@ -238,19 +238,19 @@ def _begin_policies(settings: Settings, manifest: Manifest, engine: Engine) -> N
 def _policies(settings: Settings, manifest: Manifest, engine: Engine, *, is_reached: bool) -> Finding:
     """Check that the engine that answers compiles the policies and refuses an empty input."""
     try:
-        rules = admission.bundle(settings, manifest)
-        if admission.is_server(manifest, engine.gate):
+        rules = policies.bundle(settings, manifest)
+        if policies.is_server(manifest, engine.gate):
             if not is_reached:
                 return Finding("policies", None, "not made: the engine check failed")
             if not engine.opa_identity(manifest):
                 message = f"not made yet: {manifest.opa.image} is not here; deploy pulls it and checks first"
                 return Finding("policies", None, message)
-        found = admission.declared_rules(settings, manifest, engine, rules)
+        found = policies.declared_rules(settings, manifest, engine, rules)
     except (EngineError, GateUnavailable) as error:
         return Finding(
             "policies", False, error.message, error.next or "correct the policy, then: invoke validate"
         )
-    more = sorted(found.keys() - set(admission.DOMAINS))
+    more = sorted(found.keys() - set(policies.DOMAINS))
     unasked = f"; no verb asks {', '.join(more)}" if more else ""
     said = f"{len(found)} domains load and refuse an empty input{unasked} (revision {rules.revision})"
     return Finding("policies", True, said)

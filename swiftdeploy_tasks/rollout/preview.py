@@ -16,10 +16,10 @@ from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
 from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.proxy.probe import Generation
 from swiftdeploy_tasks.rollout import (
-    admission,
     executor,
     noting,
     observation,
+    policies,
     recovery,
     release_store,
     slot_data,
@@ -95,20 +95,20 @@ def prospect(run: Run, seen: State) -> Prospect:
         config = executor.goal(settled.job, release, confirmed=confirmed).proxy.config
         before = replace(before, proxy=replace(before.proxy, config=config))
     steps = plan(before, wanted)
-    policies: tuple[Deed, ...] = ()
+    published: tuple[Deed, ...] = ()
     unavailable = ""
     try:
-        policies = tuple(_policies(job, before))
+        published = tuple(_policies(job, before))
     except GateUnavailable as error:
         unavailable = error.message
     notes = tuple(_refusals(job, before, steps, is_removed=is_removed and not kept, unavailable=unavailable))
     notes = (*notes, kept_instead(given, kept)) if kept else notes
     places = tuple(_places(job))
-    mends = (*policies, *_settling(settled), *_images(engine, asked), *places)
+    mends = (*published, *_settling(settled), *_images(engine, asked), *places)
     root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)
     found = (*_edited(root), *noting.drifted(before), *_edited(applied))
     if _is_in_force(run):
-        found += tuple(Found(deed.target, "the state", deed.reason) for deed in (*policies, *places))
+        found += tuple(Found(deed.target, "the state", deed.reason) for deed in (*published, *places))
     return Prospect(root, mends, steps, applied, found, notes)
 
 
@@ -181,8 +181,8 @@ def _places(job: Job) -> Iterator[Deed]:
 
 
 def _policies(job: Job, seen: State) -> Iterator[Deed]:
-    rules = admission.bundle(job.settings, job.manifest)
-    if stale := admission.unpublished(job.settings, rules):
+    rules = policies.bundle(job.settings, job.manifest)
+    if stale := policies.unpublished(job.settings, rules):
         yield Deed("publish", "the policies", stale)
     there = job.engine.has_opa()
     if not job.with_opa:
@@ -193,7 +193,7 @@ def _policies(job: Job, seen: State) -> Iterator[Deed]:
     fault = job.engine.opa_fault(job.engine.opa_spec(job.manifest, text), text)
     if fault:
         yield Deed("recreate" if there else "start", "opa", fault)
-    elif not stale and (other := admission.other_revision(rules, job.manifest, job.engine)):
+    elif not stale and (other := policies.other_revision(rules, job.manifest, job.engine)):
         yield Deed("recreate", "opa", other)
 
 

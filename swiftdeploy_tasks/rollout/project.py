@@ -16,7 +16,7 @@ from swiftdeploy_tasks.manifest import loading, validation
 from swiftdeploy_tasks.manifest.loading import ManifestProblems
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.manifest.source import read
-from swiftdeploy_tasks.rollout import admission
+from swiftdeploy_tasks.rollout import policies
 from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.session.task import Run
@@ -122,7 +122,7 @@ def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
         settings=run.settings,
         manifest=asked,
         engine=engine,
-        with_opa=admission.is_server(asked, engine.gate),
+        with_opa=policies.is_server(asked, engine.gate),
         say=run.say,
         record=run.note,
     )

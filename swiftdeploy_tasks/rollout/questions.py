@@ -7,35 +7,29 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
-from typing import Any
 
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import GateUnavailable, HistoryError, PolicyRefused
+from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.metrics import Counter, Scrape, UnreadableMetrics
-from swiftdeploy_tasks.metrics.window import LONGEST
+from swiftdeploy_tasks.metrics import Counter, Scrape
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic, from_manifest
 from swiftdeploy_tasks.model.verdict import Question, Verdict
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.probe import Generation
-from swiftdeploy_tasks.rollout import admission, canary, observation, release_store, sampling
+from swiftdeploy_tasks.rollout import admission, canary, policies, release_store
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.canary import Figures
-from swiftdeploy_tasks.rollout.job import Job, compose, render, write_compose
+from swiftdeploy_tasks.rollout.job import Job, compose, render
+from swiftdeploy_tasks.rollout.opa_process import have_opa
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
-from swiftdeploy_tasks.rollout.sampling import Sample
+from swiftdeploy_tasks.rollout.scrape_records import ROLLBACK_WINDOW, record_chaos, scrapes_of
 from swiftdeploy_tasks.session.task import Run
 from swiftdeploy_tasks.system import host
 
 BEFORE_DEPLOY = ("infrastructure", "isolation")
-ROLLBACK_WINDOW = 1.0
-# How many records are looked through for a scrape: some hours of a dashboard, a part of a second to read.
-RECORDS_BACK = 5_000
 
 
 def policy_check(run: Run) -> None:
@@ -127,10 +121,10 @@ def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
         if "unanswered" in carried:
             raise carried["unanswered"]
         if "rules" not in carried:
-            rules = admission.bundle(run.settings, asked)
-            admission.publish(run.settings, rules)
-            if admission.is_server(asked, engine.gate):
-                _have_opa(run, asked, engine, rules)
+            rules = policies.bundle(run.settings, asked)
+            policies.publish(run.settings, rules)
+            if policies.is_server(asked, engine.gate):
+                have_opa(run, asked, engine, rules)
             carried["rules"] = rules
     except GateUnavailable as error:
         carried["unanswered"] = error
@@ -144,7 +138,7 @@ def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
 def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, ...]:
     """Return what is asked before a deploy: about this host, and about the files as they would be applied."""
     home = run.settings.home
-    with_opa = admission.is_server(asked, engine.gate)
+    with_opa = policies.is_server(asked, engine.gate)
     images = {"nginx": asked.nginx.image, "opa": asked.opa.image}
     composed = artifacts.render_compose(
         asked,
@@ -168,49 +162,6 @@ def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, 
         admission.about_host(engine.name, host.measure(engine.disks())),
         admission.about_isolation(engine.name, asked, compose=composed, nginx=nginx, home=home),
     )
-
-
-def _have_opa(run: Run, asked: Manifest, engine: Engine, rules: Bundle) -> None:
-    """Have an OPA that answers with our revision; one started here goes with the process unless confirmed."""
-    from swiftdeploy_tasks.gate.opa_server import wait_ready
-
-    job = Job(run.settings, asked, engine, True, run.say, run.note)
-    url = admission.opa_url(asked.opa.port)
-    engine.prepare_opa(asked, run.say)
-    admission.declared_rules(run.settings, asked, engine, rules)
-    text = write_compose(job, engine.observe())
-    spec = engine.opa_spec(asked, text)
-    had, fault = engine.has_opa(), engine.opa_fault(spec, text)
-    if had and fault:
-        run.note("drift", "found", target="opa", what="the state", found=fault)
-    run.invocation.at_end.callback(_end_opa, run, engine)
-    run.invocation.carried["opa_started"] = not had
-    if fault:
-        _start_opa(run, engine, asked, spec, text)
-
-    def runs() -> bool:
-        return not engine.opa_fault(spec, text)
-
-    try:
-        wait_ready(url, rules.revision, is_starting=runs if fault else lambda: False)
-    except GateUnavailable as error:
-        if fault:
-            raise GateUnavailable(error.message, error.next, log=engine.logs("opa")) from None
-        run.say("OPA does not answer with the present policies: restarting it once")
-        _start_opa(run, engine, asked, spec, text)
-        wait_ready(url, rules.revision, is_starting=runs)
-
-
-def _start_opa(run: Run, engine: Engine, asked: Manifest, spec: str, text: str) -> None:
-    """Start OPA; isolation is asked about its part of the compose file as soon as it answers."""
-    own = (part for part in admission.compose_parts(text) if part[0] == "services.opa")
-    run.invocation.carried["opa_parts"] = frozenset(own)
-    engine.start_opa(asked, spec, run.say)
-
-
-def _end_opa(run: Run, engine: Engine) -> None:
-    if run.invocation.carried.get("opa_started") and not run.invocation.carried.get("confirmed"):
-        engine.stop_opa()
 
 
 def _ask(
@@ -249,7 +200,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
     serving = before.traffic.leader
     assert serving is not None
     rules = ready(run, asked, engine, "canary")
-    seconds = float(rules.limits("canary")[admission.WINDOW])
+    seconds = float(rules.limits("canary")[policies.WINDOW])
 
     def wait(length: float) -> None:
         run.screen.countdown(f"measuring what serves now for {length:g} s", length)
@@ -278,7 +229,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         rules = ready(run, asked, engine, "canary")
         figures = Figures(None)
         if serving:
-            seconds = float(rules.limits("canary")[admission.WINDOW])
+            seconds = float(rules.limits("canary")[policies.WINDOW])
             figures = _figures(
                 run,
                 asked,
@@ -345,56 +296,3 @@ def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> canary.S
         job.pace,
         tuple(job.secrets.values()),
     )
-
-
-def record_chaos(run: Run, slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:
-    """Record a fault that the app began, or ceased, to inject since it was scraped before."""
-    if outcome := sampling.turned(earlier, now):
-        kind = now.chaos if outcome == "seen" else earlier and earlier.chaos
-        run.note("chaos", outcome, slot=slot, release=release.id, kind=kind)
-
-
-def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
-    """End a successful verb by recording what each slot has counted so far."""
-    seen = observation.look(engine, run.settings)
-    if seen.traffic.leader:
-        nothing = sampling.Memory(recall=lambda slot, release: ())
-        look = sampling.Look(asked, engine.operator_port(), seen, seconds=ROLLBACK_WINDOW)
-        record_samples(run, sampling.take(look, nothing))
-
-
-def tell_metrics(run: Run, asked: Manifest, engine: Engine, slot: Slot) -> None:
-    """Say what later changes can judge by the metrics of what was deployed first."""
-    try:
-        run.say(f"metrics  {canary.outlook(asked, engine.operator_port(), slot)}")
-    except UnreadableMetrics as error:
-        text = f"metrics  {error.message}; the next deploy or promote is refused; {error.next}"
-        run.screen.line(f"  {run.masked(text)}", "warn")
-
-
-def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any) -> None:
-    """Record what was seen of the slots, with `more`."""
-    samples = {
-        slot: sample and dataclasses.replace(sample, problem=run.masked(sample.problem))
-        for slot, sample in samples.items()
-    }
-    unread = any(sample and sample.problem for sample in samples.values())
-    run.note("scrape", "failed" if unread else "done", **sampling.records(samples), **more)
-
-
-def scrapes_of(run: Run, slot: Slot, release: Release, *, seconds: float) -> list[Scrape]:
-    """Return the recorded scrapes of this release in this slot that a window of `seconds` may start from.
-
-    Oldest first, and only those that the history's head proves and our own append wrote: a line that another
-    program added to the file starts no window. Where there is none, a window is waited for.
-    """
-    found: list[Scrape] = []
-    long_ago = time.time() - LONGEST * seconds
-    with suppress(HistoryError), closing(run.history.proven()) as newest:
-        for record in islice(newest, RECORDS_BACK):
-            if scrape := sampling.recorded(record, slot, release.id):
-                found.append(scrape)
-            # What is older can only be the start of a longer idle time, and the youngest of those is enough.
-            if found and found[-1].time < long_ago:
-                break
-    return found[::-1]

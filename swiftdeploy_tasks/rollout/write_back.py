@@ -6,7 +6,7 @@ from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import edit
 from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
 from swiftdeploy_tasks.proxy.generated_files import FileChange
-from swiftdeploy_tasks.rollout import admission
+from swiftdeploy_tasks.rollout import policies
 from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.project import carry, engine_of, forget_manifest, read_manifest
 from swiftdeploy_tasks.session.task import Run
@@ -24,7 +24,7 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
         asked,
         folders=places.template_folders,
         review=engine.review(asked),
-        with_opa=admission.is_server(asked, engine.gate),
+        with_opa=policies.is_server(asked, engine.gate),
     )
     changes = generated_files.compare(folder, rendered)
     try:

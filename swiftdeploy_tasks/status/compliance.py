@@ -14,7 +14,7 @@ from swiftdeploy_tasks.errors import GateUnavailable, SwiftDeployError
 from swiftdeploy_tasks.manifest.edit import MODES
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.verdict import Question, Verdict
-from swiftdeploy_tasks.rollout import admission, questions
+from swiftdeploy_tasks.rollout import admission, policies, questions
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.canary import Figures
 from swiftdeploy_tasks.rollout.sampling import Sample
@@ -54,13 +54,13 @@ Standing = Verdict | Unanswered
 def judge(run: Run, asked: Manifest, engine: Engine, serving: Sample | None) -> tuple[Standing, ...]:
     """Ask every domain about what is there now; `serving` is the slot that has most of the traffic."""
     try:
-        rules = admission.bundle(run.settings, asked)
+        rules = policies.bundle(run.settings, asked)
     except GateUnavailable as error:
-        return tuple(Unanswered(domain, (), error.message) for domain in admission.DOMAINS)
+        return tuple(Unanswered(domain, (), error.message) for domain in policies.DOMAINS)
     standings: list[Standing] = []
     patience = FIRST_SECONDS
     for domain, question in _questions(run, asked, engine, serving):
-        names = admission.rules_of(rules, domain)
+        names = policies.rules_of(rules, domain)
         if isinstance(question, Unanswered):
             standings.append(replace(question, rules=names))
             continue

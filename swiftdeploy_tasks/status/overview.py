@@ -23,12 +23,12 @@ from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import SLOTS, Slot, State
 from swiftdeploy_tasks.proxy import artifacts, root_files
 from swiftdeploy_tasks.report import fields
-from swiftdeploy_tasks.rollout import admission, observation, preview, release_store, sampling
+from swiftdeploy_tasks.rollout import observation, policies, preview, release_store, sampling
 from swiftdeploy_tasks.rollout.noting import Found
 from swiftdeploy_tasks.rollout.preview import Prospect
 from swiftdeploy_tasks.rollout.project import engine_of, forget_manifest, read_manifest
-from swiftdeploy_tasks.rollout.questions import record_chaos, record_samples, scrapes_of
 from swiftdeploy_tasks.rollout.sampling import Sample
+from swiftdeploy_tasks.rollout.scrape_records import record_chaos, record_samples, scrapes_of
 from swiftdeploy_tasks.session import lock
 from swiftdeploy_tasks.session.task import Run
 from swiftdeploy_tasks.status import compliance, terminal, web_page
@@ -137,7 +137,7 @@ class Observer:
     def _window(self, asked: Manifest) -> float:
         """Return the length that the canary policy judges by, in seconds."""
         try:
-            return float(admission.bundle(self.run.settings, asked).limits("canary")[admission.WINDOW])
+            return float(policies.bundle(self.run.settings, asked).limits("canary")[policies.WINDOW])
         except (GateUnavailable, KeyError, TypeError, ValueError):
             return SECONDS
 

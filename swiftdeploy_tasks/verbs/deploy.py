@@ -13,6 +13,7 @@ from swiftdeploy_tasks.rollout import (
     questions,
     recovery,
     release_store,
+    scrape_records,
     slot_data,
     write_back,
 )
@@ -71,8 +72,8 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
             noting.confirmed(run, running, release)
         executor.boundary("keep the manifest")
         keep_applied(run, release, file.content)
-        questions.record_scrape(run, asked, engine)
+        scrape_records.record_scrape(run, asked, engine)
         if not before.slots:
-            questions.tell_metrics(run, asked, engine, run.document["slot"])
+            scrape_records.tell_metrics(run, asked, engine, run.document["slot"])
         recovery.forget(run.settings)
     write_back.warn_edited(run, file.content)

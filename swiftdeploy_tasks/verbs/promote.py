@@ -17,6 +17,7 @@ from swiftdeploy_tasks.rollout import (
     questions,
     recovery,
     release_store,
+    scrape_records,
     slot_data,
     write_back,
 )
@@ -85,7 +86,7 @@ def _confirm(
             problem = error
         executor.boundary("keep the manifest")
         keep_applied(run, target, wanted.content)
-        questions.record_scrape(run, job.manifest, job.engine)
+        scrape_records.record_scrape(run, job.manifest, job.engine)
         recovery.forget(run.settings)
     if problem:
         raise PreflightError(

@@ -18,6 +18,7 @@ from swiftdeploy_tasks.rollout import (
     questions,
     recovery,
     release_store,
+    scrape_records,
     write_back,
 )
 from swiftdeploy_tasks.rollout.admission import Change
@@ -80,7 +81,7 @@ def rollback(run: Run, to: str) -> None:
         executor.boundary("keep the manifest")
         keep_applied(run, release, kept.content)
         _say_difference(run, engine, release)
-        questions.record_scrape(run, asked, engine)
+        scrape_records.record_scrape(run, asked, engine)
         recovery.forget(run.settings)
 
 

@@ -11,7 +11,7 @@ import pytest
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import read_bundle
 from swiftdeploy_tasks.gate.embedded import check_bundle
-from swiftdeploy_tasks.rollout.admission import DOMAINS
+from swiftdeploy_tasks.rollout.policies import DOMAINS
 from tests.gate.conftest import POLICIES
 
 PAGE = Path(__file__).parents[2] / "docs" / "policies.md"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.manifest import loading
-from swiftdeploy_tasks.rollout.admission import is_server
+from swiftdeploy_tasks.rollout.policies import is_server
 from tests.proxy import ROOT, SCHEMA, root_files
 
 CASES = sorted((Path(__file__).parent / "cases").iterdir())

@@ -16,7 +16,7 @@ from swiftdeploy_tasks.history.chain import Head
 from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.metrics import Scrape
 from swiftdeploy_tasks.model.release import Release
-from swiftdeploy_tasks.rollout import questions
+from swiftdeploy_tasks.rollout import scrape_records
 from swiftdeploy_tasks.session.task import Run
 
 SECONDS = 30.0
@@ -50,7 +50,7 @@ def forge(history: History, scraped: Scrape, after: Head | None = None) -> None:
 
 def known(history: History) -> list[Scrape]:
     run, release = SimpleNamespace(history=history), SimpleNamespace(id="r1")
-    return questions.scrapes_of(cast(Run, run), "blue", cast(Release, release), seconds=SECONDS)
+    return scrape_records.scrapes_of(cast(Run, run), "blue", cast(Release, release), seconds=SECONDS)
 
 
 def test_a_recorded_scrape_starts_a_window(history: History) -> None:
@@ -91,7 +91,7 @@ def test_a_scrape_of_our_own_after_an_appended_one_starts_a_window(history: Hist
 def test_five_thousand_records_are_read_in_a_part_of_a_second(history: History) -> None:
     history.append("started", "status", "ours")
     head, written = history.head() or chain.GENESIS, b""
-    for number in range(questions.RECORDS_BACK + 10):
+    for number in range(scrape_records.RECORDS_BACK + 10):
         content = {"event": "step", "task": "deploy", "run": "ours", "outcome": "done", "number": number}
         sealed = chain.seal(content, head, "2026-01-01T00:00:00.000Z")
         head, written = Head.of(sealed), written + chain.line_of(sealed)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.rollout import questions
+from swiftdeploy_tasks.rollout import questions, scrape_records
 from swiftdeploy_tasks.rollout.canary import Figures
 from swiftdeploy_tasks.status import overview
 from swiftdeploy_tasks.system.redaction import masked
@@ -44,6 +44,6 @@ def test_status_asks_for_no_environment_where_nothing_is_wrong() -> None:
 
 
 def test_a_scrape_is_recorded_and_a_question_put_without_a_secret(run: Any) -> None:
-    questions.record_samples(run, {"blue": dataclasses.replace(SAMPLE, problem=PROBLEM), "green": None})
+    scrape_records.record_samples(run, {"blue": dataclasses.replace(SAMPLE, problem=PROBLEM), "green": None})
     assert "[secret]" in str(run.notes) and "hunter2" not in str(run.notes)
     assert "hunter2" not in questions._masked(run, Figures(None, PROBLEM, 1)).problem

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from swiftdeploy_tasks.engines.local import (
+    launch,
     policy_process,
     process_checks,
     processes,
@@ -259,8 +260,8 @@ class LocalEngine:
         copy = self._copy(release)
         environment = self._environment(slot, release, secrets)
         try:
-            processes.start(
-                processes.expanded(release.process, environment),
+            launch.start(
+                launch.expanded(release.process, environment),
                 environment={processes.PROJECT: manifest.name, **environment},
                 folder=copy if any(copy.iterdir()) else self.root,
                 log=self._logs / f"app-{slot}.log",
@@ -279,7 +280,7 @@ class LocalEngine:
             **secret,
             "MODE": release.mode,
             "APP_VERSION": release.version,
-            processes.PORT: str(processes.free_port()),
+            processes.PORT: str(launch.free_port()),
             "APP_HOST": HOST,
             processes.HOME: str(self.home),
             processes.PART: "app",

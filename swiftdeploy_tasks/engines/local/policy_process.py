@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from swiftdeploy_tasks.engines.local import processes, start_notes
+from swiftdeploy_tasks.engines.local import launch, processes, start_notes
 from swiftdeploy_tasks.engines.local.processes import Found
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.manifest.model import Manifest
@@ -96,7 +96,7 @@ def start(manifest: Manifest, home: Path, *, spec: str, log: Path) -> None:
     port = manifest.opa.port
     words: list[str | bytes] = [os.fsencode(binary()), "run", "--server", "--addr", f"{HOST}:{port}"]
     try:
-        started = processes.start(
+        started = launch.start(
             [*words, "--bundle", os.fsencode(home / "bundle"), "--watch", "--log-level", "error"],
             environment={
                 processes.PROJECT: manifest.name,

@@ -22,7 +22,7 @@ from swiftdeploy_tasks.gate import Bundle, Question, wait_ready
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.proxy.probe import until
-from swiftdeploy_tasks.rollout import admission
+from swiftdeploy_tasks.rollout import admission, policies
 from tests.lab import require
 from tests.ports import free_port
 
@@ -86,8 +86,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
     )
     found = settings.find(tmp_path)
     asked = loading.load(found.manifest, schema=found.schema)
-    rules = admission.bundle(found, asked)
-    admission.publish(found, rules)
+    rules = policies.bundle(found, asked)
+    policies.publish(found, rules)
     engine = LocalEngine(tmp_path, found.state)
     yield Place(found, asked, engine, rules)
     engine.stop_opa()

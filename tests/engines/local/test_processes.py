@@ -14,6 +14,7 @@ import pytest
 
 from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.engines.local import (
+    launch,
     process_checks,
     process_table,
     processes,
@@ -36,7 +37,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 def start(home: Path, *words: str) -> psutil.Process:
-    started = processes.start(
+    started = launch.start(
         words,
         environment={
             processes.HOME: str(home),
