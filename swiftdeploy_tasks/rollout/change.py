@@ -15,12 +15,13 @@ from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic
 from swiftdeploy_tasks.rollout import (
     applied,
     executor,
+    former_proxy,
+    generation,
     noting,
     observation,
     recovery,
     release_store,
     slot_health,
-    traffic,
     undo,
 )
 from swiftdeploy_tasks.rollout.admission import Part
@@ -62,7 +63,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
     steps = _admitted_steps(run, job, before, release, ask)
     recovery.note(run.settings, recovery.Target(run.task, release.id, release.mode, text.decode()))
     try:
-        job.former = traffic.former(job, _in_force(run))
+        job.former = former_proxy.former(job, _in_force(run))
         job.back = way_back(before, serving_slot(before, release_store.present(run.settings.releases)))
         drifted += job.engine.remove_strangers()
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
@@ -82,7 +83,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
         _go_back(run, job, before, problem)
         raise
     finally:
-        traffic.forget_counts(run.settings)
+        generation.forget_counts(run.settings)
         run.ending["spent"] = job.spent
         run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
     if drifted:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from swiftdeploy_tasks.model.release import Placement, Proxy, Release, Slot, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, probe
-from swiftdeploy_tasks.rollout import traffic
+from swiftdeploy_tasks.rollout import generation, traffic
 from swiftdeploy_tasks.rollout.job import Job, Watch, compose, render, write_compose
 from swiftdeploy_tasks.rollout.planner import Goal, Step
 from swiftdeploy_tasks.rollout.slot_health import confirm, refuse_sick, target_of, wait_healthy
@@ -104,7 +104,7 @@ def _tick_for(watch: Watch, seconds: float) -> None:
     due = time.monotonic()
     ends = due + seconds
     while (left := ends - time.monotonic()) > 0:
-        due += traffic.TICK
+        due += generation.TICK
         time.sleep(max(0.0, min(due - time.monotonic(), left)))
         watch.tick()
 
@@ -113,14 +113,14 @@ def _wait_for_answers(job: Job, slot: Slot) -> None:
     """Watch until the requests of the step are answered, or their time at nginx is over."""
     assert job.watch is not None
     began_by = time.time()
-    deadline = time.monotonic() + job.manifest.nginx.proxy_timeout + traffic.TICK
+    deadline = time.monotonic() + job.manifest.nginx.proxy_timeout + generation.TICK
     is_announced = False
     while (waiting := job.watch.waiting(began_by)) and time.monotonic() < deadline:
         if not is_announced:
             left = deadline - time.monotonic()
             job.say(f"app-{slot} has not answered {waiting}: watching on, at most {left:.0f} s")
             is_announced = True
-        _tick_for(job.watch, traffic.TICK)
+        _tick_for(job.watch, generation.TICK)
 
 
 def _drain(job: Job, step: Step) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.model.release import Difference, Placement, Proxy, Release, Slot, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, health, probe
-from swiftdeploy_tasks.rollout import traffic
+from swiftdeploy_tasks.rollout import generation
 from swiftdeploy_tasks.rollout.job import Job, compose, render
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import environ
@@ -22,7 +22,7 @@ def look(engine: Engine, settings: Settings) -> State:
     that stays silent is told from one that is late; the slots are then asked past it.
     """
     seen = engine.observe()
-    loaded = traffic.loaded(engine) if seen.proxy else None
+    loaded = generation.loaded(engine) if seen.proxy else None
     port = engine.operator_port() if loaded else 0
     slots = {
         slot: dataclasses.replace(there, healthy=_is_healthy(engine, port, slot, there))
@@ -49,7 +49,7 @@ def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
     if not all(map(generated_files.is_intact, paths)):
         return False
     with suppress(OSError):
-        if (folder / traffic.WATCHED).read_text(encoding="ascii") == loaded.id:
+        if (folder / generation.WATCHED).read_text(encoding="ascii") == loaded.id:
             return True
     return loaded.id in paths[1].read_text(encoding="utf-8")
 

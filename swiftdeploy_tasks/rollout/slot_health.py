@@ -8,7 +8,7 @@ from swiftdeploy_tasks.errors import AppUnhealthy
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.proxy import health, probe
 from swiftdeploy_tasks.proxy.private_paths import is_private
-from swiftdeploy_tasks.rollout import traffic
+from swiftdeploy_tasks.rollout import generation
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Step
 
@@ -45,7 +45,7 @@ def wait_healthy(job: Job, step: Step) -> None:
         seconds = min(job.pace.timeout, max(1.0, deadline - time.monotonic()))
         reply = job.pace.of(probe.health(port, slot, limits, timeout=seconds))
         if reply.status is None:
-            traffic.refuse_dead_proxy(job)
+            generation.refuse_dead_proxy(job)
         problem = _problem(job, reply, release)
         passes = 0 if problem else passes + 1
         last = problem or last

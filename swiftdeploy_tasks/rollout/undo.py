@@ -6,7 +6,7 @@ import time
 
 from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.model.release import Placement, Slot, State, Traffic
-from swiftdeploy_tasks.rollout import traffic
+from swiftdeploy_tasks.rollout import former_proxy, generation, traffic
 from swiftdeploy_tasks.rollout.executor import recorded_step, say_all, watch_nothing
 from swiftdeploy_tasks.rollout.job import Job, write_compose
 from swiftdeploy_tasks.rollout.observation import is_settled
@@ -29,7 +29,7 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
         job.say("nothing ran before: removing what was started")
         job.engine.remove_all(job.say, discard_volumes=not job.given)
         return None
-    traffic.restore_proxy(job)
+    former_proxy.restore_proxy(job)
     now = job.engine.observe()
     if serving and not (serving in now.slots and now.slots[serving].live):
         job.say(f"app-{serving}, which served, is gone: what was started keeps the traffic, unconfirmed")
@@ -38,11 +38,11 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
-    if now.proxy and (added or not traffic.is_former(job) or not is_settled(job, whole.traffic)):
+    if now.proxy and (added or not former_proxy.is_former(job) or not is_settled(job, whole.traffic)):
         reason = f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic"
         job.say(reason)
         with recorded_step(job, "route", "nginx", reason, whole.traffic):
-            traffic.go_back(job, whole)
+            former_proxy.go_back(job, whole)
     back = time.monotonic()
     for slot in added:
         reason = "going back: it was added"
@@ -87,7 +87,7 @@ def _wait_for_engine(job: Job) -> None:
         if not is_announced:
             job.say(f"the engine does not answer: waiting for it, at most {ENGINE_SECONDS:g} s")
             is_announced = True
-        time.sleep(traffic.TICK)
+        time.sleep(generation.TICK)
 
 
 def _is_new(there: Placement, before: State, slot: Slot) -> bool:

@@ -31,7 +31,7 @@ from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.rollout.scrape_records import record_chaos, record_samples, scrapes_of
 from swiftdeploy_tasks.session import lock
 from swiftdeploy_tasks.session.task import Run
-from swiftdeploy_tasks.status import compliance, terminal, web_page
+from swiftdeploy_tasks.status import compliance, screen, terminal, web_page
 from swiftdeploy_tasks.status.compliance import Unanswered
 from swiftdeploy_tasks.status.picture import Picture, concern
 from swiftdeploy_tasks.status.recent import Recent, outcomes
@@ -230,7 +230,7 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
     if html and not _is_page(page):
         raise UsageError(f"--html takes the name of a page, which ends in .html, not {html}", "ls -l")
     observer = observer_of(run)
-    if not (once or exit_code or html or run.invocation.json) and terminal.can_move(run.screen.stream):
+    if not (once or exit_code or html or run.invocation.json) and screen.can_move(run.screen.stream):
         with suppress(KeyboardInterrupt):
             terminal.live(observer.look(), observer.look_again, run.screen.stream, every=interval)
         return

@@ -6,13 +6,12 @@ It fits 80 columns, and says in words what it shows in colour.
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO, TypeGuard
+from typing import TYPE_CHECKING, Any, TextIO
 
 from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report import tables, words
@@ -22,6 +21,7 @@ from swiftdeploy_tasks.session import console as screen
 from swiftdeploy_tasks.session.console import TONES, plain
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
 from swiftdeploy_tasks.status.picture import Picture
+from swiftdeploy_tasks.status.screen import console_for, is_unicode
 from swiftdeploy_tasks.system import signals
 
 if TYPE_CHECKING:
@@ -29,25 +29,19 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-LOG_WIDTH = 100
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.:-=+*#"
 _MOST_DRIFT = 4
 _TONES = {"good": "pass", "bad": "fail", "warn": "warn"}
 
 
-def can_move(stream: TextIO | None) -> TypeGuard[TextIO]:
-    """Return whether the stream is a terminal on which a picture can be drawn over the last one."""
-    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
 def show(picture: Picture, stream: TextIO | None) -> None:
     """Print the picture once, without escape codes and blanks at the end of lines, on a terminal too."""
     if stream is None:
         return
-    console = _console(stream, is_plain=True)
+    console = console_for(stream, is_plain=True)
     with screen.bearing(stream), console.capture() as drawn:
-        console.print(render(picture, unicode=_is_unicode(console)))
+        console.print(render(picture, unicode=is_unicode(console)))
     for line in drawn.get().splitlines():
         screen.put(stream, line.rstrip())
 
@@ -59,8 +53,8 @@ def live(picture: Picture, look: Callable[[], Picture], stream: TextIO, *, every
     """
     from rich.live import Live
 
-    console = _console(stream)
-    unicode, due = _is_unicode(console), time.monotonic()
+    console = console_for(stream)
+    unicode, due = is_unicode(console), time.monotonic()
     try:
         with suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as shown:
             while stream.isatty() and not signals.is_asked():
@@ -296,25 +290,3 @@ def _age(since: str, now: str) -> str:
 
 def _at(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
-
-
-def _console(stream: TextIO, *, is_plain: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(
-        file=stream,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        width=_width(stream),
-        force_terminal=False if is_plain else None,
-    )
-
-
-def _width(stream: TextIO) -> int | None:
-    """A terminal's own width; 100 columns for a log."""
-    return None if stream.isatty() else LOG_WIDTH
-
-
-def _is_unicode(console: Console) -> bool:
-    return console.encoding.lower().startswith("utf")

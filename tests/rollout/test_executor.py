@@ -9,7 +9,7 @@ import pytest
 
 from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.model.release import Placement, Release, State, Traffic
-from swiftdeploy_tasks.rollout import observation, traffic, undo
+from swiftdeploy_tasks.rollout import generation, observation, undo
 from swiftdeploy_tasks.rollout.job import Job
 
 
@@ -21,7 +21,7 @@ def test_an_undo_waits_for_an_engine_that_stays_away_only_so_long(monkeypatch: p
         raise EngineError("the Docker Engine cannot be used")
 
     monkeypatch.setattr(undo, "ENGINE_SECONDS", 0.05)
-    monkeypatch.setattr(traffic, "TICK", 0.01)
+    monkeypatch.setattr(generation, "TICK", 0.01)
     job = cast("Job", SimpleNamespace(engine=SimpleNamespace(observe=observe), say=said.append, watch=None))
     with pytest.raises(EngineError, match="cannot be used"):
         undo.undo(job, State(None, {}, Traffic()), None)
