@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 import yaml
 
+from tests.e2e.fork_server import Verb
 from tests.e2e.wire import Answer, ask
 from tests.lab import IMAGES
 from tests.leftovers import note
@@ -137,11 +138,14 @@ class Project:
     ) -> Started:
         """Start a verb by another command than our own."""
         inherited = {n: v for n, v in os.environ.items() if n.split("_")[0] not in NOBODYS}
+        own = {**self.environment, **environment}
+        # What the interpreter reads when it starts needs a start of its own.
+        is_new = command != [str(COMMAND)] or any(name.startswith(("LC_", "LANG", "PYTHON")) for name in own)
         return Started(
-            subprocess.Popen(
+            (subprocess.Popen if is_new else Verb)(
                 [*command, *words],
                 cwd=folder or self.root,
-                env={**inherited, **self.environment, **environment},
+                env={**inherited, **own},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
