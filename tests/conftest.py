@@ -7,11 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests import lab, leftovers
 
 HERE = Path(__file__).parent
+
+# How long an example takes says more about the host than about what is tested.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
