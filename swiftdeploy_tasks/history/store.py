@@ -10,6 +10,7 @@ import errno
 import functools
 import json
 import os
+import shlex
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -437,5 +438,5 @@ def _way_out(error: OSError, place: Path) -> str:
         return f"df -h {place.parent}"
     with suppress(OSError):
         if error.errno == errno.EACCES and place.stat().st_uid != os.getuid():
-            return f"sudo chown {os.getuid()} {place}"
+            return f"sudo chown {os.getuid()} {shlex.quote(str(place))}"
     return f"ls -ld {place.parent} {place}"

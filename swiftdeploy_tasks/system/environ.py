@@ -20,11 +20,6 @@ def for_child(values: Mapping[str, str]) -> dict[bytes, bytes]:
     return {encoded(name): encoded(value) for name, value in values.items()}
 
 
-def of_process(values: Mapping[str, str]) -> dict[str, str]:
-    """The variables of another process, which were read in the encoding of the locale."""
-    return {decoded(os.fsencode(name)): decoded(os.fsencode(value)) for name, value in values.items()}
-
-
 def as_path(text: str) -> str:
     """A path that a file gave as UTF-8, so that its bytes on disk are these."""
     return os.fsdecode(encoded(text))
