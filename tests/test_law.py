@@ -40,7 +40,7 @@ DOORS = {
     "matplotlib": {"report.figures"},
     "yaml": {"manifest.source", "proxy.artifacts"},
     "prometheus_client": {"metrics.exposition"},
-    "rich": {"session.console", "status.terminal"},
+    "rich": {"session.console", "status.screen", "status.terminal"},
     "psutil": {"system.host", "rollout.preflight", "engines"},
 }
 COSTLY = {"docker", "requests", "regopy", "jsonschema", "jinja2", "rich", "matplotlib"}

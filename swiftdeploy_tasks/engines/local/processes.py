@@ -182,9 +182,17 @@ def listener(port: int) -> str:
 
 
 def heads(found: Sequence[Found]) -> list[Found]:
-    """Return those that were not started by another of the same."""
-    pids = {one.process.pid for one in found}
-    return [one for one in found if one.parent not in pids]
+    """Return those that no other of their launch has started.
+
+    Where an app deploys its own next release, the new slot is a child of the old one, and of another launch.
+    """
+    launches = {one.process.pid: launch_of(one) for one in found}
+    return [one for one in found if launches.get(one.parent) != launch_of(one)]
+
+
+def launch_of(one: Found) -> tuple[str | None, str | None]:
+    """Return the slot and the port that it was started with; what an app starts carries its own."""
+    return one.environment.get(SLOT), one.environment.get(PORT)
 
 
 def by_slot(found: Sequence[Found]) -> dict[Slot, Found]:
@@ -194,16 +202,10 @@ def by_slot(found: Sequence[Found]) -> dict[Slot, Found]:
 
 
 def strangers(found: Sequence[Found]) -> list[Found]:
-    """Return those that are neither OPA nor of the launch that runs in a slot.
-
-    What an app starts carries the port of its launch, whatever its parent is later.
-    """
-    launches = {(one.environment.get(SLOT), one.environment.get(PORT)) for one in by_slot(found).values()}
+    """Return those that are neither OPA nor of the launch that runs in a slot."""
+    launches = {launch_of(one) for one in by_slot(found).values()}
     return [
-        one
-        for one in heads(found)
-        if one.environment.get(PART) != "opa"
-        and (one.environment.get(SLOT), one.environment.get(PORT)) not in launches
+        one for one in heads(found) if one.environment.get(PART) != "opa" and launch_of(one) not in launches
     ]
 
 

@@ -154,6 +154,19 @@ def test_this_process_and_what_it_started_are_no_part_of_the_slot_that_they_run_
     assert (home / "seen").read_text().strip() == f"[{started.pid}]"
 
 
+def test_a_launch_that_a_process_of_another_launch_started_is_seen_as_a_launch_of_its_own(home: Path) -> None:
+    code = (
+        "import os, subprocess, time; "
+        "os.environ.update(SWIFTDEPLOY_SLOT='green', APP_PORT='2'); "
+        "subprocess.Popen(['sleep', '1000']); time.sleep(1000)"
+    )
+    first = start(home, sys.executable, "-c", code)
+    until(lambda: len(processes.ours(str(home))) == 2, seconds=10)
+    mine = processes.ours(str(home))
+    assert {processes.launch_of(one) for one in processes.heads(mine)} == {("blue", "1"), ("green", "2")}
+    assert first.pid in {one.process.pid for one in processes.heads(mine)}
+
+
 VANISHING = ("create_time", "status", "uids", "terminate", "kill", "cmdline")
 
 
