@@ -37,7 +37,7 @@ DOORS = {
     "regopy": {"gate.embedded"},
     "jsonschema": {"manifest.validation"},
     "jinja2": {"proxy.templates"},
-    "matplotlib": {"report.figures"},
+    "matplotlib": {"report.canvas"},
     "yaml": {"manifest.source", "proxy.artifacts"},
     "prometheus_client": {"metrics.exposition"},
     "rich": {"session.console", "status.screen", "status.terminal"},

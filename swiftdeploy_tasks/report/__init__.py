@@ -1,4 +1,5 @@
 """The audit report, written from the records of the history.
 
-The records are read once into a `Story` (`telling`), and each form of the report is written from that value.
+`builder` reads the records once into an `AuditReport`; `sections` and `charts` lay it out, and `markdown` and
+`page` write it.
 """

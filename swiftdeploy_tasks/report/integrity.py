@@ -1,4 +1,4 @@
-"""The sentences about what is proven of the history, in every form of the report."""
+"""The sentences about what is proven of the history."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Integrity:
 
     @property
     def verdict(self) -> str:
-        """What is proven, in sentences."""
+        """What is proven of the history, in sentences."""
         found = self.verification
         if self.unreadable:
             return f"Nothing is proven: {self.unreadable[:1].lower()}{self.unreadable[1:]}"
@@ -43,7 +43,7 @@ class Integrity:
 
     @property
     def _whole(self) -> str:
-        """What is said of the records up to the head where nothing is wrong; "" where there are none."""
+        """The records up to the head of a whole history, "" where there are none."""
         found = self.verification
         count = found.records - (found.past_head is not None)
         if found.proven and found.dropped_by:
@@ -82,7 +82,7 @@ class Integrity:
 
     @property
     def torn(self) -> str:
-        """How much between the records is no record, in a sentence; "" where nothing is."""
+        """The lines between the records that are no records, "" without any."""
         lines, size = self.verification.torn_lines, self.verification.torn_bytes
         if not lines:
             return ""
@@ -94,7 +94,7 @@ class Integrity:
 
     @property
     def witness(self) -> str:
-        """What the second witness says, in a sentence; "" where none is kept."""
+        """The comparison with the second witness, "" where none is kept."""
         witness = self.verification.witness
         if witness is None:
             return ""

@@ -1,43 +1,42 @@
-"""The report as an HTML page, from the same story as the Markdown report."""
+"""The report as an HTML page, from the same values as the Markdown report."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from swiftdeploy_tasks.report import charts, paper, tables
+from swiftdeploy_tasks.report import charts, html, sections
+from swiftdeploy_tasks.report.audit_report import THREAT, AuditReport
+from swiftdeploy_tasks.report.change_details import ChangeDetails, details
 from swiftdeploy_tasks.report.charts import Chart
-from swiftdeploy_tasks.report.paper import Drawing
-from swiftdeploy_tasks.report.story import THREAT, Story
-from swiftdeploy_tasks.report.tables import Told
+from swiftdeploy_tasks.report.html import Drawing
 
 MOST_SIGNS = 1_000_000
 
 
-def page(story: Story, *, project: str, made: float, folders: tuple[Path, ...]) -> str:
-    """Return the whole page as text; `made` is the time that it names, in unix seconds.
+def page(report: AuditReport, *, project: str, made: float, folders: tuple[Path, ...]) -> str:
+    """Return the whole page as text; `made` is the time that it names, in Unix seconds.
 
     Raises UsageError where the charting library is missing.
     """
-    drawn = {seq: _placed(chart) for seq, chart in charts.of_rollovers(story).items()}
     values = {
-        "story": story,
+        "report": report,
         "project": project,
         "made": made,
         "threat": THREAT,
-        "notes": charts.notes(story),
-        "rule_notes": charts.notes_of_rules(story),
-        "heading": tables.heading(story),
-        "summary": tables.summary(story),
-        "timeline": tables.timeline(story),
-        "violations": tables.violations(story),
-        "rules": tables.rules(story),
-        "charts": [_placed(chart) for chart in charts.of(story)],
-        "checked": [_placed(chart) for chart in charts.of_rules(story)],
-        "rollovers": drawn,
-        "changes": tables.changes(story),
-        "told": _told(story),
+        "chart_note": charts.NOTE,
+        "rules_note": charts.rules_note(report),
+        "heading": sections.heading(report),
+        "summary": sections.summary(report),
+        "timeline": sections.timeline(report),
+        "violations": sections.violations(report),
+        "rules": sections.rules(report),
+        "charts": [_placed(chart) for chart in charts.of_period(report)],
+        "rule_charts": [_placed(chart) for chart in charts.of_rules(report)],
+        "rollouts": {seq: _placed(chart) for seq, chart in charts.of_rollouts(report).items()},
+        "changes": sections.changes(report),
+        "details": _details(report),
     }
-    return paper.fill("report.html.j2", values, folders=folders)
+    return html.fill("report.html.j2", values, folders=folders)
 
 
 def _placed(chart: Chart) -> dict[str, object]:
@@ -49,12 +48,12 @@ def _placed(chart: Chart) -> dict[str, object]:
     }
 
 
-def _told(story: Story) -> dict[int, Told]:
-    """What is told of the changes, by seq, the newest first: as many as a page of some MB can hold."""
-    room, all_told = MOST_SIGNS, {}
-    for change in reversed(tuple(story.changes)):
-        told = tables.told(change)
-        if told.signs <= room:
-            room -= told.signs
-            all_told[change.seq] = told
-    return all_told
+def _details(report: AuditReport) -> dict[int, ChangeDetails]:
+    """Return the details of changes by seq, the newest first, as many as a page of some MB holds."""
+    room, shown = MOST_SIGNS, {}
+    for change in reversed(report.changes.shown):
+        found = details(change)
+        if found.size <= room:
+            room -= found.size
+            shown[change.seq] = found
+    return shown

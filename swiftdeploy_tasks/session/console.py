@@ -18,7 +18,7 @@ from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.verdict import Verdict
 from swiftdeploy_tasks.proxy.generated_files import FileChange
-from swiftdeploy_tasks.report import words
+from swiftdeploy_tasks.report import formatting
 from swiftdeploy_tasks.session import command_name
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Screen:
             _print(self.stream, f"    pass  {passed} of {len(verdict.checks)} rules", "pass")
         for check in verdict.failed if many else verdict.checks:
             mark, mark_tone = _MARKS[check.passed]
-            _print(self.stream, f"    {mark}  {words.rounded(check.sentence)}", mark_tone)
+            _print(self.stream, f"    {mark}  {formatting.rounded(check.sentence)}", mark_tone)
             if not check.passed:
                 _print(self.stream, f"          observed {check.observed}, limit {check.limit}")
 
@@ -112,7 +112,7 @@ def error(verb: str, problem: SwiftDeployError) -> None:
         _print(sys.stderr, f"  {problem.log_title}:", "dim")
         for line in problem.log:
             _print(sys.stderr, f"    {line[:_LONGEST]}", "dim")
-    message = words.rounded(command_name.named(problem.message))
+    message = formatting.rounded(command_name.named(problem.message))
     _print(sys.stderr, f"{verb}: {message} (exit {problem.exit_code})", "fail")
     if problem.next:
         _print(sys.stderr, f"next: {command_name.named(problem.next)}")

@@ -22,7 +22,7 @@ from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import SLOTS, Slot, State
 from swiftdeploy_tasks.proxy import artifacts, root_files
-from swiftdeploy_tasks.report import fields
+from swiftdeploy_tasks.report import record_fields
 from swiftdeploy_tasks.rollout import observation, policies, preview, release_store, sampling
 from swiftdeploy_tasks.rollout.noting import Found
 from swiftdeploy_tasks.rollout.preview import Prospect
@@ -184,7 +184,7 @@ class Observer:
         ]
         changed = [one for one in verdicts if told.get(one["domain"]) != outcomes(one)]
         more: dict[str, Any] = {"verdicts": changed} if changed else {}
-        before = fields.items(told.get("drift"))
+        before = record_fields.items(told.get("drift"))
         drift = before if found is None else [one.document() for one in found]
         if drift != before:
             more["drift"] = drift
@@ -195,7 +195,7 @@ class Observer:
         record_samples(self.run, picture.slots, host=dict(picture.host), **more)
 
     def _note_drift(self, outcome: str, drift: Iterable[object]) -> None:
-        for one in map(fields.mapping, drift):
+        for one in map(record_fields.mapping, drift):
             told = {name: one[name] for name in ("target", "what", "expected", "found") if name in one}
             self.run.note("drift", outcome, **told)
 

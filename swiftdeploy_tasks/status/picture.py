@@ -14,7 +14,7 @@ from swiftdeploy_tasks.errors import (
     WouldChange,
 )
 from swiftdeploy_tasks.model.release import SLOTS, Slot, Traffic
-from swiftdeploy_tasks.report.story import Event
+from swiftdeploy_tasks.report.audit_report import TimelineEvent
 from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
@@ -50,7 +50,7 @@ class Picture:
     drift: tuple[Deed, ...] = ()
     drift_unknown: str = ""
     problems: tuple[str, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[TimelineEvent, ...] = ()
     can_go_back: bool = True
 
     @property

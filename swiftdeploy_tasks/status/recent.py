@@ -14,10 +14,10 @@ from typing import Any
 
 from swiftdeploy_tasks.errors import HistoryError
 from swiftdeploy_tasks.history.chain import Record, Verification
-from swiftdeploy_tasks.report import fields
+from swiftdeploy_tasks.report import record_fields
+from swiftdeploy_tasks.report.audit_report import TimelineEvent
+from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.story import Event
-from swiftdeploy_tasks.report.telling import tell
 from swiftdeploy_tasks.session.task import Run
 
 SHOWN = 5
@@ -40,10 +40,10 @@ class Recent:
     kept: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT))
     told: dict[str, Any] = field(default_factory=dict)
 
-    def events(self) -> tuple[Event, ...]:
+    def events(self) -> tuple[TimelineEvent, ...]:
         """Return the last events, oldest first; none where the history cannot be read."""
         self.catch_up()
-        return tell(self.kept, _UNJUDGED).events.shown[-SHOWN:]
+        return build_report(self.kept, _UNJUDGED).events.shown[-SHOWN:]
 
     def catch_up(self) -> None:
         """Read what was recorded since the last time, and is proven by the history's head."""
@@ -62,22 +62,22 @@ class Recent:
 
     def _note(self, record: Record) -> None:
         if record["event"] == "drift" and record["outcome"] == "mended":
-            self.told["drift"] = _still(fields.items(self.told.get("drift")), record.get("target"))
+            self.told["drift"] = _still(record_fields.items(self.told.get("drift")), record.get("target"))
         if record["event"] == "scrape":
             self.told |= {"drift": record["drift"]} if "drift" in record else {}
-            verdicts = map(fields.mapping, fields.items(record.get("verdicts")))
-            self.told |= {fields.text(one.get("domain")): outcomes(one) for one in verdicts}
+            verdicts = map(record_fields.mapping, record_fields.items(record.get("verdicts")))
+            self.told |= {record_fields.text(one.get("domain")): outcomes(one) for one in verdicts}
 
 
 def outcomes(verdict: Mapping[str, Any]) -> list[tuple[object, object]]:
     """Return what each rule of a verdict's document said."""
-    checks = map(fields.mapping, fields.items(verdict.get("checks")))
+    checks = map(record_fields.mapping, record_fields.items(verdict.get("checks")))
     return [(check.get("rule"), check.get("passed")) for check in checks]
 
 
 def _still(drift: list[Any], mended: object) -> list[Any]:
     """Return what is left of the drift when one target was mended; with None all of it was."""
-    return [one for one in drift if mended and fields.mapping(one).get("target") != mended]
+    return [one for one in drift if mended and record_fields.mapping(one).get("target") != mended]
 
 
 def _tells(record: Record) -> bool:

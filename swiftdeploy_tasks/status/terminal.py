@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from swiftdeploy_tasks.model.verdict import Check
-from swiftdeploy_tasks.report import tables, words
+from swiftdeploy_tasks.report import formatting, sections
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.session import command_name
 from swiftdeploy_tasks.session import console as screen
@@ -184,7 +184,7 @@ def _of_domain(standing: Standing) -> Iterator[tuple[str, str, str]]:
         yield "unknown", "warn", f"{', '.join(standing.rules)}: {standing.reason}".removeprefix(": ")
         return
     for check in standing.failed:
-        yield "FAIL", "fail", words.rounded(check.sentence)
+        yield "FAIL", "fail", formatting.rounded(check.sentence)
     passed = [_figure(check) for check in standing.checks if check.passed]
     if passed:
         yield "pass", "pass", ", ".join(passed)
@@ -220,7 +220,9 @@ def _around(picture: Picture) -> RenderableType:
         day = "" if picture.time.startswith(f"{when:%F}") else f"{when:%F} "
         table.add_row(
             "" if index else "events",
-            _line(f"{day}{when:%T}  {words.rounded(event.what)}", _TONES.get(tables.tone(event.kind), "")),
+            _line(
+                f"{day}{when:%T}  {formatting.rounded(event.what)}", _TONES.get(sections.tone(event.kind), "")
+            ),
         )
     return table
 

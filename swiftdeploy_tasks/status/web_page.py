@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks.metrics import Window
-from swiftdeploy_tasks.report import cells, fields, paper, tables, words
-from swiftdeploy_tasks.report.cells import Cell, Fact, Table
+from swiftdeploy_tasks.report import formatting, html, record_fields, sections, tables
+from swiftdeploy_tasks.report.tables import Cell, Fact, Table
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
 from swiftdeploy_tasks.status.picture import Picture, concern
 
@@ -18,17 +18,17 @@ def page(picture: Picture, *, folders: tuple[Path, ...]) -> str:
     found = concern(picture)
     values = {
         "picture": picture,
-        "concern": words.rounded(found.message) if found else "",
+        "concern": formatting.rounded(found.message) if found else "",
         "next": found.next if found else "",
-        "made": fields.moment(picture.time),
-        "since": fields.moment(picture.since),
+        "made": record_fields.moment(picture.time),
+        "since": record_fields.moment(picture.since),
         "measured": _measured,
         "seen": _seen,
         "policies": _policies(picture.compliance),
         "host": tuple(_host(picture.host)),
         "events": _events(picture),
     }
-    return paper.fill("status.html.j2", values, folders=folders)
+    return html.fill("status.html.j2", values, folders=folders)
 
 
 def _policies(standings: tuple[Standing, ...]) -> Table:
@@ -41,10 +41,10 @@ def _policies(standings: tuple[Standing, ...]) -> Table:
             )
             continue
         for check in standing.checks:
-            answer = cells.signed("good", "pass") if check.passed else cells.signed("bad", "FAIL")
-            says = cells.cell(words.rounded(check.message))
-            name = cells.cell(check.rule)
-            rows[check.passed].append((name, Cell(standing.domain), answer, *cells.figures(check), says))
+            answer = tables.signed("good", "pass") if check.passed else tables.signed("bad", "FAIL")
+            says = tables.cell(formatting.rounded(check.message))
+            name = tables.cell(check.rule)
+            rows[check.passed].append((name, Cell(standing.domain), answer, *tables.figures(check), says))
     head = ("Rule", "Domain", "Answer", "Observed", "Limit", "What it says")
     told = (row for group in rows.values() for row in group)
     return Table("Every rule, as it is answered now", head, tuple(told), none="No rule was asked.")
@@ -52,12 +52,12 @@ def _policies(standings: tuple[Standing, ...]) -> Table:
 
 def _unasked(rule: str, domain: str, reason: str) -> tuple[Cell, ...]:
     unknown = Cell("not known")
-    answer = cells.signed("warn", "not known")
-    return (cells.cell(rule), Cell(domain), answer, unknown, unknown, cells.cell(reason))
+    answer = tables.signed("warn", "not known")
+    return (tables.cell(rule), Cell(domain), answer, unknown, unknown, tables.cell(reason))
 
 
 def _events(picture: Picture) -> Table:
-    rows = tuple(map(tables.event, picture.events))
+    rows = tuple(map(sections.event, picture.events))
     return Table("What happened last, newest last", ("At (UTC)", "Kind", "What", "Who"), rows)
 
 
@@ -74,11 +74,11 @@ def _host(host: Mapping[str, Any]) -> Iterator[Fact]:
 
 
 def _figure(name: str, value: object) -> Cell:
-    return Cell(words.measured(name, value) or "not known")
+    return Cell(formatting.measured(name, value) or "not known")
 
 
 def _seen(window: Window) -> str:
-    return f"{words.counted(window.requests, 'request')} in {words.seconds(window.seconds)}"
+    return f"{formatting.counted(window.requests, 'request')} in {formatting.seconds(window.seconds)}"
 
 
 def _measured(window: Window | None, name: str) -> str:
@@ -87,7 +87,7 @@ def _measured(window: Window | None, name: str) -> str:
     is_time = name.endswith("_ms")
     if value is None:
         beyond = window.beyond_ms if window and is_time else None
-        return "–" if beyond is None else f"over {words.figure(beyond)} ms"
+        return "–" if beyond is None else f"over {formatting.figure(beyond)} ms"
     if name == "error_rate":
-        return f"{words.figure(100 * value)} %"
-    return f"{words.figure(value)} ms" if is_time else words.figure(value)
+        return f"{formatting.figure(100 * value)} %"
+    return f"{formatting.figure(value)} ms" if is_time else formatting.figure(value)

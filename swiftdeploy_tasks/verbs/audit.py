@@ -18,12 +18,13 @@ from swiftdeploy_tasks.errors import HistoryError, PreflightError, UsageError
 from swiftdeploy_tasks.history.chain import Line, Verification
 from swiftdeploy_tasks.manifest.loading import project_name
 from swiftdeploy_tasks.proxy import root_files
-from swiftdeploy_tasks.report import figures
+from swiftdeploy_tasks.report import canvas
+from swiftdeploy_tasks.report.audit_report import AuditReport
+from swiftdeploy_tasks.report.builder import ReportBuilder, build_report
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
-from swiftdeploy_tasks.report.story import Period, Story
-from swiftdeploy_tasks.report.telling import Teller, tell
+from swiftdeploy_tasks.report.period import Period
 from swiftdeploy_tasks.session.task import Run
 from swiftdeploy_tasks.system import files
 
@@ -39,14 +40,14 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
     """
     period = _period(since, until, now=time.time())
     if html or open:
-        figures.load()
+        canvas.load()
     if not (run.settings.is_project or run.settings.state.is_dir()):
         run.document |= {"verified": True, "records": 0}
         run.say("nothing is recorded here, and here is no project; next: invoke validate")
         return
-    story = _story(run, period)
+    report = _report(run, period)
     run.begin()
-    found = story.integrity.verification
+    found = report.integrity.verification
     run.document |= {
         "verified": found.ok,
         "records": found.records,
@@ -57,54 +58,54 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
         "head": found.head._asdict() if found.head else None,
     }
     try:
-        _write(run, story, html=html or open)
+        _write(run, report, html=html or open)
     except PreflightError as error:
         if found.ok:
             raise
         run.screen.line(f"  {error.message}", "fail")
-    _tell(run, story)
+    _tell(run, report)
     if open and run.document["page"]:
         _open(run, Path(run.document["page"]))
     if not found.ok:
-        raise HistoryError(story.integrity.verdict, _next(found, run.history.path))
+        raise HistoryError(report.integrity.verdict, _next(found, run.history.path))
 
 
-def _story(run: Run, period: Period) -> Story:
-    """Verify, and hear what is verified; what cannot be read is a story without records.
+def _report(run: Run, period: Period) -> AuditReport:
+    """Verify the history and report what is verified; one that cannot be read has a report without records.
 
-    Only one of which not all is proven is read again, to mark what is not.
+    Only a history that is not wholly proven is read again, to mark the records that are not.
     """
-    teller = Teller(period)
+    builder = ReportBuilder(period)
 
-    def heard(lines: Iterator[Line]) -> Iterator[Line]:
-        nonlocal teller
-        teller = Teller(period)
+    def added(lines: Iterator[Line]) -> Iterator[Line]:
+        nonlocal builder
+        builder = ReportBuilder(period)
         for line in lines:
             if line.record:
-                teller.take(line.record)
+                builder.add(line.record)
             yield line
 
     try:
-        found = run.history.verify(through=heard)
+        found = run.history.verify(through=added)
         if found.is_proven:
-            return teller.story(Integrity(found))
+            return builder.report(Integrity(found))
         records = (line.record for line in run.history.lines() if line.record)
-        return tell(records, Integrity(found), period)
+        return build_report(records, Integrity(found), period)
     except HistoryError as error:
         unread = Verification(False, 0, None, error.message, 0)
-        return tell((), Integrity(unread, unreadable=error.message), period)
+        return build_report((), Integrity(unread, unreadable=error.message), period)
 
 
-def _write(run: Run, story: Story, *, html: bool) -> None:
+def _write(run: Run, report: AuditReport, *, html: bool) -> None:
     places, made = run.settings, time.time()
     project = project_name(places.applied) or project_name(places.manifest) or places.root.name
     path = run.settings.root / REPORT
-    _put(path, markdown(story, project=project, made=made))
+    _put(path, markdown(report, project=project, made=made))
     run.document["report"] = str(path)
     if html:
         path = run.settings.root / PAGE
         folders = run.settings.template_folders
-        _put(path, page(story, project=project, made=made, folders=folders))
+        _put(path, page(report, project=project, made=made, folders=folders))
         run.document["page"] = str(path)
 
 
@@ -139,8 +140,8 @@ def _open(run: Run, path: Path) -> None:
         run.say(f"there is no browser here to open it in: {path}")
 
 
-def _tell(run: Run, story: Story) -> None:
-    integrity, summary = story.integrity, story.summary
+def _tell(run: Run, report: AuditReport) -> None:
+    integrity, summary = report.integrity, report.summary
     run.screen.line(f"  {integrity.verdict}", "pass" if integrity.verification.ok else "fail")
     if integrity.head:
         run.say(f"head: record {integrity.head.seq}, {integrity.head.hash}")

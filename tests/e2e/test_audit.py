@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks.history.store import History
-from swiftdeploy_tasks.report.words import rounded
+from swiftdeploy_tasks.report.formatting import rounded
 from tests.e2e.project import Ended, Project, make, until, used
 from tests.e2e.rollover.load import Load
 from tests.e2e.terminal import Terminal
@@ -72,9 +72,9 @@ def test_the_timeline_tells_all_that_happened_in_order(day: Project, tables: lis
         ("promote refused: max_error_rate", "nothing that runs was changed"),
         ("chaos error gone in app-blue", ""),
         (f"promote: {stable}", "confirmed, after version 1.0.0 (canary)"),
-        ("the mode went from canary to stable", ""),
+        ("mode changed from canary to stable", ""),
         (f"rollback: {canary}", "confirmed, after version 1.0.0 (stable)"),
-        ("the mode went from stable to canary", ""),
+        ("mode changed from stable to canary", ""),
     ]
     at = -1
     for start, holds in course:
@@ -86,7 +86,7 @@ def test_the_timeline_tells_all_that_happened_in_order(day: Project, tables: lis
     ends = {r["run"]: r["seq"] for r in records(day, event="finished")}
     drifted = [r["seq"] for r in records(day, event="drift", task="status")]
     assert not [seq for seq in drifted for run in begins if begins[run] < seq < ends.get(run, 0)]
-    assert any(what.startswith("what serves breaks the rules: error rate") for what in told), told
+    assert any(what.startswith("the running release breaks canary rules: error rate") for what in told), told
 
 
 def test_every_violation_is_told_with_its_rule_figures_and_revision(

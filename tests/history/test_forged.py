@@ -12,8 +12,8 @@ import pytest
 from swiftdeploy_tasks.history import chain, rotation
 from swiftdeploy_tasks.history.chain import GENESIS, Head, Proven, Record
 from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.telling import tell
 from tests.history.rotated import files_of, fill, records, small, unpacked
 
 
@@ -43,7 +43,7 @@ def test_a_record_past_the_head_is_whole_and_not_proven(ten: History) -> None:
     verdict = Integrity(found).verdict
     assert "The 10 records follow each other, up to the head; none was changed or removed." in verdict
     assert "Record 11 stands past the head, as a crash leaves one, and is not proven." in verdict
-    (event,) = tell(records(ten), Integrity(found)).events
+    (event,) = build_report(records(ten), Integrity(found)).events
     assert (event.seq, event.proven) == (11, False)
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from swiftdeploy_tasks.history import chain, proof
 from swiftdeploy_tasks.history.chain import GENESIS, Head, Proven, Record, Verification
 from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.telling import tell
 from tests.history.rotated import files_of, fill, repack, small, unpacked
 
 COUNT = 12
@@ -137,7 +137,7 @@ def test_the_rows_of_a_report_are_marked_by_what_is_proven() -> None:
     forged = rechained(REAL, 2, 4)
     del forged[4]
     rows = [record | {"event": "cut_off"} for record in forged]
-    events = tell(rows, Integrity(judged(forged, HEAD))).events
+    events = build_report(rows, Integrity(judged(forged, HEAD))).events
     assert [(event.seq, event.proven) for event in events] == [
         (record["seq"], record["seq"] > 5) for record in forged
     ]

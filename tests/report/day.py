@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks.history.chain import Head, Proven, Verification
+from swiftdeploy_tasks.report.audit_report import AuditReport
+from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.story import Story
-from swiftdeploy_tasks.report.telling import tell
 from tests.report.records import chained, finished, scrape, started, verdict
 
 STABLE = {"release": "aaa", "version": "1.0.0", "mode": "stable"}
 CANARY = {"release": "bbb", "version": "1.0.0", "mode": "canary"}
 SICK = {"release": "ccc", "version": "1.1.0", "mode": "canary"}
-PICTURES = ("happened", "rate", "errors", "p99", "weights")
+PICTURES = ("happened", "rate", "errors", "p99", "shares")
 LOG = ("GET /work 500", 'File "<app>", line 3', "RuntimeError: <no database>")
 Content = dict[str, Any]
 
@@ -124,13 +124,13 @@ def contents() -> list[Content]:
     return sorted(rows, key=lambda row: float(row["after"]))
 
 
-def story(changed: list[Content] | None = None, *, bad: tuple[int, str] | None = None) -> Story:
-    """The story of the day, or of these records; `bad` is a line that does not verify, and why."""
+def report(changed: list[Content] | None = None, *, bad: tuple[int, str] | None = None) -> AuditReport:
+    """The report of the day, or of these records; `bad` is a line that does not verify, and why."""
     records = chained(changed if changed is not None else contents())
     head = Head(records[-1]["seq"], records[-1]["hash"]) if records else None
     if bad is None:
         whole = Verification(True, len(records), None, "", len(records), head=head)
-        return tell(records, Integrity(whole))
+        return build_report(records, Integrity(whole))
     line, reason = bad
     verification = Verification(
         False,
@@ -142,4 +142,4 @@ def story(changed: list[Content] | None = None, *, bad: tuple[int, str] | None =
         head=head,
         proven=Proven(line + 1, len(records), before=line),
     )
-    return tell(records, Integrity(verification))
+    return build_report(records, Integrity(verification))

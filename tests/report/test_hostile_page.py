@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swiftdeploy_tasks.report import paper
-from swiftdeploy_tasks.report.story import Who
+from swiftdeploy_tasks.report import html
+from swiftdeploy_tasks.report.recorded_change import Actor
 from tests.report import day
 from tests.report.looking import do_nothing, looked
 from tests.report.test_page import made
@@ -58,7 +58,7 @@ def hostile(contents: list[day.Content]) -> list[day.Content]:
 
 
 def test_what_a_value_draws_stays_in_its_cell(browser: Browser, tmp_path: Path) -> None:
-    with looked(browser, made(day.story()), tmp_path) as seen:
+    with looked(browser, made(day.report()), tmp_path) as seen:
         seen.open_all()
         for name in ("td", "dd", "summary", "pre", "figcaption"):
             first = seen.page.locator(name).first
@@ -68,7 +68,7 @@ def test_what_a_value_draws_stays_in_its_cell(browser: Browser, tmp_path: Path) 
 
 @pytest.mark.parametrize("width", ["narrow", "wide"])
 def test_hostile_records_stay_text(browser: Browser, tmp_path: Path, width: Any) -> None:
-    text = made(day.story(hostile(day.contents())), project=PAYLOAD)
+    text = made(day.report(hostile(day.contents())), project=PAYLOAD)
     with looked(browser, text, tmp_path, width=width) as seen:
         seen.open_all()
         seen.page.wait_for_load_state("networkidle")
@@ -88,16 +88,16 @@ def test_no_sign_that_rewrites_the_page_is_in_it() -> None:
             row[name] = override
         if row["event"] == "started":
             row["who"] = {"user": override, "host": override}
-    text = made(day.story(rows), project=override)
+    text = made(day.report(rows), project=override)
     assert "web1\ufffd) s 0.1 enod" in text
     assert {sign for sign in text if not sign.isprintable()} <= {"\n"}
 
 
 def test_a_value_of_any_type_is_cleaned_when_it_becomes_text(tmp_path: Path) -> None:
     (tmp_path / "said.j2").write_text("{{ one }} {{ number }}")
-    (tmp_path / paper.STYLE).touch()
-    who = Who("ana\u202e", "<b>")
-    text = paper.fill("said.j2", {"one": who, "number": 7}, folders=(tmp_path,))
+    (tmp_path / html.STYLE).touch()
+    who = Actor("ana\u202e", "<b>")
+    text = html.fill("said.j2", {"one": who, "number": 7}, folders=(tmp_path,))
     assert text == "ana\ufffd on &lt;b&gt; 7"
 
 
@@ -107,6 +107,6 @@ def test_no_value_is_drawn_over_what_stands_above_it() -> None:
     for row in rows:
         if row["event"] == "finished" and row.get("error"):
             row["error"] = {"message": tower}
-    text = made(day.story(rows))
+    text = made(day.report(rows))
     assert "z" + "\u0301" * 4 + "\ufffd" in text
     assert "\u0301" * 5 not in text

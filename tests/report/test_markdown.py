@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.history.chain import Verification
+from swiftdeploy_tasks.report.audit_report import THREAT
+from swiftdeploy_tasks.report.builder import build_report
+from swiftdeploy_tasks.report.formatting import cut
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.markdown import markdown, shown, visible
-from swiftdeploy_tasks.report.story import THREAT
-from swiftdeploy_tasks.report.telling import tell
-from swiftdeploy_tasks.report.words import cut
 from tests.report import day
 from tests.report.records import WHOLE, chained, finished, started, verdict
 
@@ -116,7 +116,7 @@ def test_a_report_of_hostile_records_has_every_table_whole() -> None:
             {"event": "rolled_back", "run": run, "reason": {"message": text}, "to": release},
             finished("deploy", run, text, 1, error={"message": text}, log=[text, text], spent={text: 1}),
         ]
-    text = markdown(tell(chained(rows), WHOLE), project="a|b\n# c", made=0)
+    text = markdown(build_report(chained(rows), WHOLE), project="a|b\n# c", made=0)
     rendered = Rendered(text)
     assert rendered.tables
     for table in rendered.tables:
@@ -127,18 +127,18 @@ def test_a_report_of_hostile_records_has_every_table_whole() -> None:
 
 
 def test_the_statement_of_integrity_comes_first_with_the_head_and_the_threat_model() -> None:
-    story = day.story()
-    text = markdown(story, project="shop", made=0)
+    report = day.report()
+    text = markdown(report, project="shop", made=0)
     before_the_rest = text.partition("## Summary")[0]
     assert "**The history is whole.**" in before_the_rest
-    assert story.integrity.head is not None
-    assert story.integrity.head.hash in before_the_rest
+    assert report.integrity.head is not None
+    assert report.integrity.head.hash in before_the_rest
     assert THREAT in before_the_rest
     assert "## " not in before_the_rest.partition("## Integrity")[0].replace("# Audit", "", 1)
 
 
 def test_a_broken_history_is_said_at_the_top_and_its_rows_are_marked() -> None:
-    text = markdown(day.story(bad=(100, "was edited: its hash does not match")), project="shop", made=0)
+    text = markdown(day.report(bad=(100, "was edited: its hash does not match")), project="shop", made=0)
     top = text.partition("## Summary")[0]
     for words in (
         "DOES NOT VERIFY",
@@ -154,14 +154,14 @@ def test_a_broken_history_is_said_at_the_top_and_its_rows_are_marked() -> None:
 
 def test_a_history_that_cannot_be_read_is_said_at_the_top() -> None:
     unread = Integrity(Verification(False, 0, None, "no", 0), unreadable="The history is shut.")
-    text = markdown(tell((), unread), project="shop", made=0)
+    text = markdown(build_report((), unread), project="shop", made=0)
     assert "Nothing is proven: the history is shut." in text
 
 
 def test_tables_say_how_many_rows_they_left_out() -> None:
     rows = [row for n in range(103) for row in (started("deploy", f"r{n}"), finished("deploy", f"r{n}"))]
     assert "\n3 older changes are not shown.\n" in markdown(
-        tell(chained(rows), WHOLE), project="shop", made=0
+        build_report(chained(rows), WHOLE), project="shop", made=0
     )
 
 
@@ -172,9 +172,11 @@ def test_what_was_not_judged_is_not_counted_as_passed() -> None:
         {"rule": "min_requests", "passed": True, "observed": 2, "limit": 0, "message": "2 requests"},
     ]
     rows = [started("deploy", "r1"), verdict("r1", allow=True, checks=checks), finished("deploy", "r1")]
-    assert " 1 of 3 passed, 2 not judged |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
+    assert " 1 of 3 passed, 2 not judged |" in markdown(
+        build_report(chained(rows), WHOLE), project="shop", made=0
+    )
     rows[1] = verdict("r1", allow=True, checks=checks[2:])
-    assert "| 1 of 1 passed |" in markdown(tell(chained(rows), WHOLE), project="shop", made=0)
+    assert "| 1 of 1 passed |" in markdown(build_report(chained(rows), WHOLE), project="shop", made=0)
 
 
 def test_a_release_that_failed_before_it_had_traffic_gives_none_back() -> None:
@@ -182,12 +184,16 @@ def test_a_release_that_failed_before_it_had_traffic_gives_none_back() -> None:
     back = {"event": "rolled_back", "run": "r1", "reason": reason, "seconds": 0.194, "to": to}
     ended = finished("deploy", "r1", "failed", 6)
     told = [
-        markdown(tell(chained([started("deploy", "r1"), back | more, ended]), WHOLE), project="shop", made=0)
+        markdown(
+            build_report(chained([started("deploy", "r1"), back | more, ended]), WHOLE),
+            project="shop",
+            made=0,
+        )
         for more in ({}, {"had_traffic": False})
     ]
     assert "all traffic was back 194 ms after the breach: it died" in told[0]
     assert "version 1.0.0 (stable) kept all traffic: it died" in told[1]
-    assert "before it ever had traffic; the former release kept all of it: it died" in told[1]
+    assert "before the new release had traffic; the former release kept all of it: it died" in told[1]
     assert "no traffic had to come back" in told[1] and "194 ms" not in told[1]
 
 
@@ -207,8 +213,8 @@ def test_figures_are_rounded_and_have_their_unit() -> None:
         ),
         finished("deploy", "r1", "refused", 3, error={"message": message}),
     ]
-    text = markdown(tell(chained(rows), WHOLE), project="shop", made=0)
-    assert "| Policy answers in | 1 570 ms (half of them; 95 % within 1 570 ms) |" in text
+    text = markdown(build_report(chained(rows), WHOLE), project="shop", made=0)
+    assert "| Policy latency | 1 570 ms (median; 95 % within 1 570 ms) |" in text
     assert "| 18.66 % | 1 % | error rate: 0.1866 in 67 requests over 4.875 s to release 1.23456, p99 " in text
     assert "| 1570 ms | 500 ms |" in text
     assert "67 requests in 4.9 s, 13.74/s, 18.66 % errors, 1570 ms p99" in text

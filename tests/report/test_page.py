@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 from PIL import Image
 
-from swiftdeploy_tasks.report import tables
+from swiftdeploy_tasks.report import sections
+from swiftdeploy_tasks.report.audit_report import AuditReport, Kind, TimelineEvent
+from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
-from swiftdeploy_tasks.report.story import Event, Kind, Period, Story
-from swiftdeploy_tasks.report.telling import tell
+from swiftdeploy_tasks.report.period import Period
 from swiftdeploy_tasks.settings import DEFAULTS
 from tests.report import day
 from tests.report.looking import do_nothing, looked
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-def made(story: Story, project: str = "shop") -> str:
-    return page(story, project=project, made=1_764_000_000.0, folders=(DEFAULTS / "templates",))
+def made(report: AuditReport, project: str = "shop") -> str:
+    return page(report, project=project, made=1_764_000_000.0, folders=(DEFAULTS / "templates",))
 
 
 @pytest.fixture(scope="module")
 def whole() -> str:
-    return made(day.story())
+    return made(day.report())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -93,8 +94,8 @@ def test_that_the_history_is_whole_is_said_before_all_else(
 
 
 def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser, tmp_path: Path) -> None:
-    story = day.story(bad=(90, "its hash is not that of its content"))
-    with looked(browser, made(story), tmp_path) as seen:
+    report = day.report(bad=(90, "its hash is not that of its content"))
+    with looked(browser, made(report), tmp_path) as seen:
         statement = seen.page.locator("main > *").first
         told = statement.inner_text()
         assert "Line 90 of history.jsonl: its hash is not that of its content." in told
@@ -108,7 +109,7 @@ def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser
 
 def test_a_rollover_opens_to_all_that_is_known_of_it(browser: Browser, whole: str, tmp_path: Path) -> None:
     with looked(browser, whole, tmp_path) as seen:
-        details = seen.page.locator("section > details", has_text="rolled back by itself")
+        details = seen.page.locator("section > details", has_text="automatic rollback")
         assert not details.locator("h4").first.is_visible()
         details.locator("summary").first.press("Enter")
         details.locator(".folded summary", has_text="1 of 2 passed").press("Enter")
@@ -137,7 +138,7 @@ def test_what_was_not_judged_is_not_shown_as_passed() -> None:
     for row in rows:
         if row["event"] == "verdict" and row["domain"] == "canary":
             row["checks"] = [few]
-    text = made(day.story(rows))
+    text = made(day.report(rows))
     text = text.replace("<wbr>", "")
     assert '<span class="neutral">– max_error_rate not judged</span>' in text
     assert '<span class="neutral">– max_error_rate not judged 100 %, limit 1 %</span>' in text
@@ -152,7 +153,7 @@ def test_what_a_rule_saw_is_written_in_words() -> None:
     for row in rows:
         if row["event"] == "verdict" and row["domain"] == "infrastructure":
             row["checks"] = [local, hosts, local]
-    text = made(day.story(rows)).replace("\n", "")
+    text = made(day.report(rows)).replace("\n", "")
     assert (
         '<span class="bad">✗ bind 127.0.0.1, localhost</span></li><li><span class="good">✓ disk not' in text
     )
@@ -166,20 +167,20 @@ def test_a_rollback_by_itself_and_a_breach_that_somebody_ended_are_timed_apart()
     for after, allow in ((610, False), (680, True)):
         row = next(row for row in rows if row["event"] == "scrape" and row["after"] == after)
         row["verdicts"] = [{"domain": "canary", "allow": allow, "checks": []}]
-    story = day.story(rows)
-    told = "half within 1.2 s, the longest 1.2 s"
-    ill = "half within 70.0 s, the longest 70.0 s"
-    assert f"from the breach to all traffic back: {told}<" in made(story)
-    assert f"however it ended: {ill}<" in made(story)
-    text = markdown(story, project="shop", made=0.0)
-    assert f"| Rolled back by themselves | once (from the breach to all traffic back: {told}) |" in text
+    report = day.report(rows)
+    told = "median 1.2 s, longest 1.2 s"
+    ill = "median 70.0 s, longest 70.0 s"
+    assert f"from the breach to all traffic back: {told}<" in made(report)
+    assert f"however it ended: {ill}<" in made(report)
+    text = markdown(report, project="shop", made=0.0)
+    assert f"| Automatic rollbacks | once (from the breach to all traffic back: {told}) |" in text
     assert f"| 70.0 s (as dashboards saw it, however it ended: {ill}) |" in text
 
 
 def test_each_row_names_its_record(browser: Browser, whole: str, tmp_path: Path) -> None:
-    story = day.story()
+    report = day.report()
     with looked(browser, whole, tmp_path) as seen:
-        for name, rows in (("timeline", story.events), ("violations", story.violations)):
+        for name, rows in (("timeline", report.events), ("violations", report.violations)):
             cells = seen.page.locator(f"section[aria-labelledby={name}] td[data-label=Record]")
             assert cells.all_inner_texts() == [str(row.seq) for row in rows]
 
@@ -220,13 +221,13 @@ def test_the_page_and_the_markdown_say_the_same_cell_by_cell(browser: Browser, t
             check["message"] = f"error rate: {check['observed']} in 2 requests, at most 0.01 wanted"
         if error := row.get("error"):
             error["message"] = "error rate: 0.4915254237288136 in 59 requests"
-    story = day.story(rows)
-    with looked(browser, made(story), tmp_path) as seen:
+    report = day.report(rows)
+    with looked(browser, made(report), tmp_path) as seen:
         seen.open_all()
         lines = seen.page.locator("summary:has(h3)").all_inner_texts()
         shown = cells_of(seen.page)
         heading = seen.page.locator("header p").inner_text()
-    text = markdown(story, project="shop", made=1_764_000_000.0)
+    text = markdown(report, project="shop", made=1_764_000_000.0)
     summary, timeline, violations, changes, *told = [table[1:] for table in Rendered(text).tables]
     in_page_order = [summary, timeline, *told[:-1], violations, told[-1]]
     assert [as_facts(one) if len(one[0]) == 2 else one for one in shown] == in_page_order
@@ -245,11 +246,11 @@ def test_the_page_and_the_markdown_say_the_same_cell_by_cell(browser: Browser, t
     ],
 )
 def test_which_period_was_asked_for_is_said_and_what_of_it_is_on_record(period: Period, asked: str) -> None:
-    story = tell(chained(day.contents()), WHOLE, period)
-    assert asked in markdown(story, project="shop", made=0)
+    report = build_report(chained(day.contents()), WHOLE, period)
+    assert asked in markdown(report, project="shop", made=0)
 
 
-def much(changes: int, verdicts: int, checks: int) -> Story:
+def much(changes: int, verdicts: int, checks: int) -> AuditReport:
     """Changes that were refused again and again, for reasons that are told at length."""
     failed = [
         {"rule": f"rule_{number}", "passed": False, "observed": None, "limit": None, "message": "<" * 1000}
@@ -260,20 +261,20 @@ def much(changes: int, verdicts: int, checks: int) -> Story:
         run = f"r{number}"
         rows += [started("deploy", run), *(verdict(run, allow=False, checks=failed) for _ in range(verdicts))]
         rows.append(finished("deploy", run, f"refused {number}", 3, log=["&" * 1000] * 50))
-    return tell(chained(rows), WHOLE)
+    return build_report(chained(rows), WHOLE)
 
 
 def test_however_much_is_on_record_the_page_stays_small_and_says_what_it_leaves_out() -> None:
-    story = much(changes=40, verdicts=20, checks=12)
-    text = made(story)
+    report = much(changes=40, verdicts=20, checks=12)
+    text = made(report)
     assert len(text) < 8_000_000
     told = text.count("<details>")
     assert 0 < told < 40
-    first = story.changes.shown[0].seq
-    assert f"it is told in the history from record {first} on." in text
-    assert text.count("There is no room for it on this page") == 40 - told
+    first = report.changes.shown[0].seq
+    assert f"the history has them from record {first} on." in text
+    assert text.count("There is no room for its details on this page") == 40 - told
     assert "34 in 34 other ways" in text
-    assert "34 in 34 other ways" in markdown(story, project="shop", made=0)
+    assert "34 in 34 other ways" in markdown(report, project="shop", made=0)
 
 
 def test_what_a_list_leaves_out_is_said_in_both() -> None:
@@ -287,8 +288,8 @@ def test_what_a_list_leaves_out_is_said_in_both() -> None:
         *(verdict("r1", allow=True, checks=checks, domain=f"other {number}") for number in range(2)),
         finished("deploy", "r1", log=[f"line {number}" for number in range(53)]),
     ]
-    story = tell(chained(rows), WHOLE)
-    for text in (made(story), markdown(story, project="shop", made=0)):
+    report = build_report(chained(rows), WHOLE)
+    for text in (made(report), markdown(report, project="shop", made=0)):
         assert "3 older lines are not shown." in text
         assert "line 3\n" in text or "| line 3 |" in text
         assert text.count("There were more rules than the 200 that are listed.") == 1
@@ -298,14 +299,14 @@ def test_what_a_list_leaves_out_is_said_in_both() -> None:
 def test_shares_that_nobody_has_are_told_as_that_in_both() -> None:
     step = {"event": "step", "run": "r1", "action": "route", "target": "nginx", "reason": "it ends"}
     rows = [started("deploy", "r1"), step | {"weights": {}}, finished("deploy", "r1")]
-    story = tell(chained(rows), WHOLE)
-    assert 'data-label="Shares then">nobody</td>' in made(story)
-    assert "| nobody |" in markdown(story, project="shop", made=0)
+    report = build_report(chained(rows), WHOLE)
+    assert 'data-label="Shares then">no slot</td>' in made(report)
+    assert "| no slot |" in markdown(report, project="shop", made=0)
 
 
 def test_every_kind_of_event_has_a_word() -> None:
     for kind in get_args(Kind):
-        _, sign, *_ = tables.event(Event(1, 0.0, kind, "it happened", "ana", "status", "r1", True))
+        _, sign, *_ = sections.event(TimelineEvent(1, 0.0, kind, "it happened", "ana", "status", "r1", True))
         assert sign.text
 
 
@@ -316,7 +317,7 @@ def test_a_change_can_be_reached_by_its_heading_while_it_is_closed(
         tree = seen.page.locator("section[aria-labelledby=changes]").aria_snapshot()
     headings = [line for line in tree.splitlines() if "[level=3]" in line]
     assert len(headings) == 6
-    assert any("deploy ✗ refused, exit 3, rolled back by itself" in line for line in headings)
+    assert any("deploy ✗ refused, exit 3, automatic rollback" in line for line in headings)
 
 
 def test_every_stop_of_the_tab_key_has_a_name_and_does_something(
@@ -384,14 +385,14 @@ def test_the_phases_stand_in_the_order_in_which_they_ran() -> None:
                 "remove": 1,
                 "start": 1,
             }
-    story = day.story(rows)
-    phases = re.findall(r"<li>(\w+) <b>", made(story))
+    report = day.report(rows)
+    phases = re.findall(r"<li>(\w+) <b>", made(report))
     assert phases[:7] == ["start", "health", "gate", "confirm", "drain", "remove", "other"]
-    assert "Time spent: start 1.0 s, health 1.0 s, gate" in markdown(story, project="shop", made=0)
+    assert "Time spent: start 1.0 s, health 1.0 s, gate" in markdown(report, project="shop", made=0)
 
 
 def test_a_history_without_records_has_a_page(browser: Browser, tmp_path: Path) -> None:
-    with looked(browser, made(day.story([])), tmp_path) as seen:
+    with looked(browser, made(day.report([])), tmp_path) as seen:
         do_nothing(seen, tmp_path)
         assert "Nothing happened in this period" in seen.page.locator("main").inner_text()
         assert seen.hindrances() == []

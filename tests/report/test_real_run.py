@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # It runs a whole project, as those in tests/e2e do.
 pytestmark = pytest.mark.flaky(reruns=2)
-CHARTS = ("happened", "rate", "errors", "p99", "weights")
+CHARTS = ("happened", "rate", "errors", "p99", "shares")
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def test_it_tells_what_happened_when_why_and_that_nothing_was_left_out(
         statement = seen.page.locator("main > *").first.inner_text()
         assert f"All {pages.audited['records']} records follow each other" in statement
         happened = seen.page.locator("figure").first.inner_text()
-        for told in ("deploy 2", "promote 2", "rollback 1", "rolled back by itself 1", "refusal 1", "chaos"):
+        for told in ("deploy 2", "promote 2", "rollback 1", "rolled back 1", "refusal 1", "chaos"):
             assert told in happened
         seen.open_all()
         refused, sick = (
             seen.page.locator("details", has_text=text).first.inner_text()
-            for text in ("nothing that runs was changed", "rolled back by itself")
+            for text in ("nothing that runs was changed", "automatic rollback")
         )
         assert "max_error_rate" in refused
         for told in ("is not confirmed", "% → ", "How long each phase took", "Last lines of the slot"):

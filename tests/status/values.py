@@ -9,7 +9,7 @@ from typing import Any
 from swiftdeploy_tasks.metrics import Scrape, Window
 from swiftdeploy_tasks.model.release import Traffic
 from swiftdeploy_tasks.model.verdict import Check, Verdict
-from swiftdeploy_tasks.report.story import Event
+from swiftdeploy_tasks.report.audit_report import TimelineEvent
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.picture import Picture
 from tests.rollout.plan_states import release
@@ -27,9 +27,9 @@ def verdict(*checks: Check, domain: str = "canary") -> Verdict:
     return Verdict(domain, all(one.passed for one in checks), checks, "0123456789abcdef", "embedded", 3.0)
 
 
-def event(what: str) -> Event:
+def event(what: str) -> TimelineEvent:
     at = datetime(2026, 3, 1, 11, 59, 58, tzinfo=UTC).timestamp()
-    return Event(7, at, "chaos", what, "somebody", "status", "run", True)
+    return TimelineEvent(7, at, "chaos", what, "somebody", "status", "run", True)
 
 
 def picture(**changes: Any) -> Picture:

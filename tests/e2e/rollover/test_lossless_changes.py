@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.report.words import rounded
+from swiftdeploy_tasks.report.formatting import rounded
 from tests.e2e.project import SOURCE, Project, make, pause, used
 from tests.e2e.rollover.course import CANARY, ROLLOUT, Course, alone, under_load
 from tests.e2e.test_records import verified

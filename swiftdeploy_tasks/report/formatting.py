@@ -1,4 +1,4 @@
-"""Times, figures and shares as text, alike in tables, charts and sentences. Times are UTC."""
+"""Times, figures and shares as text. Times are UTC."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def clock(at: float) -> str:
 
 
 def span(start: float, end: float) -> str:
-    """Return from when until when."""
+    """Return the start and the end of a time."""
     is_one_day = _utc(start).date() == _utc(end).date()
     return f"{moment(start)} to {clock(end) if is_one_day else moment(end)} UTC"
 
 
 def period(since: float, until: float) -> str:
-    """Return the period that was asked for; infinite where no end of it was."""
+    """Return a period, each end infinite where it is open."""
     if math.isfinite(since) and math.isfinite(until):
         return span(since, until)
     if math.isfinite(since):
@@ -43,7 +43,7 @@ def period(since: float, until: float) -> str:
 
 
 def figure(value: object) -> str:
-    """Return a figure with what of it can be told apart, a list as its members, anything else as its text."""
+    """Return a figure with its significant digits, a list as its members, anything else as its text."""
     if value is None:
         return "not known"
     if isinstance(value, bool):
@@ -58,7 +58,7 @@ def figure(value: object) -> str:
 
 
 def measured(name: str, value: object) -> str:
-    """Return what a rule or a window says under this name, with its unit; "" for nothing."""
+    """Return the value of a rule or a window with the unit that its name implies; "" for None."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -69,17 +69,17 @@ def measured(name: str, value: object) -> str:
 
 
 def bound(name: str, value: object) -> str:
-    """Return a limit as `measured` does, a long one cut: the sentence of its rule says what matters."""
+    """Return a limit as `measured` does, cut where it is long."""
     return "none" if value is None else cut(measured(name, value), _BOUND)
 
 
 def rounded(text: str) -> str:
-    """Return a recorded sentence with its error rates and times as `figure` writes them."""
+    """Return a recorded sentence with its error rates and times as `figure` formats them."""
     return _EXACT.sub(lambda found: figure(float(found[0])), text)
 
 
 def seconds(value: float | None) -> str:
-    """Return how long something took."""
+    """Return a duration."""
     if value is None:
         return "not known"
     if value < 1:
@@ -91,56 +91,51 @@ def seconds(value: float | None) -> str:
     return f"{value / 3600:.1f} h" if value < 1e9 else f"{value / 3600:.3g} h"
 
 
-def within(half: float | None, worst: float | None) -> str:
-    """Return how long half of the cases, and the longest of them, took; "" without any."""
-    return "" if half is None else f"half within {seconds(half)}, the longest {seconds(worst)}"
-
-
 def window(seen: Window) -> str:
-    """Return what was seen in a window, with the figures that are known."""
+    """Return the known figures of a window."""
     known = (
         (measured("rate_per_s", seen.rate), ""),
         (measured("error_rate", seen.error_rate), " errors"),
         (measured("p50_ms", seen.p50_ms), " p50"),
         (measured("p99_ms", seen.p99_ms), " p99"),
     )
-    told = [f"{value}{what}" for value, what in known if value]
-    return ", ".join([f"{counted(seen.requests, 'request')} in {seconds(seen.seconds)}", *told])
+    figures = [f"{value}{what}" for value, what in known if value]
+    return ", ".join([f"{counted(seen.requests, 'request')} in {seconds(seen.seconds)}", *figures])
 
 
 def weights(shares: Iterable[tuple[str, int]]) -> str:
-    """Return who gets which share."""
-    return ", ".join(f"{slot} {share} %" for slot, share in shares) or "nobody"
+    """Return the share of each slot."""
+    return ", ".join(f"{slot} {share} %" for slot, share in shares) or "no slot"
 
 
 def times(count: int) -> str:
-    """Return how often."""
+    """Return a number of times."""
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def counted(count: int, what: str) -> str:
-    """Return how many of what there are; `what` is one of them."""
+    """Return a number of things; `what` names one of them."""
     return f"{figure(count)} {what}{'s' * (count != 1)}"
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """Return the text, or its beginning with a mark where it is longer."""
+    """Return the text, or its beginning and an ellipsis where it is longer."""
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def printable(text: str) -> str:
-    """Return the text with a mark in the place of every sign that no page may hold; lines and tabs stay.
+    """Return the text with U+FFFD for every sign that cannot be printed; line ends and tabs stay.
 
-    So has what a sign wears above and below it beyond four marks: they would be drawn over other lines.
+    A sign keeps at most four combining marks: more would be drawn over other lines.
     """
     if text.isascii() and text.isprintable():
         return text
-    shown, worn = [], 0
+    shown, marks = [], 0
     for sign in text:
-        worn = worn + 1 if unicodedata.category(sign).startswith("M") else 0
-        if worn <= _MARKS:
+        marks = marks + 1 if unicodedata.category(sign).startswith("M") else 0
+        if marks <= _MARKS:
             shown.append(sign if sign.isprintable() or sign in _KEPT else "\ufffd")
-        elif worn == _MARKS + 1:
+        elif marks == _MARKS + 1:
             shown.append("\ufffd")
     return "".join(shown)
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from swiftdeploy_tasks.report import inline
+from swiftdeploy_tasks.report import svg
 
 FILE = """<?xml version="1.0"?>
 <svg xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt" height="9pt" viewBox="0 0 9 9"
@@ -17,7 +17,7 @@ FILE = """<?xml version="1.0"?>
 
 
 def settled(name: str = "one", more: str = "", title: str = "T") -> ElementTree.Element:
-    return ElementTree.fromstring(inline.settle(FILE.format(more=more), name=name, title=title))
+    return ElementTree.fromstring(svg.element(FILE.format(more=more), name=name, title=title))
 
 
 def test_styles_become_attributes_that_a_style_sheet_can_override() -> None:

@@ -1,19 +1,20 @@
-"""A story says what its records say, in bounded room, whatever they hold."""
+"""A report says what its records say, in bounded room, whatever they hold."""
 
 from __future__ import annotations
 
 from typing import Any
-from unittest import mock
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.history.chain import Proven, Verification
-from swiftdeploy_tasks.report import gathering, sentences, telling
-from swiftdeploy_tasks.report.course import Point
+from swiftdeploy_tasks.report import builder, series, timeline
+from swiftdeploy_tasks.report.audit_report import AuditReport
+from swiftdeploy_tasks.report.builder import build_report
+from swiftdeploy_tasks.report.collectors import Distribution
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.report.story import Period
-from swiftdeploy_tasks.report.telling import tell
+from swiftdeploy_tasks.report.period import Period
+from swiftdeploy_tasks.report.series import Point
 from tests.report.records import BEGAN, WHO, WHOLE, chained, finished, scrape, started, verdict
 
 RELEASE = {"release": "bbb", "version": "1.1.0", "mode": "canary"}
@@ -23,7 +24,7 @@ BEFORE = {"release": "aaa", "version": "1.0.0", "mode": "stable"}
 def test_a_deploy_is_told_with_its_prerequisites_steps_and_verdicts() -> None:
     run = {"run": "r1", "argv": "deploy"}
     step = {"event": "step", "action": "route", "target": "nginx", "reason": "so", "weights": {"blue": 100}}
-    story = tell(
+    report = build_report(
         chained(
             [
                 started("validate", "r1") | run,
@@ -40,26 +41,26 @@ def test_a_deploy_is_told_with_its_prerequisites_steps_and_verdicts() -> None:
         ),
         WHOLE,
     )
-    (change,) = story.changes
+    (change,) = report.changes
     assert (change.verb, change.task, change.outcome, change.exit_code) == ("deploy", "deploy", "done", 0)
-    assert (change.at, change.seconds, str(change.who)) == (BEGAN, 9.0, "ana on web1")
+    assert (change.at, change.seconds, str(change.actor)) == (BEGAN, 9.0, "ana on web1")
     assert (str(change.before), str(change.after)) == ("1.0.0 (stable)", "1.1.0 (canary)")
     assert change.is_confirmed
     (one,) = change.steps
     assert (one.action, one.weights, one.seconds, one.outcome) == ("route", (("blue", 100),), 0.7, "done")
     assert [(v.domain, v.phase, v.outcome) for v in change.verdicts] == [("canary", "watch", "allowed")]
     assert change.spent == (("start", 1.5),)
-    assert [event.kind for event in story.events] == ["release", "mode"]
-    assert story.summary.tally("deploy").of("done") == 1
-    assert (story.summary.changes, story.summary.failed_share) == (1, 0.0)
+    assert [event.kind for event in report.events] == ["release", "mode"]
+    assert report.summary.tally("deploy").of("done") == 1
+    assert (report.summary.changes, report.summary.failed) == (1, 0)
 
 
 def test_a_change_is_told_with_the_words_it_was_given() -> None:
     options = {"to": "4f2a|b", "again": True, "json": True, "list": [1], "x": None}
-    (change,) = tell(chained([started("rollback", "r1", options=options)]), WHOLE).changes
-    assert change.asked == "rollback --to 4f2a|b --again --list 1 --x None"
-    (change,) = tell(chained([started("rollback", "r1", options="none")]), WHOLE).changes
-    assert change.asked == "rollback"
+    (change,) = build_report(chained([started("rollback", "r1", options=options)]), WHOLE).changes
+    assert change.command == "rollback --to 4f2a|b --again --list 1 --x None"
+    (change,) = build_report(chained([started("rollback", "r1", options="none")]), WHOLE).changes
+    assert change.command == "rollback"
 
 
 def test_a_deploy_that_ends_in_a_prerequisite_is_a_deploy() -> None:
@@ -68,24 +69,24 @@ def test_a_deploy_that_ends_in_a_prerequisite_is_a_deploy() -> None:
         verdict("r1", allow=False, domain="infrastructure", task="policy-check"),
         finished("policy-check", "r1", "refused", 3, error={"kind": "PolicyRefused", "message": "no room"}),
     ]
-    story = tell(chained(rows), WHOLE)
-    (change,) = story.changes
+    report = build_report(chained(rows), WHOLE)
+    (change,) = report.changes
     assert (change.verb, change.task, change.outcome, change.error) == (
         "deploy",
         "policy-check",
         "refused",
         "no room",
     )
-    (violation,) = story.violations
+    (violation,) = report.violations
     assert (violation.verb, violation.rule, violation.observed, violation.limit) == (
         "deploy",
         "max_error_rate",
         0.5,
         0.01,
     )
-    (told,) = story.events
+    (told,) = report.events
     assert (told.kind, told.what) == ("refused", "deploy (in policy-check) refused: no room")
-    assert (story.summary.refused, story.summary.failed_share) == (1, 1.0)
+    assert (report.summary.refused, report.summary.failed) == (1, 1)
 
 
 def test_a_killed_verb_is_told_as_cut_off_and_a_verb_without_an_end_as_that() -> None:
@@ -95,8 +96,8 @@ def test_a_killed_verb_is_told_as_cut_off_and_a_verb_without_an_end_as_that() ->
         {"event": "cut_off", "run": "r2", "outcome": "found", "verb": "deploy", "user": "ana"},
         started("promote", "r3"),
     ]
-    story = tell(chained(rows), WHOLE)
-    assert [(c.verb, c.outcome, c.ended) for c in story.changes] == [
+    report = build_report(chained(rows), WHOLE)
+    assert [(c.verb, c.outcome, c.ended) for c in report.changes] == [
         ("deploy", "cut off", None),
         ("promote", "no end on record", None),
     ]
@@ -109,36 +110,39 @@ def test_an_automatic_rollback_gives_the_time_to_recovery() -> None:
         {"event": "rolled_back", "outcome": "done", "reason": reason, "seconds": 0.84, "to": BEFORE},
         finished("deploy", "r1", "failed", 6, log=["no memory left"]),
     ]
-    story = tell(chained(rows), WHOLE)
-    (change,) = story.changes
-    assert change.way_back is not None
-    assert (change.way_back.reason, change.way_back.seconds) == ("it died", 0.84)
+    report = build_report(chained(rows), WHOLE)
+    (change,) = report.changes
+    assert change.rollback is not None
+    assert (change.rollback.reason, change.rollback.seconds) == ("it died", 0.84)
     assert change.log.shown == ("no memory left",)
-    assert (story.summary.automatic_rollbacks, story.summary.recovery_p50_s) == (1, 0.84)
-    assert story.events.shown[0].what == (
-        "rolled back by itself, version 1.0.0 (stable) has all traffic again within 0.84 s: it died"
+    assert (report.summary.automatic_rollbacks, report.summary.recovery) == (
+        1,
+        Distribution(0.84, 0.84, 0.84),
+    )
+    assert report.events.shown[0].what == (
+        "automatic rollback, version 1.0.0 (stable) has all traffic again after 0.84 s: it died"
     )
 
 
 def test_the_report_shows_the_person_that_the_environment_names_as_a_claim() -> None:
     claims = {"SUDO_USER": "ana", "GITHUB_ACTOR": "octo"}
     rows = [started("deploy", "r1", who={**WHO, "user": "root", "uid": 0, "claimed": claims})]
-    (change,) = tell(chained([*rows, finished("deploy", "r1")]), WHOLE).changes
-    assert str(change.who) == "root on web1 (claims SUDO_USER=ana) (claims GITHUB_ACTOR=octo)"
+    (change,) = build_report(chained([*rows, finished("deploy", "r1")]), WHOLE).changes
+    assert str(change.actor) == "root on web1 (claims SUDO_USER=ana) (claims GITHUB_ACTOR=octo)"
 
 
 def test_who_holds_the_lock_is_told() -> None:
     holder = {"verb": "deploy", "user": "bo", "host": "web1", "since": "2026-11-24T15:00:00Z", "pid": 7}
     lock = {"event": "lock", "task": "render", "run": "r9", "argv": "promote", "who": WHO, "holder": holder}
-    story = tell(chained([lock, finished("render", "r9", "locked", 8)]), WHOLE)
-    assert [(e.kind, e.what, e.who) for e in story.events] == [
+    report = build_report(chained([lock, finished("render", "r9", "locked", 8)]), WHOLE)
+    assert [(e.kind, e.what, e.who) for e in report.events] == [
         (
             "locked",
             "promote found the project locked by deploy of bo on web1, since 2026-11-24T15:00:00Z",
             "ana on web1",
         )
     ]
-    assert (story.summary.tally("promote").of("locked"), story.summary.changes) == (1, 0)
+    assert (report.summary.tally("promote").of("locked"), report.summary.changes) == (1, 0)
 
 
 def test_a_breach_that_the_dashboard_saw_begins_and_ends() -> None:
@@ -149,10 +153,10 @@ def test_a_breach_that_the_dashboard_saw_begins_and_ends() -> None:
         scrape(10, 10.0, 0.6),
         scrape(15, 10.0) | {"verdicts": [verdict("s1", allow=True)]},
     ]
-    story = tell(chained(rows), WHOLE)
-    assert [(e.kind, e.at - BEGAN) for e in story.events] == [("breach", 5), ("breach", 15)]
-    assert (story.summary.ill_worst_s, story.summary.recovery_worst_s) == (10, None)
-    assert [(v.verb, v.rule) for v in story.violations] == [("status", "max_error_rate")]
+    report = build_report(chained(rows), WHOLE)
+    assert [(e.kind, e.at - BEGAN) for e in report.events] == [("breach", 5), ("breach", 15)]
+    assert (report.summary.breach, report.summary.recovery) == (Distribution(10, 10, 10), None)
+    assert [(v.verb, v.rule) for v in report.violations] == [("status", "max_error_rate")]
 
 
 def test_a_chaos_that_several_saw_is_told_once_until_the_slot_is_another() -> None:
@@ -175,15 +179,17 @@ def test_a_chaos_that_several_saw_is_told_once_until_the_slot_is_another() -> No
         {"event": "rolled_back"},
         seen | {"release": "bbb"},
     ]
-    story = tell(chained(rows), WHOLE)
-    told = [(e.kind, e.at - BEGAN) for e in story.events if e.kind != "rolled_back"]
+    report = build_report(chained(rows), WHOLE)
+    told = [(e.kind, e.at - BEGAN) for e in report.events if e.kind != "rolled_back"]
     assert [kind for kind, _ in told] == ["chaos", "chaos", "chaos_gone"] + ["chaos"] * 4
     assert [at for _, at in told] == [0, 2, 3, 5, 7, 8, 10]
 
 
 def test_a_time_that_goes_back_is_kept_and_said() -> None:
-    story = tell(chained([started("status", "s1", after=60), finished("status", "s1", after=10)]), WHOLE)
-    assert [(e.kind, e.what) for e in story.events] == [("clock", "the clock went back by 50.0 s")]
+    report = build_report(
+        chained([started("status", "s1", after=60), finished("status", "s1", after=10)]), WHOLE
+    )
+    assert [(e.kind, e.what) for e in report.events] == [("clock", "the clock went back by 50.0 s")]
 
 
 def test_rows_outside_the_period_are_left_out_and_a_change_that_reaches_into_it_is_not() -> None:
@@ -195,10 +201,10 @@ def test_rows_outside_the_period_are_left_out_and_a_change_that_reaches_into_it_
         finished("rollback", "r2", after=40),
         started("promote", "r3", after=70),
     ]
-    story = tell(chained(rows), WHOLE, Period(BEGAN + 10, BEGAN + 50))
-    assert [change.verb for change in story.changes] == ["deploy", "rollback"]
-    assert story.violations.total == 0
-    assert (story.summary.records, story.summary.first, story.summary.last) == (3, BEGAN + 20, BEGAN + 40)
+    report = build_report(chained(rows), WHOLE, Period(BEGAN + 10, BEGAN + 50))
+    assert [change.verb for change in report.changes] == ["deploy", "rollback"]
+    assert report.violations.total == 0
+    assert (report.summary.records, report.summary.first, report.summary.last) == (3, BEGAN + 20, BEGAN + 40)
 
 
 def test_what_the_head_does_not_prove_is_told_and_marked() -> None:
@@ -206,90 +212,71 @@ def test_what_the_head_does_not_prove_is_told_and_marked() -> None:
     rows += [verdict("r2", allow=False), finished("rollback", "r2")]
     records = chained(rows)
     broken = Integrity(Verification(False, 4, 4, "removed", 3, proven=Proven(5, 5, before=3)))
-    story = tell([*records[:3], records[4]], broken)
-    assert [(change.verb, change.proven) for change in story.changes] == [
+    report = build_report([*records[:3], records[4]], broken)
+    assert [(change.verb, change.proven) for change in report.changes] == [
         ("deploy", False),
         ("rollback", False),
     ]
     forged = Integrity(Verification(False, 6, 3, "was duplicated", 2, proven=Proven(2, 5, before=2)))
-    story = tell([*records[:2], records[1], *records[2:]], forged)
-    assert [violation.proven for violation in story.violations] == [False, True, True]
+    report = build_report([*records[:2], records[1], *records[2:]], forged)
+    assert [violation.proven for violation in report.violations] == [False, True, True]
     lost = Integrity(Verification(False, 5, None, "head missing", 5))
-    assert not any(violation.proven for violation in tell(records, lost).violations)
+    assert not any(violation.proven for violation in build_report(records, lost).violations)
+
+
+def rates(report: AuditReport, slot: str = "blue") -> list[Point]:
+    return [
+        point for one in report.series if (one.slot, one.measured) == (slot, "rate") for point in one.points
+    ]
 
 
 def test_scrapes_that_are_far_apart_have_a_gap_between_them() -> None:
-    rows = [scrape(0, 1.0), scrape(5, 2.0), scrape(10, None), scrape(300, 3.0)]
-    (series,) = tell(chained(rows), WHOLE).series
-    assert [(p.at - BEGAN, p.rate, p.gap) for p in series.points] == [
+    rows = [scrape(0, 1.0), scrape(5, 2.0), scrape(10, None), scrape(15, 3.0), scrape(300, 4.0)]
+    points = rates(build_report(chained(rows), WHOLE))
+    assert [(point.at - BEGAN, point.last, point.is_after_gap) for point in points] == [
         (0, 1.0, True),
         (5, 2.0, False),
-        (10, None, False),
-        (300, 3.0, True),
+        (15, 3.0, True),
+        (300, 4.0, True),
     ]
 
 
 def test_a_scrape_that_finds_a_slot_empty_or_with_another_release_ends_its_line() -> None:
     rows = [scrape(0, 1.0), scrape(5, 1.0), scrape(10, 1.0) | {"slots": {"blue": None, "green": None}}]
-    rows += [scrape(15, 2.0), scrape(20, 2.0), scrape(25, 2.0, release="bbb"), scrape(30, None)]
-    (series,) = tell(chained([*rows, scrape(35, 1.0)]), WHOLE).series
-    assert [(p.at - BEGAN, p.gap) for p in series.points] == [
+    rows += [scrape(15, 2.0), scrape(20, 2.0), scrape(25, 2.0, release="bbb"), scrape(30, 1.0, release="bbb")]
+    points = rates(build_report(chained(rows), WHOLE))
+    assert [(point.at - BEGAN, point.is_after_gap) for point in points] == [
         (0, True),
         (5, False),
         (15, True),
         (20, False),
         (25, True),
-        (30, True),
-        (35, True),
+        (30, False),
     ]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sets(st.integers(0, 500) | st.integers(100, 120), min_size=1, max_size=20), st.integers(0, 500))
-def test_a_thinned_line_reaches_over_no_scrape_that_found_the_slot_empty(empty: set[int], peak: int) -> None:
-    thinned = gathering.Thinned("blue")
-    with mock.patch.object(gathering, "MOST_POINTS", 50):
-        for n in range(501):
-            if n in empty and n != peak:
-                thinned.miss()
-                continue
-            rate = 9.0 if n == peak else 1.0
-            thinned.take(
-                Point(5.0 * n, 5.0 * n, "aaa", "1", "stable", 100, rate, rate, rate, 0.0, 1.0, "", False)
-            )
-    points = thinned.series().points
-    assert len(points) <= 50
-    assert max(point.peak_rate or 0 for point in points) == 9.0
-    for at in (5.0 * n for n in empty if n != peak):
-        assert not any(point.at <= at <= point.until for point in points)
-        later = next((place for place, point in enumerate(points) if point.at > at), None)
-        assert later is None or points[later].gap
-
-
-def test_a_long_series_is_thinned_and_keeps_its_peaks() -> None:
-    many = 6 * gathering.MOST_POINTS
-    rows = [scrape(5 * n, 10.0, 0.9 if n == many // 2 else 0.0) for n in range(many)]
-    (series,) = tell(chained(rows), WHOLE).series
-    assert gathering.MOST_POINTS / 4 <= len(series.points) <= gathering.MOST_POINTS
-    assert series.scrapes == many
-    assert max(point.error_rate or 0 for point in series.points) == 0.9
-    assert [point.gap for point in series.points] == [True] + [False] * (len(series.points) - 1)
-    assert {round(point.rate or 0, 6) for point in series.points} == {10.0}
+def test_a_long_series_is_thinned_and_keeps_its_lowest_and_highest() -> None:
+    many = 6 * series.MOST_POINTS
+    rows = [scrape(5 * n, {100: 0.0, many // 2: 99.0}.get(n, 10.0)) for n in range(many)]
+    points = rates(build_report(chained(rows), WHOLE))
+    assert series.MOST_POINTS / 4 <= len(points) <= series.MOST_POINTS
+    assert (min(point.low for point in points), max(point.high for point in points)) == (0.0, 99.0)
+    assert [point.is_after_gap for point in points] == [True] + [False] * (len(points) - 1)
 
 
 def test_tables_keep_their_newest_rows_and_say_how_many_went() -> None:
-    many = telling.MOST_CHANGES + 7
+    many = builder.MOST_CHANGES + 7
     rows = [row for n in range(many) for row in (started("deploy", f"r{n}"), finished("deploy", f"r{n}"))]
-    story = tell(chained(rows), WHOLE)
-    assert (len(story.changes.shown), story.changes.left_out) == (telling.MOST_CHANGES, 7)
-    assert story.changes.shown[-1].run == f"r{many - 1}"
-    assert story.summary.tally("deploy").runs == many
+    report = build_report(chained(rows), WHOLE)
+    assert (len(report.changes.shown), report.changes.left_out) == (builder.MOST_CHANGES, 7)
+    assert report.changes.shown[-1].run == f"r{many - 1}"
+    assert report.summary.tally("deploy").runs == many
 
 
 def test_a_refusal_is_not_pushed_out_by_watching_that_all_is_well() -> None:
     rows = [started("deploy", "r1"), verdict("r1", allow=False)]
     rows += [verdict("r1", allow=True) for _ in range(500)]
-    (change,) = tell(chained(rows), WHOLE).changes
+    (change,) = build_report(chained(rows), WHOLE).changes
     assert change.verdicts.shown[0].outcome == "refused"
     assert change.verdicts.total == 501
     assert len(change.verdicts.shown) < 50
@@ -304,7 +291,7 @@ odd = st.sampled_from(ODD)
 fields = st.dictionaries(
     st.sampled_from(NAMES.split()), odd | st.fixed_dictionaries({"blue": odd}), max_size=6
 )
-events = st.sampled_from([*sorted({*telling._TOLD, *sentences._SAID}), "target", "step", "unheard of"])
+events = st.sampled_from([*sorted({*builder._ADD, *timeline._DESCRIBE}), "target", "step", "unheard of"])
 
 
 @given(
@@ -315,28 +302,28 @@ events = st.sampled_from([*sorted({*telling._TOLD, *sentences._SAID}), "target",
 )
 def test_no_record_stops_the_story(contents: list[tuple[dict[str, Any], str, str, str]]) -> None:
     rows = [{**odd, "event": event, "task": task, "run": run} for odd, event, task, run in contents]
-    story = tell(chained(rows), WHOLE)
-    assert story.summary.records == len(contents)
+    report = build_report(chained(rows), WHOLE)
+    assert report.summary.records == len(contents)
 
 
 def test_numbers_beyond_all_bounds_and_dates_that_do_not_exist_are_told() -> None:
     records = chained([started("deploy", "r1"), verdict("r1", allow=False, observed=10**400)])
     records[1] = {**records[1], "time": "9999-99-99T99:99:99.999Z"}
-    (violation,) = tell(records, WHOLE).violations
+    (violation,) = build_report(records, WHOLE).violations
     assert (violation.observed, violation.at) == ("beyond all figures", BEGAN)
 
 
 def test_a_done_deploy_of_what_ran_already_in_the_other_slot_is_confirmed() -> None:
     target = {"event": "target", "before": BEFORE, **BEFORE}
     rows = [started("deploy", "r1"), target, finished("deploy", "r1")]
-    (change,) = tell(chained(rows), WHOLE).changes
+    (change,) = build_report(chained(rows), WHOLE).changes
     assert change.is_confirmed
 
 
 def test_a_list_of_releases_is_no_rollback() -> None:
     rows = [started("rollback", "r1", options={"list": True}), finished("rollback", "r1")]
-    story = tell(chained(rows), WHOLE)
-    assert story.changes.total == story.summary.tally("rollback").runs == 0
+    report = build_report(chained(rows), WHOLE)
+    assert report.changes.total == report.summary.tally("rollback").runs == 0
 
 
 def test_a_killed_verb_is_told_with_the_task_and_the_step_at_which_its_records_end() -> None:
@@ -347,7 +334,7 @@ def test_a_killed_verb_is_told_with_the_task_and_the_step_at_which_its_records_e
         started("deploy", "r1"),
         step,
     ]
-    (change,) = tell(chained(rows), WHOLE).changes
+    (change,) = build_report(chained(rows), WHOLE).changes
     assert (change.task, change.error) == ("deploy", "its records end at the step hold app-green")
 
 
@@ -361,8 +348,8 @@ def test_an_automatic_rollback_is_told_once_and_an_interruption_with_where_traff
         {"event": "undone", "run": "r2", "outcome": "done", "traffic": "blue 100"},
         finished("deploy", "r2", "interrupted", 130, error={"message": "interrupted"}),
     ]
-    assert [event.what for event in tell(chained(rows), WHOLE).events] == [
-        "rolled back by itself, version 1.0.0 (stable) has all traffic again within 0.50 s: sick",
-        "deploy went back: traffic goes to blue 100",
+    assert [event.what for event in build_report(chained(rows), WHOLE).events] == [
+        "automatic rollback, version 1.0.0 (stable) has all traffic again after 0.50 s: sick",
+        "deploy undone, traffic goes to blue 100",
         "deploy interrupted",
     ]

@@ -18,25 +18,25 @@ _REFERENCE = re.compile(r"#([^)\s]+)")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 
 
-def settle(drawing: str, *, name: str, title: str) -> str:
-    """Return an SVG document as an element for a page: an image called `title`.
+def element(document: str, *, name: str, title: str) -> str:
+    """Return an SVG document as an element of a page: an image called `title`.
 
-    Nothing else of it is read aloud: what it shows is said in words beside it. `name` is unique on the page,
-    and a valid start of an id. Raises ValueError for an element that does not belong in a drawing.
+    A screen reader reads nothing else of it, as the page says it in words. `name` is unique on the page, and
+    a valid start of an id. Raises ValueError for an element that does not belong in a drawing.
     """
-    root = ElementTree.fromstring(drawing)  # noqa: S314  (drawn here a moment ago)
+    root = ElementTree.fromstring(document)  # noqa: S314  (drawn here a moment ago)
     _drop(root)
-    used = {found for element in root.iter() for found in _references(element)}
-    for element in root.iter():
-        _settle(element, name, used)
+    used = {found for part in root.iter() for found in _references(part)}
+    for part in root.iter():
+        _make_plain(part, name, used)
     for attribute in ("width", "height", "version"):
         root.attrib.pop(attribute, None)
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title"}
     for part in root:
         part.set("aria-hidden", "true")
-    called = ElementTree.Element(SVG + "title", {"id": f"{name}-title"})
-    called.text = title
-    root.insert(0, called)
+    named = ElementTree.Element(SVG + "title", {"id": f"{name}-title"})
+    named.text = title
+    root.insert(0, named)
     ElementTree.register_namespace("", SVG[1:-1])
     return ElementTree.tostring(root, encoding="unicode")
 
@@ -47,7 +47,7 @@ def _drop(parent: ElementTree.Element) -> None:
         if tag in _DROPPED:
             parent.remove(child)
         elif tag not in KNOWN:
-            raise ValueError(f"a drawing holds no <{tag}>")
+            raise ValueError(f"a drawing may not hold <{tag}>")
         else:
             _drop(child)
 
@@ -57,8 +57,8 @@ def _references(element: ElementTree.Element) -> set[str]:
     return {found for value in values for found in _REFERENCE.findall(value)}
 
 
-def _settle(element: ElementTree.Element, name: str, used: set[str]) -> None:
-    """Make one element the page's: no style, no file's namespace, names of its own, one decimal."""
+def _make_plain(element: ElementTree.Element, name: str, used: set[str]) -> None:
+    """Turn the styles of an element into attributes, prefix its ids, and round its coordinates."""
     attributes = element.attrib
     for part in attributes.pop("style", "").split(";"):
         key, _, value = (word.strip() for word in part.partition(":"))
