@@ -66,8 +66,6 @@ class TimelineEvent:
     kind: Kind
     what: str
     who: str
-    task: str
-    run: str
     proven: bool
 
 

@@ -28,7 +28,7 @@ from swiftdeploy_tasks.report.violation import Violation, violations
 MOST_EVENTS, MOST_VIOLATIONS, MOST_CHANGES = 500, 300, 100
 MOST_OPEN, MOST_VERDICTS = 128, 4
 ALWAYS = Period()
-# Events that were found by looking, and are nobody's action.
+# Events that a verb or a dashboard observed and did not cause.
 _FOUND: frozenset[Kind] = frozenset({"chaos", "chaos_gone", "drift", "breach"})
 _ENDS: dict[str, Kind] = {
     "refused": "refused",
@@ -174,8 +174,8 @@ class ReportBuilder:
         actor = str(run.actor if run else Actor())
         is_found = kind in _FOUND and self._field("outcome") != "mended"
         who = f"seen by {actor}" if is_found else actor
-        seq, task, name = int(self._record["seq"]), self._field("task"), self._field("run")
-        self._events.add(TimelineEvent(seq, self._at, kind, what, who, task, name, self._proven))
+        seq = int(self._record["seq"])
+        self._events.add(TimelineEvent(seq, self._at, kind, what, who, self._proven))
 
     def _field(self, name: str) -> str:
         return text_of(self._record, name)

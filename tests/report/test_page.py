@@ -306,7 +306,7 @@ def test_shares_that_nobody_has_are_told_as_that_in_both() -> None:
 
 def test_every_kind_of_event_has_a_word() -> None:
     for kind in get_args(Kind):
-        _, sign, *_ = sections.event(TimelineEvent(1, 0.0, kind, "it happened", "ana", "status", "r1", True))
+        _, sign, *_ = sections.event(TimelineEvent(1, 0.0, kind, "it happened", "ana", True))
         assert sign.text
 
 

@@ -29,7 +29,7 @@ def verdict(*checks: Check, domain: str = "canary") -> Verdict:
 
 def event(what: str) -> TimelineEvent:
     at = datetime(2026, 3, 1, 11, 59, 58, tzinfo=UTC).timestamp()
-    return TimelineEvent(7, at, "chaos", what, "somebody", "status", "run", True)
+    return TimelineEvent(7, at, "chaos", what, "somebody", True)
 
 
 def picture(**changes: Any) -> Picture:
