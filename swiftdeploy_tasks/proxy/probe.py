@@ -17,7 +17,8 @@ from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from typing import Any
 
 from swiftdeploy_tasks.manifest.model import Health
-from swiftdeploy_tasks.model.release import SLOTS, Slot, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Slot
+from swiftdeploy_tasks.model.state import Traffic
 
 HOST = "127.0.0.1"
 PROBE = "X-SwiftDeploy-Probe"

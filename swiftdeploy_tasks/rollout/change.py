@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
+from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.rollout import (
     applied,
     executor,

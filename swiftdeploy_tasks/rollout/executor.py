@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from swiftdeploy_tasks.model.release import Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, probe
 from swiftdeploy_tasks.rollout import generation, traffic
 from swiftdeploy_tasks.rollout.job import Job, Watch, compose, render, write_compose

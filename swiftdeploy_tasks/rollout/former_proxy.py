@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import State
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout.generation import (
     IN_FORCE_SECONDS,

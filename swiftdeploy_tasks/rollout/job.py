@@ -9,7 +9,8 @@ from typing import Protocol
 
 from swiftdeploy_tasks.engines.protocol import Engine, Facts, Say
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Release, Slot, State
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.probe import Pace
 from swiftdeploy_tasks.rollout.admission import Part, compose_parts, refuse_unasked

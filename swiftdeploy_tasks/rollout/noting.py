@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Placement, Proxy, Release, State
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.model.state import Placement, Proxy, State
 from swiftdeploy_tasks.rollout.release_store import Confirmation
 from swiftdeploy_tasks.session.task import Run
 

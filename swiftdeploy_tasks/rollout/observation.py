@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.model.release import Difference, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, health, probe
 from swiftdeploy_tasks.rollout import generation
 from swiftdeploy_tasks.rollout.job import Job, compose, render

@@ -9,17 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
-from swiftdeploy_tasks.model.release import (
-    SLOTS,
-    Difference,
-    Placement,
-    Proxy,
-    Release,
-    Slot,
-    State,
-    Traffic,
-    other,
-)
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, other
+from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
 
 
 @dataclass(frozen=True)

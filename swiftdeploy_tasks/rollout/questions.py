@@ -15,7 +15,8 @@ from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.metrics import Counter, Scrape
-from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic, from_manifest
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
+from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.model.verdict import Question, Verdict
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.probe import Generation

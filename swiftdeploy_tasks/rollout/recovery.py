@@ -15,7 +15,8 @@ from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ManifestError
 from swiftdeploy_tasks.manifest import edit
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Placement, Proxy, Release, Slot, State
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import Placement, Proxy, State
 from swiftdeploy_tasks.rollout import applied, executor, noting, observation, release_store, write_back
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan

@@ -11,7 +11,8 @@ from swiftdeploy_tasks import metrics
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, Window
 from swiftdeploy_tasks.metrics.window import LONGEST
-from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.rollout import canary
 
 # A scrape a second for as long as the longest window lasts.

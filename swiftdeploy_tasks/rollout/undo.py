@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from swiftdeploy_tasks.errors import EngineError
-from swiftdeploy_tasks.model.release import Placement, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import Slot
+from swiftdeploy_tasks.model.state import Placement, State, Traffic
 from swiftdeploy_tasks.rollout import former_proxy, generation, traffic
 from swiftdeploy_tasks.rollout.executor import recorded_step, say_all, watch_nothing
 from swiftdeploy_tasks.rollout.job import Job, write_compose

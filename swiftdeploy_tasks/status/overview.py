@@ -20,7 +20,8 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, ManifestError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import SLOTS, Slot, State
+from swiftdeploy_tasks.model.release import SLOTS, Slot
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import artifacts, root_files
 from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.rollout import observation, policies, preview, release_store, sampling

@@ -13,7 +13,8 @@ from swiftdeploy_tasks.errors import (
     SwiftDeployError,
     WouldChange,
 )
-from swiftdeploy_tasks.model.release import SLOTS, Slot, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Slot
+from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.report.story import Event
 from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.rollout.sampling import Sample

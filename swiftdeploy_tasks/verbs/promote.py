@@ -7,7 +7,8 @@ import dataclasses
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.manifest import edit
 from swiftdeploy_tasks.manifest.edit import MODES
-from swiftdeploy_tasks.model.release import Release, Slot, State
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.rollout import (
     applied,

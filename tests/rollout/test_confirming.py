@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from swiftdeploy_tasks.errors import AppUnhealthy
-from swiftdeploy_tasks.model.release import State, Traffic
+from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout import slot_health
 from swiftdeploy_tasks.rollout.job import Job

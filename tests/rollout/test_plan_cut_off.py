@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.model.release import SLOTS, Difference, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
+from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
 from tests.rollout.plan_states import (
     HUNG,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from swiftdeploy_tasks.model.release import Placement, State
+from swiftdeploy_tasks.model.state import Placement, State
 from swiftdeploy_tasks.rollout.planner import Goal, plan
 from tests.rollout.plan_states import (
     HUNG,

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from swiftdeploy_tasks.metrics import Scrape, Window
-from swiftdeploy_tasks.model.release import State, Traffic
+from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.status import terminal

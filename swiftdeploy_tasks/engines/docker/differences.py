@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swiftdeploy_tasks.model.release import Difference
+from swiftdeploy_tasks.model.state import Difference
 
 Form = Mapping[str, Any]
 
