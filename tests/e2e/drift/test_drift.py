@@ -92,7 +92,6 @@ def told(document: dict[str, Any]) -> dict[str, str]:
     return about
 
 
-@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize(("engine", "name"), TABLE)
 def test_it_is_found_named_and_mended(stacks: Callable[[str], Project], engine: str, name: str) -> None:
     stack, case = stacks(engine), READ[name]
@@ -123,7 +122,6 @@ def found(stack: Project, wanted: dict[str, str], slot: str, given: dict[str, An
         assert wording in " ".join(said), json.dumps(about, indent=1)
 
 
-@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize("engine", PARTS)
 def test_nothing_is_found_where_nothing_was_touched_however_often_it_is_looked_for(
     stacks: Callable[[str], Project], engine: str, monkeypatch: pytest.MonkeyPatch
