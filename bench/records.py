@@ -177,7 +177,7 @@ def _written(place: Path, form: Form, records: int, *, step: float) -> History:
 
 
 def _step(number: int) -> dict[str, Any]:
-    reason = "because version 1.1.0 (canary) is wanted and version 1.1.0 (stable) runs"
+    reason = "version 1.1.0 (canary) replaces 1.1.0 (stable)"
     return {"event": "step", "task": "deploy", "action": "start", "target": "app-blue", "reason": reason}
 
 

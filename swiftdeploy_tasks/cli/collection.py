@@ -8,7 +8,8 @@ from invoke import Collection, Context, task
 
 from swiftdeploy_tasks.rollout import questions
 from swiftdeploy_tasks.rollout.recovery import settle
-from swiftdeploy_tasks.session.task import RecordedTask, current
+from swiftdeploy_tasks.session.run import current
+from swiftdeploy_tasks.session.task import RecordedTask
 from swiftdeploy_tasks.system import reserved_space
 from swiftdeploy_tasks.verbs import build as build_verb
 from swiftdeploy_tasks.verbs import deploy as deploy_verb

@@ -30,9 +30,9 @@ class Traffic:
         return ranked[0] if self.of(ranked[0]) else None
 
     def __str__(self) -> str:
-        shares = [f"{slot} {self.of(slot)}" for slot in SLOTS if self.of(slot)]
-        behind = [f"{self.backup} behind"] if self.backup else []
-        return ", ".join(shares + behind) or "nobody (503)"
+        shares = [f"{slot} {self.of(slot)} %" for slot in SLOTS if self.of(slot)]
+        backup = [f"{self.backup} as backup"] if self.backup else []
+        return ", ".join(shares + backup) or "none (503)"
 
 
 @dataclass(frozen=True)

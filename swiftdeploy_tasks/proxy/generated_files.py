@@ -15,10 +15,10 @@ MARK = "# Made by SwiftDeploy "
 
 
 _REASONS = {
-    "created": "there is none",
+    "created": "missing",
     "unchanged": "",
-    "updated": "what it is made from changed",
-    "mended": "it was edited by hand",
+    "updated": "inputs changed",
+    "mended": "edited by hand",
 }
 
 

@@ -20,6 +20,7 @@ from swiftdeploy_tasks.rollout import (
     generation,
     noting,
     observation,
+    opa_process,
     recovery,
     release_store,
     slot_health,
@@ -28,7 +29,9 @@ from swiftdeploy_tasks.rollout import (
 from swiftdeploy_tasks.rollout.admission import Part
 from swiftdeploy_tasks.rollout.job import Job, write_compose
 from swiftdeploy_tasks.rollout.planner import Step, plan, serving_slot
-from swiftdeploy_tasks.session.task import INVOCATION, Run
+from swiftdeploy_tasks.session.events import ChangeEnded, Drifted, Undone
+from swiftdeploy_tasks.session.invocation import INVOCATION
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import environ, reserved_space, signals
 
 # Returns the parts of files that the change may write, None for all.
@@ -59,6 +62,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
     `text` is the manifest that it will run under; `ask` asks the gate about the files that are written.
     """
     began = time.monotonic()
+    serving: Slot | None = None
     drifted = noting.drift(run, before)
     registry.record(run.settings, job.engine.name)
     steps = _admitted_steps(run, job, before, release, ask)
@@ -73,7 +77,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
             serving = stands.traffic.leader
             if serving is None:
                 raise ProxyError("nobody gets traffic from nginx any more", "invoke deploy")
-            was_asked = any(step.action == "confirm" for step in steps)
+            was_asked = any(step.action == "verify" for step in steps)
             (slot_health.refuse_sick if was_asked else slot_health.confirm)(job, serving, release)
             write_compose(job, stands)
             if not job.with_opa:
@@ -86,13 +90,13 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
     finally:
         generation.forget_counts(run.settings)
         run.ending["spent"] = job.spent
-        run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
+        seconds = round(time.monotonic() - began, 3)
+        run.emit(ChangeEnded(spent=job.spent, seconds=seconds, slot=serving or ""))
     if drifted:
-        run.note("drift", "mended", targets=drifted)
-    run.document["slot"] = serving
+        run.emit(Drifted(outcome="mended", difference={"targets": drifted}))
     done = "serves" if steps else "serves already, nothing to do"
-    told = f"version {release.version} ({release.mode}) {done}, at {run.document['url']} from app-{serving}"
-    run.screen.line(f"  {told}", "pass")
+    where = f"at {noting.url_of(job.manifest)} from app-{serving}"
+    run.say(f"version {release.version} ({release.mode}) {done}, {where}", "pass")
 
 
 def _admitted_steps(run: Run, job: Job, before: State, release: Release, ask: Ask) -> tuple[Step, ...]:
@@ -116,7 +120,7 @@ def _admitted_steps(run: Run, job: Job, before: State, release: Release, ask: As
 
 def keep_applied(run: Run, release: Release, content: bytes) -> None:
     """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
-    run.invocation.carried["confirmed"] = True
+    opa_process.keep_opa(run)
     applied.keep(run.settings, release.id, content)
 
 
@@ -137,7 +141,7 @@ def way_back(before: State, serving: Slot | None) -> State | None:
 
 def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
     """Undo; an undo that fails is printed and does not hide the first error."""
-    noticed, told = time.monotonic(), dict[str, str]()
+    noticed, traffic = time.monotonic(), dict[str, str]()
     try:
         with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
             reserved_space.open_for_use(run.settings.state)
@@ -147,11 +151,11 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
                 others = job.given.union(filter(before.traffic.of, SLOTS)) - {serving}
                 noting.way_back(run, before, problem, back - noticed, had_traffic=bool(others))
             elif back is not None:
-                told = {"traffic": str(Traffic({serving: 100} if serving else {}))}
+                traffic = {"traffic": str(Traffic({serving: 100} if serving else {}))}
             if before.proxy is None and not before.slots:
                 registry.forget(run.settings)
             recovery.forget(run.settings)
-            run.note("undone", "done", **told)
+            run.emit(Undone(outcome="done", more=traffic))
     except (SwiftDeployError, OSError) as error:
-        run.note("undone", "failed", error=run.masked(str(error)))
-        run.screen.line(f"  going back failed too: {run.masked(str(error))}; run: invoke deploy", "fail")
+        run.emit(Undone(outcome="failed", more={"error": run.masked(str(error))}))
+        run.say(f"going back failed too: {run.masked(str(error))}; run: invoke deploy", "fail")

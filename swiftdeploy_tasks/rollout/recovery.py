@@ -20,8 +20,9 @@ from swiftdeploy_tasks.model.state import Placement, Proxy, State
 from swiftdeploy_tasks.rollout import applied, executor, noting, observation, release_store, write_back
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
-from swiftdeploy_tasks.rollout.project import forget_manifest, job_of, quiet, refuse_another
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.rollout.project import forget_engine, forget_manifest, job_of, quiet, refuse_another
+from swiftdeploy_tasks.session.events import Recovered, Settling
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import files
 
@@ -88,34 +89,40 @@ def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]
     return Settlement(cut_off, done, confirmed, steps, steps[-1].then if steps else seen, job)
 
 
+@dataclass
+class Settled:
+    """Whether this invocation has settled what a killed verb left behind, and what that verb's target was."""
+
+    is_done: bool = False
+    target: Target | None = None
+
+
 def settle(run: Run) -> Run:
     """Settle what a killed verb left behind, after the lock is taken and before manifest.yaml is read.
 
     An nginx or an app that fails meanwhile stops none of it: the verb itself goes on from what is there.
     """
-    carried = run.invocation.carried
-    if run.invocation.held is None or "settled" in carried:
+    settled = run.invocation.shared(Settled)
+    if run.invocation.held is None or settled.is_done:
         return run
     cut_off = noted(run.settings)
     if cut_off:
         refuse_another(run)
-        record = run.record if run.invocation.needs_history else run.note
-        record("settling", verb=cut_off.verb)
+        run.emit(Settling(verb=cut_off.verb), needs_history=run.invocation.needs_history)
         _settle(run, cut_off)
         forget_manifest(run)
-        carried.pop("engine", None)
-    carried["settled"] = cut_off
+        forget_engine(run)
+    settled.is_done, settled.target = True, cut_off
     return run
 
 
 def settled(run: Run) -> Target | None:
     """Return the target of the killed verb that this invocation has settled, None where there was none."""
-    found: Target | None = run.invocation.carried.get("settled")
-    return found
+    return run.invocation.shared(Settled).target
 
 
 def _settle(run: Run, cut_off: Target) -> None:
-    name, told = registry.recorded(run.settings), dict[str, str]()
+    name, failure = registry.recorded(run.settings), ""
     if name:
         engine = quiet(run, registry.make(name, run.settings))
         seen = observation.look(engine, run.settings)
@@ -134,9 +141,9 @@ def _settle(run: Run, cut_off: Target) -> None:
                 found.job.engine.prepare(found.job.manifest)
                 executor.apply(found.job, found.steps)
         except (EngineError, AppUnhealthy) as error:
-            told = {"error": error.message}
-            run.screen.line(f"  {error.message}; {run.task} goes on from what is there", "warn")
-    run.note("recovered", "done", verb=cut_off.verb, release=cut_off.release, **told)
+            failure = error.message
+            run.say(f"{error.message}; {run.task} goes on from what is there", "warn")
+    run.emit(Recovered(verb=cut_off.verb, release=cut_off.release, error=failure))
     forget(run.settings)
 
 
@@ -175,7 +182,7 @@ def _back(job: Job, seen: State, there: Placement, confirmed: str) -> tuple[Step
     """Return the steps that give the confirmed release all traffic and remove what stands beside it."""
     assert there.release is not None
     steps = plan(seen, Goal(_proxy(job, seen, there.release), there, (100,), confirmed))
-    return tuple(step for step in steps if step.action not in {"confirm", "hold"})
+    return tuple(step for step in steps if step.action not in {"verify", "watch"})
 
 
 def _confirm(run: Run, cut_off: Target, release: Release) -> None:

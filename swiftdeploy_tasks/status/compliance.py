@@ -18,7 +18,7 @@ from swiftdeploy_tasks.rollout import admission, policies, questions
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.canary import Figures
 from swiftdeploy_tasks.rollout.sampling import Sample
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 # A busy host answers late; one that was waited for in vain is not waited for again.
 FIRST_SECONDS, NEXT_SECONDS = 3.0, 0.5

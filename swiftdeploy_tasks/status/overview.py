@@ -31,7 +31,8 @@ from swiftdeploy_tasks.rollout.project import engine_of, forget_manifest, read_m
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.rollout.scrape_records import record_chaos, record_samples, scrapes_of
 from swiftdeploy_tasks.session import lock
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.events import Drifted
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.status import compliance, screen, terminal, web_page
 from swiftdeploy_tasks.status.compliance import Unanswered
 from swiftdeploy_tasks.status.picture import Picture, concern
@@ -198,7 +199,7 @@ class Observer:
     def _note_drift(self, outcome: str, drift: Iterable[object]) -> None:
         for one in map(fields.mapping, drift):
             told = {name: one[name] for name in ("target", "what", "expected", "found") if name in one}
-            self.run.note("drift", outcome, **told)
+            self.run.emit(Drifted(outcome=outcome, difference=told))
 
     def _record_chaos(self, slot: Slot, sample: Sample | None) -> None:
         if sample is None or sample.scrape is None or sample.release is None:

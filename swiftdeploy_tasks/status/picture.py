@@ -20,7 +20,7 @@ from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
 
-_FOLLOWING = frozenset({"health", "route", "confirm", "hold", "drain", "remove"})
+_FOLLOWING = frozenset({"wait", "route", "verify", "watch", "drain", "remove"})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from swiftdeploy_tasks.report import fields
 from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.story import Event
 from swiftdeploy_tasks.report.telling import tell
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 SHOWN = 5
 KEPT = 100

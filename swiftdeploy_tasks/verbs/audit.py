@@ -24,7 +24,7 @@ from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
 from swiftdeploy_tasks.report.story import Period, Story
 from swiftdeploy_tasks.report.telling import Teller, tell
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import files
 
 REPORT, PAGE = "audit_report.md", "audit_report.html"
@@ -61,7 +61,7 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
     except PreflightError as error:
         if found.ok:
             raise
-        run.screen.line(f"  {error.message}", "fail")
+        run.say(f"{error.message}", "fail")
     _tell(run, story)
     if open and run.document["page"]:
         _open(run, Path(run.document["page"]))
@@ -141,12 +141,12 @@ def _open(run: Run, path: Path) -> None:
 
 def _tell(run: Run, story: Story) -> None:
     integrity, summary = story.integrity, story.summary
-    run.screen.line(f"  {integrity.verdict}", "pass" if integrity.verification.ok else "fail")
+    run.say(f"{integrity.verdict}", "pass" if integrity.verification.ok else "fail")
     if integrity.head:
         run.say(f"head: record {integrity.head.seq}, {integrity.head.hash}")
     if integrity.torn:
         copies = run.settings.state / "torn"
-        run.screen.line(f"  {integrity.torn} Copies: {copies}", "warn")
+        run.say(f"{integrity.torn} Copies: {copies}", "warn")
     if integrity.witness:
         run.say(integrity.witness)
     counts = ", ".join(f"{tally.verb} {tally.runs}" for tally in summary.tallies)

@@ -21,7 +21,7 @@ from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
 from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import signals
 
 
@@ -29,7 +29,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     """Converge what runs to the manifest; on failure, undo."""
     file, engine = read_file(run), engine_of(run)
     asked, cut_off = file.manifest, recovery.settled(run)
-    run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
+    run.document["verdicts"] = questions.documents_before_deploy(run)
     job = job_of(run, asked, engine)
     with run.screen.working("building and pulling what is missing"):
         engine.obtain(asked, run.say)
@@ -40,7 +40,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     is_barred = not again and release_store.was_rolled_back(run.settings.releases, release.id)
     kept = preview.changes_nginx_alone(job, seen, present) if is_barred else None
     if kept:
-        run.screen.line(f"  {preview.kept_instead(release, kept)}", "warn")
+        run.say(f"{preview.kept_instead(release, kept)}", "warn")
         release = kept
     before = observation.compared(job, seen, release)
     noting.target(run, before, release, asked)
@@ -54,7 +54,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     job.discard_volumes = discard_volumes
     slot_data.refuse_loss(job, "deploy", before, release)
     if not before.slots and (notice := engine.volume_notice(asked)):
-        run.screen.line(f"  {notice}", "warn")
+        run.say(f"{notice}", "warn")
     leader = before.traffic.leader
     job.secrets = secrets_of(release, engine.environment(leader) if kept and leader else {})
     running = before.release_of(leader)

@@ -27,7 +27,7 @@ from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import signals
 
 

@@ -26,7 +26,8 @@ from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
 from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import job_of, quiet, read_manifest
 from swiftdeploy_tasks.rollout.release_store import Confirmation
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.events import ManifestChanged
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import signals
 
 
@@ -60,8 +61,8 @@ def rollback(run: Run, to: str) -> None:
     row = _target(run, to, before.release_of(before.traffic.leader))
     release = _kept(run, engine, row)
     if other:
-        run.note("manifest", "replaced", found=other)
-        run.screen.line(f"  {other}", "warn")
+        run.emit(ManifestChanged(outcome="replaced", found=other))
+        run.say(f"{other}", "warn")
     with suppress(ManifestError):
         kept = kept.in_mode(release.mode)
     asked = kept.manifest
@@ -135,6 +136,6 @@ def _say_difference(run: Run, engine: Engine, release: Release) -> None:
     )
     changed = [name for name in names if getattr(given, name) != getattr(release, name)]
     if changed:
-        run.screen.line(
-            f"  manifest.yaml differs from what runs in: {', '.join(changed)}; invoke plan shows it", "warn"
+        run.say(
+            f"manifest.yaml differs from what runs in: {', '.join(changed)}; invoke plan shows it", "warn"
         )

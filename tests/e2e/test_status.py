@@ -93,9 +93,7 @@ def test_drift_is_named_and_recorded_and_so_is_its_end(deployed: Project) -> Non
     path.write_text(whole + "# mine\n")
     document = told(deployed, code=9)
     path.write_text(whole)
-    assert [(one["target"], one["reason"]) for one in document["drift"]] == [
-        ("nginx.conf", "it was edited by hand")
-    ]
+    assert [(one["target"], one["reason"]) for one in document["drift"]] == [("nginx.conf", "edited by hand")]
     assert records(deployed, "drift")[-1]["outcome"] == "found"
     assert told(deployed)["drift"] == []
     last = records(deployed, "drift")[-1]
@@ -218,7 +216,7 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c_whatever_goes_down(new_project: M
         shown.shows("GONE")
         project.stop("nginx")
         shown.shows("nobody serves")
-        shown.shows("nginx does not run")
+        shown.shows("not running")
         (project.root / "manifest.yaml").write_text("services: [\n")
         shown.shows("manifest.yaml cannot be used")
         project.write()

@@ -206,10 +206,10 @@ def test_no_label_is_an_error(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("traffic", "leader", "words"),
     [
-        (Traffic(), None, "nobody (503)"),
-        (Traffic({"blue": 100}), "blue", "blue 100"),
-        (Traffic({"blue": 10, "green": 90}), "green", "blue 10, green 90"),
-        (Traffic({"green": 100}, "blue"), "green", "green 100, blue behind"),
+        (Traffic(), None, "none (503)"),
+        (Traffic({"blue": 100}), "blue", "blue 100 %"),
+        (Traffic({"blue": 10, "green": 90}), "green", "blue 10 %, green 90 %"),
+        (Traffic({"green": 100}, "blue"), "green", "green 100 %, blue as backup"),
     ],
 )
 def test_the_leader_has_the_largest_share(traffic: Traffic, leader: str | None, words: str) -> None:

@@ -67,5 +67,5 @@ def told(steps: Iterable[Step], *, waiting: bool = False) -> list[str]:
     return [
         f"route: {step.then.traffic}" if step.action == "route" else f"{step.action} {step.target}"
         for step in steps
-        if waiting or step.action not in {"hold", "drain"}
+        if waiting or step.action not in {"watch", "drain"}
     ]

@@ -75,12 +75,12 @@ class World:
             self.slots[slot] = replace(then.slots[slot], live=True, healthy=False)
             assert replace(then.traffic, counted=False) == replace(self.traffic, counted=False)
             self.traffic = then.traffic
-        elif step.action == "health":
+        elif step.action == "wait":
             assert slot
             self.slots[slot] = replace(self.slots[slot], healthy=True)
-        elif step.action == "confirm":
+        elif step.action == "verify":
             assert slot and self.traffic.of(slot) == 100
-        elif step.action == "hold":
+        elif step.action == "watch":
             assert slot and 0 < self.traffic.of(slot) <= 100
             assert self.traffic.of(slot) < 100 or self.traffic.counted
         elif step.action == "drain":
@@ -169,7 +169,7 @@ def assert_reached(world: World, goal: Goal) -> None:
     assert plan(world.seen(), replace(goal, confirmed=there.release.id)) == ()
     is_doubted = goal.watched and goal.confirmed != there.release.id
     again = [step.action for step in plan(world.seen(), goal)]
-    assert again == (["route", "hold", "route"] if is_doubted else [])
+    assert again == (["route", "watch", "route"] if is_doubted else [])
 
 
 @pytest.mark.parametrize("watched", [False, True])

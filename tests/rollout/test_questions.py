@@ -17,7 +17,7 @@ from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.metrics import Scrape
 from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.rollout import scrape_records
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 SECONDS = 30.0
 

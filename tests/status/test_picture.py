@@ -14,7 +14,7 @@ from swiftdeploy_tasks.status.picture import Picture, concern
 from tests.status.values import SAMPLE, check, picture, verdict
 
 SICK: dict[str, Any] = {"slots": {"blue": replace(SAMPLE, healthy=False), "green": None}}
-DRIFT: dict[str, Any] = {"drift": (Deed("write", "nginx.conf", "it was edited by hand"),)}
+DRIFT: dict[str, Any] = {"drift": (Deed("update", "nginx.conf", "edited by hand"),)}
 REFUSED = verdict(check(passed=False, observed=900))
 UNASKED = Unanswered("isolation", ("non_root",), "nothing listens at http://127.0.0.1:8181")
 EARLY = Unanswered("canary", ("max_p99_ms",), "no window yet", early=True)

@@ -182,7 +182,7 @@ class LocalEngine:
 
     def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`: what can change about a process is the copy that it runs from."""
-        changed = Difference("the copy of the source", "as it was made", "changed or gone")
+        changed = Difference("the copy of the source", "unchanged", "changed or missing")
         placed = self.observe().slots.items()
         return {
             f"app-{slot}": (changed,)
