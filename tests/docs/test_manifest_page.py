@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
+from tests.docs import ROOT
+
+DOCS = ROOT / "docs"
 
 
 def test_the_manifest_reference_is_current() -> None:
