@@ -23,7 +23,8 @@ INTRODUCTION = """\
 
 <!-- Made from schema/manifest.schema.json: edit that, then run `python docs/generate_manifest.py`. -->
 
-`manifest.yaml` is the only file that you edit. {required} are required; every other key has a default.
+`manifest.yaml` is the only file that you edit.
+{required} are required; every other key has a default.
 
 ```yaml
 name: shop
@@ -37,7 +38,8 @@ nginx:
 
 `swiftdeploy validate` reports every mistake at once, each with its line, the value, the bound and the
 correction. For an unknown key it names the key that is meant, on whatever level that is, or says to remove
-it. A `$` in a value stays a `$`. An editor that knows JSON Schema checks the file while you type:
+it. A `$` in a value stays a `$`. An editor that knows JSON Schema checks the file while you type; in a
+checkout this comment names the schema:
 
 ```yaml
 # yaml-language-server: $schema=schema/manifest.schema.json
