@@ -95,7 +95,7 @@ def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> Non
 
 @task
 def pictures(c: Context) -> None:
-    """Make the README's pictures of the report and of the dashboard, from a project that really runs."""
+    """Make the pictures in docs/pictures: the report and the dashboard of a project that really runs."""
     from bench.pictures import main
 
     main()

@@ -37,7 +37,7 @@ class FileChange:
         return _REASONS[self.state]
 
     def document(self) -> dict[str, str]:
-        """The form of CONTRACTS' `files`."""
+        """The form of `files` in docs/ci.md."""
         return {"path": str(self.path), "state": self.state, "diff": self.diff}
 
 

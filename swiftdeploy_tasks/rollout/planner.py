@@ -38,7 +38,7 @@ class Deed:
     reason: str
 
     def document(self) -> dict[str, str]:
-        """The form of CONTRACTS' `steps`."""
+        """The form of `steps` in docs/ci.md."""
         return {"action": self.action, "target": self.target, "reason": self.reason}
 
     def __str__(self) -> str:

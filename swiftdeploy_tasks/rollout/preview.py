@@ -66,7 +66,7 @@ class Prospect:
         return (*(Deed("update", change.path.name, change.reason) for change in files), *self.deeds)
 
     def document(self) -> list[dict[str, str]]:
-        """The form of CONTRACTS' `steps`."""
+        """The form of `steps` in docs/ci.md."""
         return [deed.document() for deed in self.deeds]
 
 

@@ -46,7 +46,7 @@ class Sample:
         return self.scrape.chaos if self.scrape else None
 
     def document(self) -> dict[str, Any]:
-        """The form of a slot in CONTRACTS' `status`."""
+        """The form of a slot of `status` in docs/ci.md."""
         return {
             "release": self.release.id if self.release else None,
             "mode": self.release.mode if self.release else None,

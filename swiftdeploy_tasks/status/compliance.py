@@ -34,7 +34,7 @@ class Unanswered:
     early: bool = False
 
     def document(self) -> dict[str, Any]:
-        """The form of CONTRACTS' `verdicts`, with null for what is not known."""
+        """The form of `verdicts` in docs/ci.md, with null for what is not known."""
         return {
             "domain": self.domain,
             "allow": None,

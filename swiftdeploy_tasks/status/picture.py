@@ -68,7 +68,7 @@ class Picture:
         return confirmed[0] if confirmed else shares[leader] if leader else None
 
     def document(self) -> dict[str, Any]:
-        """The fields of CONTRACTS' `status`."""
+        """The fields of `status` in docs/ci.md."""
         release = self.serving.release if self.serving else None
         return {
             "mode": release.mode if release else None,
