@@ -76,7 +76,7 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
             stands = observation.look(job.engine, run.settings)
             serving = stands.traffic.leader
             if serving is None:
-                raise ProxyError("nobody gets traffic from nginx any more", "invoke deploy")
+                raise ProxyError("nginx sends traffic to no slot", "invoke deploy")
             was_asked = any(step.action == "verify" for step in steps)
             (slot_health.refuse_sick if was_asked else slot_health.confirm)(job, serving, release)
             write_compose(job, stands)
@@ -143,7 +143,7 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
     """Undo; an undo that fails is printed and does not hide the first error."""
     noticed, traffic = time.monotonic(), dict[str, str]()
     try:
-        with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
+        with signals.deferred(lambda: run.say("undoing the change first; this takes some seconds")):
             reserved_space.open_for_use(run.settings.state)
             serving = serving_slot(before, release_store.present(run.settings.releases))
             back = undo.undo(job, before, serving)
@@ -158,4 +158,4 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
             run.emit(Undone(outcome="done", more=traffic))
     except (SwiftDeployError, OSError) as error:
         run.emit(Undone(outcome="failed", more={"error": run.masked(str(error))}))
-        run.say(f"going back failed too: {run.masked(str(error))}; run: invoke deploy", "fail")
+        run.say(f"the undo failed too: {run.masked(str(error))}; run: invoke deploy", "fail")

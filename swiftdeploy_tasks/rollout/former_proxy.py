@@ -102,7 +102,7 @@ def _restart_former(job: Job) -> bool:
     there = job.engine.observe().proxy
     if job.former is None or there is None or there.spec == job.former.spec:
         return False
-    job.say("starting nginx as it was before; open connections are cut")
+    job.say("starting nginx with its former definition; open connections are cut")
     files.replace_all(job.former.files)
     job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
     port = job.former.operator_port

@@ -126,7 +126,7 @@ def kept_instead(given: Release, kept: Release) -> str:
     """Return the sentence that a removed release stays removed while the nginx settings are changed."""
     return (
         f"release {given.id}, version {given.version}, was last removed by a rollback and needs --again; "
-        f"version {kept.version} goes on, and nginx alone is changed"
+        f"version {kept.version} stays, and only nginx changes"
     )
 
 

@@ -103,9 +103,9 @@ def record_isolation(run: Run, job: Job, states: Iterable[State]) -> None:
                 asked |= parts
                 if verdict.failed:
                     sentence = verdict.failed[0].sentence
-                    run.say(f"isolation is refused ({sentence}); a rollback goes on", "warn")
+                    run.say(f"isolation refuses ({sentence}); the rollback continues", "warn")
     except GateUnavailable as error:
-        run.say(f"isolation is unanswered ({error.message}); a rollback goes on", "warn")
+        run.say(f"isolation gave no answer ({error.message}); the rollback continues", "warn")
 
 
 def _written(
@@ -248,7 +248,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
         _ask(run, question, asked, engine, rules)
     except (GateUnavailable, OSError) as error:
-        run.say(f"canary is unanswered ({error}); a rollback goes on", "warn")
+        run.say(f"canary gave no answer ({error}); the rollback continues", "warn")
 
 
 def _figures(

@@ -130,19 +130,19 @@ def _settle(run: Run, cut_off: Target) -> None:
         assert found is not None
         if found.release:
             version = found.release.version
-            run.say(f"{cut_off.verb} was cut off after version {version} took over: confirming it")
+            run.say(f"{cut_off.verb} was interrupted after version {version} took over; confirming it")
             _confirm(run, cut_off, found.release)
             if found.mode:
                 write_back.try_to_write_mode(run, found.mode)
         else:
-            run.say(f"{cut_off.verb} was cut off before its release was confirmed: what it left behind goes")
+            run.say(f"{cut_off.verb} was interrupted before confirmation; removing what it started")
         try:
             if found.job and found.steps:
                 found.job.engine.prepare(found.job.manifest)
                 executor.apply(found.job, found.steps)
         except (EngineError, AppUnhealthy) as error:
             failure = error.message
-            run.say(f"{error.message}; {run.task} goes on from what is there", "warn")
+            run.say(f"{error.message}; {run.task} continues with what runs", "warn")
     run.emit(Recovered(verb=cut_off.verb, release=cut_off.release, error=failure))
     forget(run.settings)
 

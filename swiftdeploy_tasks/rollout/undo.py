@@ -33,23 +33,21 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     former_proxy.restore_proxy(job)
     now = job.engine.observe()
     if serving and not (serving in now.slots and now.slots[serving].live):
-        job.say(f"app-{serving}, which served, is gone: what was started keeps the traffic, unconfirmed")
+        job.say(f"app-{serving} is gone; the new release keeps the traffic, unconfirmed")
         _keep_what_is_left(job, now)
         return None
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
     if now.proxy and (added or not former_proxy.is_former(job) or not is_settled(job, whole.traffic)):
-        reason = f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic"
-        job.say(reason)
+        reason = f"undo: {f'app-{serving} takes all traffic' if serving else 'no slot gets traffic'}"
         with recorded_step(job, "route", "nginx", reason, whole.traffic):
             former_proxy.go_back(job, whole)
     back = time.monotonic()
     for slot in added:
-        reason = "going back: it was added"
+        reason = "undo: started by this change"
         with recorded_step(job, "drain", f"app-{slot}", reason, whole.traffic):
             traffic.drain(job, watch_nothing)
-        job.say(f"removing app-{slot}")
         with recorded_step(job, "remove", f"app-{slot}", reason, whole.traffic):
             say_all(job, job.engine.stop_slot(slot, discard_volumes=slot not in job.given))
     _restore_compose(job, before, whole)

@@ -96,7 +96,7 @@ def _questions(
 def _about_serving(asked: Manifest, serving: Sample | None) -> Question | Unanswered:
     """Return what a promote would ask now."""
     if serving is None or serving.release is None:
-        return Unanswered("canary", (), "nobody serves", early=True)
+        return Unanswered("canary", (), "no release serves", early=True)
     declared = asked.services.metrics_path is not None
     if declared and serving.window is None and not serving.problem:
         return Unanswered("canary", (), "no window yet: the first sample shows no rate", early=True)

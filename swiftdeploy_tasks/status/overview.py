@@ -166,7 +166,7 @@ class Observer:
         if self.at_work:
             return None, "a verb is at work"
         prospect = self._tried(lambda: preview.prospect(self.run, seen), None)
-        return prospect, "" if prospect else "what deploy would do cannot be told"
+        return prospect, "" if prospect else "the plan cannot be computed"
 
     def _tried(self, ask: Callable[[], T], otherwise: T) -> T:
         try:

@@ -100,7 +100,7 @@ def _unhealthy(picture: Picture) -> SwiftDeployError | None:
             return AppUnhealthy(f"app-{slot}, which has {share} % of the traffic, {what}", back)
     if picture.traffic.leader is None:
         why = f"nginx {picture.proxy}" if picture.proxy else "no slot has traffic"
-        return AppUnhealthy(f"nobody serves: {why}", "invoke deploy")
+        return AppUnhealthy(f"no release serves: {why}", "invoke deploy")
     return None
 
 

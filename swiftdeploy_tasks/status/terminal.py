@@ -110,7 +110,7 @@ def _head(picture: Picture) -> Text:
         if picture.since:
             text.append(f"\nsince {picture.since[:19]}Z, {_age(picture.since, picture.time)} ago")
     else:
-        text.append(f"nobody serves at {picture.url}, engine {picture.engine}", style=TONES["fail"])
+        text.append(f"no release serves at {picture.url}, engine {picture.engine}", style=TONES["fail"])
     if picture.at_work:
         text.append(f"\n{plain(picture.at_work)} is at work", style=TONES["warn"])
     if picture.proxy:

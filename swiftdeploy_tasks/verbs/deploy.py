@@ -46,7 +46,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     noting.target(run, before, release, asked)
     if is_barred and not kept:
         is_just_done = cut_off and (cut_off.verb, cut_off.release) == ("rollback", present)
-        how = "the rollback that was cut off, and is done now" if is_just_done else "a rollback"
+        how = "the rollback that was interrupted, and is completed now" if is_just_done else "a rollback"
         raise PreflightError(
             f"release {release.id}, version {release.version}, was last removed by {how}",
             "change manifest.yaml, or: invoke deploy --again",

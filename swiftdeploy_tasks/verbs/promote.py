@@ -43,7 +43,7 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     serving = before.traffic.leader
     running = before.release_of(serving)
     if serving is None or running is None:
-        why = "nobody gets traffic from nginx" if before.slots else "nothing runs"
+        why = "nginx sends traffic to no slot" if before.slots else "nothing runs"
         raise PreflightError(f"{why}, so there is nothing to promote", "invoke deploy")
     present = job_of(run, applied.in_mode(file.manifest, running.mode), engine)
     _refuse_another(run, present, before, serving, running)

@@ -109,7 +109,7 @@ def _kept(run: Run, engine: Engine, row: Confirmation) -> Release:
     release = release_store.description(run.settings.releases, row.release)
     if release is None or not engine.has(release):
         raise PreflightError(
-            f"release {row.release}, version {row.version}, is gone: what it ran is not kept any more",
+            f"release {row.release}, version {row.version}, is gone: its image or source is no longer kept",
             "invoke rollback --list",
         )
     return release

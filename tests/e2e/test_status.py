@@ -176,7 +176,7 @@ def test_an_opa_that_is_down_is_a_gate_that_cannot_be_asked(new_project: Make) -
     assert "unknown" in project.run("status").ok().out
     assert "opa" in project.run("status").ok().out
     project.stop("nginx")
-    assert "nobody serves" in project.run("status").ok().out
+    assert "no release serves" in project.run("status").ok().out
     assert project.run("status", "--exit-code").code == 6
 
 
@@ -215,7 +215,7 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c_whatever_goes_down(new_project: M
         project.kill("app-blue")
         shown.shows("GONE")
         project.stop("nginx")
-        shown.shows("nobody serves")
+        shown.shows("no release serves")
         shown.shows("not running")
         (project.root / "manifest.yaml").write_text("services: [\n")
         shown.shows("manifest.yaml cannot be used")

@@ -108,7 +108,7 @@ def hold(before: Traffic, world: World, confirmed: str, why: str, *, asked: bool
     if now.backup:
         assert now.backup in world.slots and not now.of(now.backup), why
         assert world.answers(now.backup) or not asked, f"a backup that does not answer: {why}"
-    assert now.weights or not any(world.answers(slot) for slot in losers), f"nobody serves any more: {why}"
+    assert now.weights or not any(world.answers(slot) for slot in losers), f"no release serves: {why}"
     if any(world.answers(slot) for slot in losers):
         assert all(world.answers(slot) for slot in gains), (
             f"from a slot that answers to one that does not: {why}"

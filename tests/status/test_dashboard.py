@@ -136,7 +136,7 @@ def test_the_graph_has_a_column_a_look_and_a_blank_for_what_nobody_measured() ->
 
 def test_nothing_serves_and_nginx_is_down_is_said() -> None:
     text = drawn(picture(traffic=Traffic(), proxy="does not run", slots={"blue": None, "green": None}))
-    assert "nobody serves" in text and "nginx does not run" in text
+    assert "no release serves" in text and "nginx does not run" in text
 
 
 def test_a_slot_that_has_the_traffic_and_is_gone_is_said() -> None:

@@ -46,7 +46,7 @@ def code(found: Picture) -> int:
         "nobody to ask before a failed rule",
         "a sick slot with traffic before all",
         "the slot with the traffic is gone",
-        "nobody serves",
+        "no release serves",
         "a sick slot without traffic harms nobody",
     ],
 )
