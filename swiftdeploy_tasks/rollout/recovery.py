@@ -17,7 +17,7 @@ from swiftdeploy_tasks.manifest import edit
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.state import Placement, Proxy, State
-from swiftdeploy_tasks.rollout import applied, executor, noting, observation, release_store, write_back
+from swiftdeploy_tasks.rollout import applied, ending, executor, observation, release_store, write_back
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
 from swiftdeploy_tasks.rollout.project import forget_engine, forget_manifest, job_of, quiet, refuse_another
@@ -190,16 +190,16 @@ def _confirm(run: Run, cut_off: Target, release: Release) -> None:
     held = release_store.stack(release_store.confirmations(folder))
     is_on_top = bool(held) and held[-1].release == release.id
     below = [row for row in held[:-1] if row.release == release.id and not is_on_top]
-    if cut_off.verb == "rollback" and below:
-        release_store.roll_back(folder, below[-1])
-    else:
-        release_store.confirm(folder, release)
-    # Killed after it was confirmed, the verb may not have put it on record.
-    noting.confirmed(run, held[-1] if held and not is_on_top else None, release)
     content = cut_off.manifest.encode()
     with suppress(ManifestError):
         content = edit.set_mode(content, release.mode)
-    applied.keep(run.settings, release.id, content)
+    ending.confirm(
+        run,
+        release,
+        content,
+        former=held[-1] if held and not is_on_top else None,
+        back_to=below[-1] if cut_off.verb == "rollback" and below else None,
+    )
 
 
 def noted(settings: Settings) -> Target | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.model.finding import failure
 from swiftdeploy_tasks.rollout import (
-    executor,
     noting,
     observation,
     preflight,
@@ -18,11 +17,10 @@ from swiftdeploy_tasks.rollout import (
     write_back,
 )
 from swiftdeploy_tasks.rollout.admission import Change
-from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.rollout.change import Aim, execute, secrets_of
 from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
 from swiftdeploy_tasks.session.run import Run
-from swiftdeploy_tasks.system import signals
 
 
 def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
@@ -63,17 +61,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     change = Change("deploy", running or release, release)
     old = serving_slot(before, present)
     job.watch = questions.slot_watch(run, job, change, None if before.release_of(old) == release else old)
-    carry_out(run, job, before, release, file.content, ask=questions.allowed_parts)
-    with signals.undisturbed():
-        executor.boundary("confirm the release")
-        is_new = running != release or release_store.present(run.settings.releases) != release.id
-        release_store.confirm(run.settings.releases, release)
-        if is_new:
-            noting.confirmed(run, running, release)
-        executor.boundary("keep the manifest")
-        keep_applied(run, release, file.content)
-        scrape_records.record_scrape(run, asked, engine)
-        if not before.slots:
-            scrape_records.tell_metrics(run, asked, engine, run.document["slot"])
-        recovery.forget(run.settings)
+    execute(run, job, Aim(before, release, file, running, questions.allowed_parts))
+    if not before.slots:
+        scrape_records.tell_metrics(run, asked, engine, run.document["slot"])
     write_back.warn_edited(run, file.content)

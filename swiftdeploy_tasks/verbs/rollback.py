@@ -12,23 +12,20 @@ from swiftdeploy_tasks.manifest.loading import ManifestProblems
 from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.rollout import (
     applied,
-    executor,
     noting,
     observation,
     questions,
     recovery,
     release_store,
-    scrape_records,
     write_back,
 )
 from swiftdeploy_tasks.rollout.admission import Change
-from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.rollout.change import Aim, execute, secrets_of
 from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import job_of, quiet, read_manifest
 from swiftdeploy_tasks.rollout.release_store import Confirmation
 from swiftdeploy_tasks.session.events import ManifestChanged
 from swiftdeploy_tasks.session.run import Run
-from swiftdeploy_tasks.system import signals
 
 
 def show(run: Run) -> None:
@@ -72,18 +69,17 @@ def rollback(run: Run, to: str) -> None:
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
     noting.target(run, before, release, asked)
     questions.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
-    carry_out(run, job, before, release, kept.content, ask=questions.record_isolation)
-    with signals.undisturbed():
-        executor.boundary("confirm the release")
-        release_store.roll_back(run.settings.releases, row)
-        noting.confirmed(run, running, release)
-        executor.boundary("rewrite the mode")
-        write_back.try_to_write_mode(run, release.mode)
-        executor.boundary("keep the manifest")
-        keep_applied(run, release, kept.content)
-        _say_difference(run, engine, release)
-        scrape_records.record_scrape(run, asked, engine)
-        recovery.forget(run.settings)
+    aim = Aim(
+        before,
+        release,
+        kept,
+        running,
+        questions.record_isolation,
+        back_to=row,
+        write_mode=lambda: write_back.try_to_write_mode(run, release.mode),
+    )
+    execute(run, job, aim)
+    _say_difference(run, engine, release)
 
 
 def _target(run: Run, to: str, running: Release | None) -> Confirmation:
