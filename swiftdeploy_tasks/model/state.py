@@ -69,7 +69,7 @@ class Proxy:
     """The running nginx: `spec` digests how it is run, `config` what it has loaded ("" when not known).
 
     `trouble` and `differences` are as those of a Placement, and `generation` is what it says that it has
-    loaded: it tells one moment from another, and is no part of what is wanted.
+    loaded; it is no part of the desired state.
     """
 
     spec: str

@@ -125,9 +125,9 @@ def _wait_for_answers(job: Job, slot: Slot) -> None:
 
 
 def _drain(job: Job, step: Step) -> None:
-    """Let the requests that are on their way to the slot be answered; watch its successor meanwhile.
+    """Wait until the slot's open requests are answered; watch its successor meanwhile.
 
-    The slot goes next, and with it the way back: who serves in its place is looked at once more.
+    The next step removes the slot and with it the undo, so the health of its successor is checked once more.
     """
     leader = step.then.traffic.leader
     release = step.then.release_of(leader)

@@ -1,4 +1,4 @@
-"""nginx as it was before a change: kept, restored, and its traffic put back."""
+"""The nginx from before a change: its files are kept, and an undo restores it and its traffic."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def is_former(job: Job) -> bool:
 
 
 def _former_generation(job: Job) -> probe.Generation | None:
-    """Return the generation of the nginx that ran before this change, None where its files do not tell."""
+    """Return the generation of the nginx that ran before this change, None where its files do not show it."""
     _, upstream = files_of(job.settings.nginx_folder)
     content = job.former.files.get(upstream, b"") if job.former else b""
     return probe.generation_in(content.decode("utf-8", "replace"))

@@ -106,10 +106,10 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
 
 
 def serving_slot(observed: State, confirmed: str) -> Slot | None:
-    """Return the slot that keeps serving meanwhile: a healthy one before one that serves now.
+    """Return the slot that keeps serving during the change: a healthy one before one that serves now.
 
-    Of two that serve, the confirmed release before the larger share. Where nginx cannot be asked who has
-    traffic, the confirmed release is trusted, and whoever was asked past nginx and answered.
+    Of two that serve, the confirmed release before the larger share. When nginx does not answer, the
+    confirmed release counts as serving, and so does a slot that answered directly.
     """
     is_silent = observed.proxy is None or not observed.proxy.live
 

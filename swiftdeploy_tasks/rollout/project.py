@@ -111,7 +111,7 @@ def refuse_another(run: Run) -> None:
 
 
 def quiet(run: Run, engine: Engine) -> Engine:
-    """Return the engine, with nothing still at work of a killed verb."""
+    """Return the engine after the processes of a killed verb have ended."""
     run.document["engine"] = engine.name
     if run.invocation.cut_off:
         engine.quiesce()

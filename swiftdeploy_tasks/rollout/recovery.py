@@ -49,7 +49,7 @@ def forget(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Settlement:
-    """How a killed verb is ended: `release` is the target where it has taken over, None where it goes back.
+    """How a killed verb is completed: `release` is the target when it has taken over, None for an undo.
 
     `steps` leave the `confirmed` release (an id, "" for none) alone with all traffic, and end in `then`; the
     `job` carries them out, under the manifest that goes with that release. Without steps there is none.
@@ -69,11 +69,11 @@ class Settlement:
 
 
 def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]) -> Settlement | None:
-    """Return how what a killed verb left behind will be brought to its end, or back; None without one.
+    """Return how a killed verb will be completed or undone; None when none was killed.
 
-    Where the target alone has traffic and is healthy, it is confirmed; else the traffic goes back to the
-    release confirmed last. A silent nginx is started again for it, and who is alone then has the traffic.
-    No part of it needs manifest.yaml: `job_under` gets the kept manifest.
+    When the target alone has traffic and is healthy, it is confirmed; else the traffic goes back to the
+    release confirmed last. An nginx that does not answer is started again; a slot that runs alone gets the
+    traffic. Nothing here needs manifest.yaml: `job_under` gets the kept manifest.
     """
     cut_off = noted(places)
     if cut_off is None:
@@ -100,7 +100,7 @@ class Settled:
 def settle(run: Run) -> Run:
     """Settle what a killed verb left behind, after the lock is taken and before manifest.yaml is read.
 
-    An nginx or an app that fails meanwhile stops none of it: the verb itself goes on from what is there.
+    When nginx or an app fails meanwhile, that is recorded and the verb continues with what runs.
     """
     settled = run.invocation.shared(Settled)
     if run.invocation.held is None or settled.is_done:

@@ -42,7 +42,7 @@ class Sample:
 
     @property
     def chaos(self) -> str | None:
-        """The fault that the app says it injects: none, slow or error; None where it does not tell."""
+        """The fault that the app says it injects: none, slow or error; None where it does not say."""
         return self.scrape.chaos if self.scrape else None
 
     def document(self) -> dict[str, Any]:

@@ -18,11 +18,11 @@ ENGINE_SECONDS = 120.0
 
 
 def undo(job: Job, before: State, serving: Slot | None) -> float | None:
-    """Bring back what stood `before`: `serving`, who served then, takes all, and what was added is removed.
+    """Restore what stood `before`: the slot `serving` takes all traffic, and what was added is removed.
 
-    Where nothing stood, nothing is left. The traffic moves first, without asking the slot that failed. Where
-    who served has died meanwhile there is nothing to go back to, and what took its place stays.
-    Returns when (monotonic) the one that served had all traffic again, None where none did.
+    When nothing stood before, nothing is left. The traffic moves first, without asking the slot that failed.
+    When the slot that served has died meanwhile, the new one keeps the traffic.
+    Returns the time (monotonic) at which `serving` had all traffic again, None when it has not.
     """
     job.watch = None
     _wait_for_engine(job)

@@ -211,18 +211,18 @@ class Observer:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(path: Path, schema: Path, signature: tuple[int, ...]) -> Manifest:
-    """Return the manifest; `signature` tells one state of the file from the next."""
+    """Return the manifest; another `signature` reads the file again."""
     return loading.load(path, schema=schema)
 
 
 def observer_of(run: Run) -> Observer:
-    """Return who looks for this run, with what was recorded before to compare with."""
+    """Return the observer of this run, with the recorded scrapes to compare with."""
     memory = sampling.Memory(lambda slot, release: scrapes_of(run, slot, release, seconds=SECONDS))
     return Observer(run, memory, Recent(run))
 
 
 def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> None:
-    """Show the picture, on a terminal until Ctrl-C; with `exit_code` raises what calls for somebody.
+    """Show the picture, on a terminal until Ctrl-C; with `exit_code` raises the first problem.
 
     `html` names a file into which it is written as a page, once.
     """

@@ -47,7 +47,7 @@ def show(picture: Picture, stream: TextIO | None) -> None:
 
 
 def live(picture: Picture, look: Callable[[], Picture], stream: TextIO, *, every: float) -> None:
-    """Draw the picture, and anew every `every` seconds, until Ctrl-C; the last one stays on the terminal.
+    """Draw the picture every `every` seconds until Ctrl-C; the last one stays on the terminal.
 
     A terminal that is closed ends it too.
     """
@@ -203,8 +203,8 @@ def _is_figure(value: Any) -> bool:
 
 def _around(picture: Picture) -> RenderableType:
     table = _grid("left", "left")
-    for told in _host(picture):
-        table.add_row("host", told)
+    for line in _host(picture):
+        table.add_row("host", line)
     shown = picture.causes[:_MOST_DRIFT] or picture.drift[:1]
     for index, deed in enumerate(shown):
         table.add_row("" if index else "drift", _line(str(deed), "warn"))

@@ -14,7 +14,7 @@ from swiftdeploy_tasks.model.state import Difference
 
 Form = Mapping[str, Any]
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104  (only told)
+EVERYWHERE = "0.0.0.0"  # noqa: S104  (only named)
 # What compose adds from `proxies` in Docker's config.json, unless the definition has a value.
 _PROXIES = {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "FTP", "NO", "ALL")}
 _SECRET = re.compile(r"\$\{\w+\}")
