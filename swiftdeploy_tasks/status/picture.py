@@ -28,10 +28,10 @@ class Picture:
     """One look at a project.
 
     `at_work` is the verb that is changing it, `confirmed` the id of the release confirmed last, and `since`
-    when the one that serves was confirmed (RFC 3339). `rates` are the requests a second of the last looks, oldest first, None where one
-    had no window. `proxy` says what is wrong with nginx, `drift_unknown` why the drift is not known, and
-    `problems` what could not be looked at.
-    `can_go_back` says that a rollback has a release below. With nothing deployed the rest is empty.
+    when the one that serves was confirmed (RFC 3339). `rates` are requests per second of the last looks,
+    oldest first, None without a window. `proxy` is the fault of nginx, `drift_unknown` why the drift is not
+    known, and `problems` what could not be observed. `can_go_back` says that a rollback has a target. With
+    nothing deployed the rest is empty.
     """
 
     time: str
