@@ -13,16 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swiftdeploy_tasks.history import lines
-from swiftdeploy_tasks.history.chain import Head, head_from
+from swiftdeploy_tasks.history.chain import Head
+from swiftdeploy_tasks.history.head_file import head_from
+from swiftdeploy_tasks.history.verification import Verification, Witnessed
 
-# The newest head vouches for all before it, so old ones may go: at this size the file becomes `.old`.
+# The newest head covers all before it, so old ones may go: at this size the file becomes `.old`.
 MAX_BYTES = 10_000_000
 _BEGIN = b'{"hash":"'
 
 
 @dataclass(frozen=True)
 class Testimony:
-    """Hashes by seq; `contradicts` says where there are two for one, `problem` what could not be read."""
+    """The hashes that a witness has, by seq, and the newest head.
+
+    `contradicts` says where there are two hashes for one seq, `problem` what could not be read.
+    """
 
     claims: dict[int, str] = field(default_factory=dict)
     last: Head | None = None
@@ -33,8 +38,8 @@ class Testimony:
 def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> None:
     """Append one head, in one write, on a line of its own; raises OSError.
 
-    It is not synced: a witness is there against people, not against a power cut. `history` is the file that
-    it is a witness of, `state` the folder with that one's head.
+    It is not synced, as a witness guards against people and not against a power cut. `history` is the file
+    that is witnessed, `state` the folder with its head.
     """
     if unfit := _unfit(path, history, state):
         raise OSError(errno.EINVAL, unfit, str(path))
@@ -53,14 +58,14 @@ def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> No
 
 
 def _refuse_other_content(path: Path) -> None:
-    """Raise OSError where the file is there, is not empty and does not begin with a head."""
+    """Raise OSError where the file exists, is not empty and does not begin with a head."""
     with suppress(FileNotFoundError), lines.opened(path) as fd:
         if os.pread(fd, len(_BEGIN), 0) not in (b"", _BEGIN):
             raise OSError(errno.EINVAL, "it holds something else than heads", str(path))
 
 
 def _unfit(path: Path, history: Path, state: Path) -> str:
-    """Why this file can be no witness of that history, in words; "" where it can."""
+    """Why this file can be no witness of that history; "" where it can."""
     real, home, itself = (Path(os.path.realpath(one)) for one in (path, state, history))
     if real.is_relative_to(home):
         return f"it lies in {state}, with the head that it should witness"
@@ -71,7 +76,7 @@ def _unfit(path: Path, history: Path, state: Path) -> str:
 
 
 def read(path: Path, *, history: Path, state: Path) -> Testimony:
-    """What the witness says; never raises. A line that is no head is passed over and counted."""
+    """Read the witness; never raises. A line that is no head is passed over and counted."""
     if unfit := _unfit(path, history, state):
         return Testimony(problem=f"it is no witness: {unfit}")
     claims: dict[int, str] = {}
@@ -84,13 +89,20 @@ def read(path: Path, *, history: Path, state: Path) -> Testimony:
                 continue
             if claims.setdefault(head.seq, head.hash) != head.hash:
                 contradicts = contradicts or f"it has two hashes for record {head.seq}"
-                # Whichever of them the history has, the other one speaks against it.
+                # No hash of the history agrees with two.
                 claims[head.seq] = ""
             last = head
     except OSError as error:
         return Testimony(problem=f"it cannot be read: {error.strerror}")
     problem = f"{odd} of its lines are no heads" if odd else ""
     return Testimony(claims, last, contradicts, problem)
+
+
+def compared(path: Path, told: Testimony, found: Verification) -> Witnessed:
+    """What the witness says of the history that was verified."""
+    behind = (found.head.seq if found.head else 0) - (told.last.seq if told.last else 0)
+    problem = told.problem or (f"it lacks the last {behind} heads" if behind > 0 else "")
+    return Witnessed(path, told.last, told.contradicts or found.denied, problem, found.agrees)
 
 
 def _old(path: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.history import chain, proof, rotation
+from swiftdeploy_tasks.history import chain, rotation, verification
 from swiftdeploy_tasks.history.chain import Head, Line
 from swiftdeploy_tasks.history.store import History
 from tests.history.rotated import files_of, fill, small, unpacked
@@ -93,7 +93,7 @@ def judged(parts: Parts, head: Head | None) -> bool:
             for number, raw in enumerate(b"".join(part).splitlines(True), 1):
                 yield chain.parse(raw, number, Path(f"{index}"))
 
-    return proof.check(lines, head, present=Path(f"{len(parts) - 1}")).ok
+    return verification.verify(lines(), head, present=Path(f"{len(parts) - 1}")).ok
 
 
 def same(one: Parts, other: Parts) -> bool:
