@@ -17,6 +17,8 @@ MAX_LINE = 1 << 20
 TOO_LONG = f"is not a record: longer than {MAX_LINE} bytes"
 _NOT_PLAIN = "was changed: it is not the plain JSON of its record"
 TORN, HEAD_LOST, ROTATED, DROPPED, WITNESS = "torn", "head_lost", "rotated", "dropped", "witness"
+# The events of records that close off torn lines.
+CLOSING = (TORN, HEAD_LOST)
 # The events and the fields that only the chain itself writes.
 OWN = (TORN, HEAD_LOST, ROTATED, DROPPED, WITNESS)
 CHAINED = ("v", "seq", "time", "prev", "hash")
@@ -114,7 +116,7 @@ def is_digest(value: object) -> bool:
 
 def closed_off_by(record: Record) -> list[tuple[object, object]]:
     """Size in bytes and digest of each torn line before `record` that it closes off."""
-    torn = record.get("torn") if record["event"] in {TORN, HEAD_LOST} else None
+    torn = record.get("torn") if record["event"] in CLOSING else None
     if not isinstance(torn, list):
         return []
     return [(entry.get("bytes"), entry.get("sha256")) for entry in torn if isinstance(entry, dict)]

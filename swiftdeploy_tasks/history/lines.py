@@ -74,12 +74,6 @@ def append(fd: int, data: bytes) -> None:
     raise OSError(errno.ENOSPC, "no room for a whole record")
 
 
-def lacks_newline(fd: int) -> bool:
-    """Whether the file's last line has no newline."""
-    size = os.fstat(fd).st_size
-    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-
-
 def _start_of_line(fd: int, end: int) -> int:
     # The line's own newline, the byte before `end`, does not count.
     stop = end - 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from swiftdeploy_tasks.history import chain
-from swiftdeploy_tasks.history.chain import DROPPED, GENESIS, HEAD_LOST, ROTATED, Head, Line, Record
+from swiftdeploy_tasks.history.chain import CLOSING, DROPPED, GENESIS, HEAD_LOST, ROTATED, Head, Line, Record
 
 # No record has room to close off more torn lines than this, at 88 bytes each.
 MOST_TORN = chain.MAX_LINE // 88
@@ -45,7 +45,7 @@ class Links:
 
     def __init__(self, head: Head | None, claims: Mapping[int, str]) -> None:
         self.head, self.claims = head, claims
-        self.proof = Proof(head, claims)
+        self.proof = Proof(claims)
         self.start = self.tip = GENESIS
         self.records = 0
         self.bad: Bad | None = None
@@ -73,10 +73,11 @@ class Links:
 
     def _fault(self, line: Line, record: Record) -> Bad | None:
         torn, self.torn = self.torn, []
-        if [(one.size, one.digest) for one in torn] != chain.closed_off_by(record):
-            return _bad(torn[0]) if torn else _bad(line, "closes off lines that are not before it")
-        self.torn_lines += len(torn)
-        self.torn_bytes += sum(one.size for one in torn)
+        if torn or record["event"] in CLOSING:
+            if [(one.size, one.digest) for one in torn] != chain.closed_off_by(record):
+                return _bad(torn[0]) if torn else _bad(line, "closes off lines that are not before it")
+            self.torn_lines += len(torn)
+            self.torn_bytes += sum(one.size for one in torn)
         seq = record["seq"]
         if not self.records and seq > 1:
             self.start = self.tip = Head(seq - 1, record["prev"])
@@ -108,17 +109,21 @@ class Links:
             self._rival = self.records, _bad(self._last_record, reason)
 
     def _take_record(self, line: Line, record: Record) -> None:
-        event, follows = record["event"], self.records > 0 and self.tip.precedes(record)
-        self.proof.take(record, before=self.records, is_linked=follows and event != HEAD_LOST)
+        tip, event, time = Head.of(record), record["event"], record["time"]
+        if not (self.records and self.tip.precedes(record)) or event == HEAD_LOST:
+            self.proof.begin_run(record, before=self.records)
+        if self.claims:
+            self.proof.compare(tip)
+        if tip == self.head:
+            self.proof.take_head(tip)
         if self.proof.denied is not None and not self._denied_at:
             self._denied_at = line
         if event == DROPPED and self._is_after_rotation:
             self._take_dropped(record)
         else:
             self._is_after_rotation = event == ROTATED
-        self.times_back += record["time"] < self._time
-        self.tip, self.records = Head.of(record), self.records + 1
-        self._last_record, self._time = line, record["time"]
+        self.times_back += time < self._time
+        self.tip, self.records, self._last_record, self._time = tip, self.records + 1, line, time
 
     def _take_dropped(self, record: Record) -> None:
         """Note a record that the head covers and that says that the records before the first were dropped."""
@@ -171,36 +176,35 @@ class Proof:
     the head proves no run in which the witness has another hash.
     """
 
-    def __init__(self, head: Head | None, claims: Mapping[int, str]) -> None:
-        self.head, self.claims = head, claims
+    def __init__(self, claims: Mapping[int, str]) -> None:
+        self.claims = claims
         self.by_head: Proven | None = None
         self.by_witness: Proven | None = None
         self.agrees = 0
         self.denied: int | None = None
         self._run, self._is_denied = Proven(0, 0), False
 
-    def take(self, record: Record, *, before: int, is_linked: bool) -> None:
-        """Take the next record, which has so many before it; without a link to them it begins a run."""
-        seq = record["seq"]
-        if not is_linked:
-            self._run, self._is_denied = Proven(seq, seq, before), False
-        if self.claims:
-            self._compare(record, is_linked=is_linked)
-        is_head = self.head is not None and seq == self.head.seq and record["hash"] == self.head.hash
-        if is_head and not self._is_denied and (not self.by_head or self._run.first < self.by_head.first):
-            self.by_head = self._run._replace(last=seq)
-
-    def _compare(self, record: Record, *, is_linked: bool) -> None:
+    def begin_run(self, record: Record, *, before: int) -> None:
+        """Begin a run with this record, which has so many records before it."""
         seq, prev = record["seq"], record["prev"]
-        claim = self.claims.get(seq)
-        if not is_linked and self.claims.get(seq - 1, prev) != prev:
+        self._run, self._is_denied = Proven(seq, seq, before), False
+        if self.claims.get(seq - 1, prev) != prev:
             self._deny(seq - 1)
-        if claim not in (None, record["hash"]):
-            self._deny(seq)
+
+    def compare(self, tip: Head) -> None:
+        """Compare the newest record of the run with what the witness has."""
+        claim = self.claims.get(tip.seq)
+        if claim not in (None, tip.hash):
+            self._deny(tip.seq)
         elif claim and not self._is_denied:
-            self.agrees = max(self.agrees, seq)
-            if not self.by_witness or seq > self.by_witness.last:
-                self.by_witness = self._run._replace(last=seq)
+            self.agrees = max(self.agrees, tip.seq)
+            if not self.by_witness or tip.seq > self.by_witness.last:
+                self.by_witness = self._run._replace(last=tip.seq)
+
+    def take_head(self, tip: Head) -> None:
+        """End the run at the head."""
+        if not self._is_denied and (not self.by_head or self._run.first < self.by_head.first):
+            self.by_head = self._run._replace(last=tip.seq)
 
     def _deny(self, seq: int) -> None:
         self._is_denied = True

@@ -72,7 +72,7 @@ class History:
             path = Path(self.limits.witness)
             told = witness.read(path, history=self.path, state=self.state)
             found = self._verified(told.claims, through)
-            return replace(found, witness=witness.compared(path, told, found))
+            return replace(found, witness=told.compared(found.head, denied=found.denied, agrees=found.agrees))
 
     def lines(self) -> Iterator[Line]:
         """Each line, oldest first, over all files, in bounded memory, as it stood when asked.

@@ -11,22 +11,7 @@ from pathlib import Path
 
 from swiftdeploy_tasks.history.chain import Head, Line
 from swiftdeploy_tasks.history.links import Links, Proven
-
-
-@dataclass(frozen=True)
-class Witnessed:
-    """What a witness says of the history.
-
-    `last` is the newest head that it has. `contradicts` is what it knows otherwise, which counts against the
-    history; `problem`, why it cannot be read or lacks the newest heads, does not. `agrees` is the seq of the
-    newest record of which it has the same hash, 0 where there is none.
-    """
-
-    path: Path
-    last: Head | None = None
-    contradicts: str = ""
-    problem: str = ""
-    agrees: int = 0
+from swiftdeploy_tasks.history.witness import Witnessed
 
 
 @dataclass(frozen=True)

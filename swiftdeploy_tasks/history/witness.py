@@ -9,13 +9,12 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from swiftdeploy_tasks.history import lines
 from swiftdeploy_tasks.history.chain import Head
 from swiftdeploy_tasks.history.head_file import head_from
-from swiftdeploy_tasks.history.verification import Verification, Witnessed
 
 # The newest head covers all before it, so old ones may go: at this size the file becomes `.old`.
 MAX_BYTES = 10_000_000
@@ -23,16 +22,26 @@ _BEGIN = b'{"hash":"'
 
 
 @dataclass(frozen=True)
-class Testimony:
-    """The hashes that a witness has, by seq, and the newest head.
+class Witnessed:
+    """What a witness says of the history: its hashes by seq, and the newest head that it has.
 
-    `contradicts` says where there are two hashes for one seq, `problem` what could not be read.
+    `contradicts` is what it knows otherwise, which counts against the history; `problem`, why it cannot be
+    read or lacks the newest heads, does not. `agrees` is the seq of the newest record of which it has the
+    same hash, 0 where there is none.
     """
 
+    path: Path
     claims: dict[int, str] = field(default_factory=dict)
     last: Head | None = None
     contradicts: str = ""
     problem: str = ""
+    agrees: int = 0
+
+    def compared(self, head: Head | None, *, denied: str, agrees: int) -> Witnessed:
+        """The same after the history with this head was compared with it."""
+        behind = (head.seq if head else 0) - (self.last.seq if self.last else 0)
+        problem = self.problem or (f"it lacks the last {behind} heads" if behind > 0 else "")
+        return replace(self, contradicts=self.contradicts or denied, problem=problem, agrees=agrees)
 
 
 def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> None:
@@ -75,10 +84,10 @@ def _unfit(path: Path, history: Path, state: Path) -> str:
     return ""
 
 
-def read(path: Path, *, history: Path, state: Path) -> Testimony:
+def read(path: Path, *, history: Path, state: Path) -> Witnessed:
     """Read the witness; never raises. A line that is no head is passed over and counted."""
     if unfit := _unfit(path, history, state):
-        return Testimony(problem=f"it is no witness: {unfit}")
+        return Witnessed(path, problem=f"it is no witness: {unfit}")
     claims: dict[int, str] = {}
     last, odd, contradicts = None, 0, ""
     try:
@@ -93,16 +102,9 @@ def read(path: Path, *, history: Path, state: Path) -> Testimony:
                 claims[head.seq] = ""
             last = head
     except OSError as error:
-        return Testimony(problem=f"it cannot be read: {error.strerror}")
+        return Witnessed(path, problem=f"it cannot be read: {error.strerror}")
     problem = f"{odd} of its lines are no heads" if odd else ""
-    return Testimony(claims, last, contradicts, problem)
-
-
-def compared(path: Path, told: Testimony, found: Verification) -> Witnessed:
-    """What the witness says of the history that was verified."""
-    behind = (found.head.seq if found.head else 0) - (told.last.seq if told.last else 0)
-    problem = told.problem or (f"it lacks the last {behind} heads" if behind > 0 else "")
-    return Witnessed(path, told.last, told.contradicts or found.denied, problem, found.agrees)
+    return Witnessed(path, claims, last, contradicts, problem)
 
 
 def _old(path: Path) -> Path:

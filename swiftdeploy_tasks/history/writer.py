@@ -51,7 +51,7 @@ class Writer:
         return record
 
     def _catch_up(self) -> None:
-        """Adopt or close off what a crash left behind the head, and put a loss of the head on record."""
+        """Adopt or close off what a crash left behind the head, and record a loss of the head."""
         head = self.kept.head
         with lines.opened(self.path, _WRITE) as fd:
             if head is None and not os.fstat(fd).st_size and not rotation.numbered(self.folder):
@@ -76,7 +76,7 @@ class Writer:
         while end > 0:
             start, line = lines.before(fd, end)
             is_whole = line.record and (line.terminated or head is None or head.precedes(line.record))
-            # A crash while torn lines are closed off ends them with a newline; they are known by their copy.
+            # A crash while a torn line is closed off can end it with a newline; then its copy shows it.
             is_torn = not line.terminated or self._copy_of(line).exists()
             if is_whole or not is_torn or len(torn) == CLOSED_OFF:
                 return torn, line
@@ -105,9 +105,9 @@ class Writer:
         self._save(HeadFile(Head.of(record), self.kept.own, adopted=record["seq"]))
 
     def _is_true(self, record: Record) -> bool:
-        """Whether a record past the head may be adopted: not when it says that a file was dropped and errs.
+        """Whether a record past the head is right where it says that a file is dropped.
 
-        Otherwise an appended line could excuse that the history begins late.
+        Otherwise an appended line could excuse a history that begins late.
         """
         if record["event"] != chain.DROPPED:
             return True
@@ -132,7 +132,8 @@ class Writer:
             raise HistoryError(message, "invoke status --once")
         with lines.opened(self.path, _WRITE) as fd:
             size = os.fstat(fd).st_size
-            lines.append(fd, b"\n" + line if lines.lacks_newline(fd) else line)
+            is_cut_off = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+            lines.append(fd, b"\n" + line if is_cut_off else line)
             os.fsync(fd)
         if not size:
             files.sync_folder(self.path.parent)

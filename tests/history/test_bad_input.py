@@ -1,4 +1,4 @@
-"""Whatever stands in the place of a history has its own clear answer, and none of it is waited for."""
+"""Other files in the place of a history: each has a clear error, and none is waited for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.history.rotated import fill, put_head, records
 
 @contextmanager
 def powerless() -> Iterator[None]:
-    """As a user to whom modes apply; the superuser, who passes over them, becomes nobody for a while."""
+    """Run as a user to whom file modes apply; the superuser becomes an unprivileged user meanwhile."""
     if os.geteuid():
         yield
         return
@@ -33,7 +33,7 @@ def powerless() -> Iterator[None]:
 
 @pytest.fixture
 def open_to_all() -> Iterator[History]:
-    """A history of three records in a folder that everybody may enter and nobody else may write in."""
+    """A history of three records in a folder that all users may enter and only the owner may write in."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         history = History(Path(folder, "history.jsonl"), Path(folder, "state"))

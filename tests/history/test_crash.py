@@ -1,4 +1,4 @@
-"""What a crash, a full disk or a lost file leaves behind, and what the next append makes of it."""
+"""The next append after a crash, a full disk or a lost file."""
 
 from __future__ import annotations
 

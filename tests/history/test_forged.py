@@ -1,4 +1,4 @@
-"""Who may only append a line gains nothing by it: it is not proven, vouches for nothing and stops no verb."""
+"""A line that another program appended is not proven, excuses no missing record and stops no append."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.history.rotated import files_of, fill, put_head, records, small, unpa
 
 
 def forged(history: History, event: str, **fields: Any) -> Record:
-    """A record that comes next after the head, put there by somebody else."""
+    """A record that comes next after the head, put there by another program."""
     head = history.head()
     assert head
     content = {"event": event, "task": "audit", "run": "f", "outcome": None, **fields}

@@ -1,4 +1,4 @@
-"""Only what leads up to the head is called proven: who rewrites from the front gains nothing by it."""
+"""Only records linked to the head are proven; a rewritten beginning is not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def written(count: int = COUNT) -> list[Record]:
 
 
 def rechained(records: list[Record], first: int, last: int) -> list[Record]:
-    """The records with `first` changed, and hashed and chained anew from there to `last`."""
+    """The records with `first` changed, and hashed and chained again from there to `last`."""
     forged = list(records)
     for seq in range(first, last + 1):
         head = Head.of(forged[seq - 2]) if seq > 1 else GENESIS

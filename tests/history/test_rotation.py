@@ -1,4 +1,4 @@
-"""A full history goes on in a new file: whole, in order, and provably so, whatever is cut off or changed."""
+"""Rotation: a full file is compressed, the chain runs on, and a crash or a change is found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +233,21 @@ def test_tampering_is_named_with_its_file_and_line_and_no_append_hides_it(
     assert word in found.reason
     fill(rotated, 12)
     assert not rotated.verify().ok
+
+
+def test_a_verification_restarts_where_a_file_is_dropped_while_it_reads(rotated: History) -> None:
+    readings = 0
+
+    def through(lines: Iterator[chain.Line]) -> Iterator[chain.Line]:
+        nonlocal readings
+        readings += 1
+        for line in lines:
+            yield line
+            if readings == 1 and line.record and line.record["seq"] == 1:
+                fill(small(rotated.path.parent, keep=1), 20)
+
+    assert rotated.verify(through=through).ok
+    assert readings == 2
 
 
 def test_a_tail_that_is_lost_with_its_file_is_named_where_it_should_stand(rotated: History) -> None:

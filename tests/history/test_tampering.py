@@ -1,4 +1,4 @@
-"""Every change of a history is found, with its line; an unchanged one is never accused."""
+"""Every change of a history is found, with its line; an unchanged one verifies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def rehashed(line: bytes, **fields: Any) -> bytes:
 
 
 def rewritten(lines: Lines, at: int) -> Lines:
-    """The history with line `at` changed and every later hash computed anew."""
+    """The history with line `at` changed and every later hash computed again."""
     records, head = [json.loads(line) for line in lines], Head(0, "0" * 64)
     records[at]["number"] = 99
     for index, record in enumerate(records):

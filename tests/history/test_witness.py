@@ -1,4 +1,4 @@
-"""Somebody else knows the head: a history that was rewritten whole is caught, and a witness stops nothing."""
+"""The witness: it shows that a history was rewritten with its head, and its failure stops no record."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def told(share: Path) -> list[dict[str, object]]:
 
 
 def rewrite(history: History, *, changed: int, count: int) -> None:
-    """Write the whole history anew with another record `changed`, and its head with it."""
+    """Write the whole history again with the record `changed` altered, and its head with it."""
     head, lines = GENESIS, []
     for record in records(history)[:count]:
         fields = {key: value for key, value in record.items() if key not in chain.CHAINED}
