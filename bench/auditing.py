@@ -79,13 +79,13 @@ def make(folder: Path, count: int) -> int:
     """
     (folder / "manifest.yaml").touch()
     history = History(folder / "history.jsonl", folder / ".swiftdeploy")
-    with file_lock.taken(history.state / "history.lock", to_write=True):
+    with file_lock.hold(history.state / "history.lock", to_write=True):
         head, whole, size = GENESIS, 0, 0
         file = history.path.open("wb")
         for content, at in _contents(count):
             if size >= history.limits.max_bytes:
                 file.close()
-                rotation.put_away(history.path, history.state / rotation.FOLDER)
+                rotation.archive(history.path, history.state / rotation.FOLDER)
                 file, whole, size = history.path.open("wb"), whole + size, 0
             written = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
             record = seal(content, head, written.replace("+00:00", "Z"))

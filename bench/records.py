@@ -141,7 +141,7 @@ def _show_days(place: Path, seconds: float) -> None:
     for name, slots in (("one slot", ("blue",)), ("two slots all day", ("blue", "green"))):
         history = _written(place / name, Dashboard(slots).fields, int(seconds / INTERVAL), step=INTERVAL)
         began = time.process_time()
-        rotation.put_away(history.path, history.state / rotation.FOLDER)
+        rotation.archive(history.path, history.state / rotation.FOLDER)
         spent = time.process_time() - began
         packed = sum(path.stat().st_size for path in (history.state / "history").iterdir()) / 1e6
         bound = DAY_MB * seconds / 86_400
@@ -158,14 +158,14 @@ def _history(place: Path, **limits: Any) -> History:
 def _written(place: Path, form: Form, records: int, *, step: float) -> History:
     """A history as `append` would have left it, written in one go: nothing is synced a record."""
     history = _history(place)
-    with file_lock.taken(history.state / "history.lock", to_write=True):
+    with file_lock.hold(history.state / "history.lock", to_write=True):
         head, size = GENESIS, 0
         began = 1_790_000_000.0
         out = history.path.open("wb")
         for number in range(records):
             if size >= history.limits.max_bytes:
                 out.close()
-                rotation.put_away(history.path, history.state / rotation.FOLDER)
+                rotation.archive(history.path, history.state / rotation.FOLDER)
                 out, size = history.path.open("wb"), 0
             fields = {"run": f"{number // 12:012x}", "outcome": "done", **form(number)}
             at = datetime.fromtimestamp(began + number * step, UTC).isoformat(timespec="milliseconds")

@@ -131,7 +131,7 @@ class Links:
         if is_covered and self.start != GENESIS and chain.dropped_by(record) == self.start:
             self.dropped_by = record["seq"]
 
-    def first_bad(self, present: Path | None, file_before: Path | None) -> Bad | None:
+    def first_bad(self, current_file: Path | None, file_before: Path | None) -> Bad | None:
         """The first bad line of all lines."""
         if self._first and self.start != GENESIS and not self.dropped_by:
             gone = _records(1, self.start.seq)
@@ -139,14 +139,14 @@ class Links:
             return Bad(file_before or self._first.file, 1, reason)
         if self._rival and self.proof.by_head and self.proof.by_head.before == self._rival[0]:
             return self._rival[1]
-        return self.bad or self._bad_end(present)
+        return self.bad or self._bad_end(current_file)
 
-    def _bad_end(self, present: Path | None) -> Bad | None:
+    def _bad_end(self, current_file: Path | None) -> Bad | None:
         head, torn, last = self.head, self.torn, self._last
         if torn and (torn[0].terminated or not head or self.tip.seq < head.seq):
             return _bad(torn[0])
-        end = Bad(present, 1, "")
-        if last and present in (None, last.file):
+        end = Bad(current_file, 1, "")
+        if last and current_file in (None, last.file):
             end = Bad(last.file, last.number + 1, "")
         if last and not head:
             return end._replace(reason="head missing: nothing proves which record was the last")

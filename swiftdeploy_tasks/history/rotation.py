@@ -67,33 +67,33 @@ def numbered(folder: Path) -> list[int]:
     return []
 
 
-def aside(path: Path) -> Path:
+def full_file(path: Path) -> Path:
     """The path of the full file of the history at `path` until it is compressed."""
     real = Path(os.path.realpath(path))
     return real.with_name(f".{real.name}.swiftdeploy-full")
 
 
-def put_away(full: Path, folder: Path) -> None:
+def archive(full: Path, folder: Path) -> None:
     """Compress `full` into the next number of `folder` and remove it; raises OSError, and `full` then stands.
 
     A compressed file that a crash left beside `full` is used.
     """
     files.make_folder(folder)
     last = max(numbered(folder), default=0)
-    if not (last and holds(path_of(folder, last), full)):
+    if not (last and is_archive_of(path_of(folder, last), full)):
         compress(full, path_of(folder, last + 1))
     full.unlink()
     files.sync_folder(full.parent)
 
 
-def take_back(full: Path, path: Path, folder: Path) -> None:
+def restore(full: Path, path: Path, folder: Path) -> None:
     """Rename `full` back to `path` where it was not compressed, so that the history goes on in it."""
     last = max(numbered(folder), default=0)
-    if full.is_file() and not path.exists() and not (last and holds(path_of(folder, last), full)):
+    if full.is_file() and not path.exists() and not (last and is_archive_of(path_of(folder, last), full)):
         full.rename(path)
 
 
-def holds(rotated: Path, full: Path) -> bool:
+def is_archive_of(rotated: Path, full: Path) -> bool:
     """Whether a rotated file holds exactly the content of `full`."""
     try:
         with unpacked(rotated) as one, _plain(full) as other:

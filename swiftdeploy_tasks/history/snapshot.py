@@ -25,10 +25,10 @@ class Snapshot:
     def __init__(self, path: Path, folder: Path) -> None:
         self.folder, self.numbers = folder, rotation.numbered(folder)
         with ExitStack() as held:
-            full = rotation.aside(path)
+            full = rotation.full_file(path)
             self._open_files = [found for file in (full, path) if (found := _open(file, held))]
             newest = rotation.path_of(folder, self.numbers[-1]) if self.numbers else None
-            if newest and full.exists() and rotation.holds(newest, full):
+            if newest and full.exists() and rotation.is_archive_of(newest, full):
                 # A crash left the full file beside the compressed one.
                 del self._open_files[0]
             self._held = held.pop_all()
@@ -56,7 +56,7 @@ class Snapshot:
         for path, fd, size in self._open_files:
             yield from _forwards(path, fd, size)
 
-    def fronts(self, count: int) -> Iterator[Line]:
+    def first_lines(self, count: int) -> Iterator[Line]:
         """The first lines of each file, up to `count` of each, the newest file first."""
         for path, fd, size in reversed(self._open_files):
             yield from islice(_forwards(path, fd, size), count)

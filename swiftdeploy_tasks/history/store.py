@@ -53,7 +53,7 @@ class History:
             raise ValueError(f"only the chain writes {', '.join((*chain.OWN, *chain.CHAINED))}")
         content = _as_json({**fields, "event": event, "task": task, "run": run, "outcome": outcome})
         by = {name: content[name] for name in ("task", "run")}
-        with _translated(self.path), file_lock.taken(self._lock, to_write=True):
+        with _translated(self.path), file_lock.hold(self._lock, to_write=True):
             return Writer(self.path, self.state, self.limits, self.say, by).append(content)
 
     def head(self) -> Head | None:
@@ -70,9 +70,11 @@ class History:
             if not self.limits.witness:
                 return self._verified({}, through)
             path = Path(self.limits.witness)
-            told = witness.read(path, history=self.path, state=self.state)
-            found = self._verified(told.claims, through)
-            return replace(found, witness=told.compared(found.head, denied=found.denied, agrees=found.agrees))
+            witnessed = witness.read(path, history=self.path, state=self.state)
+            found = self._verified(witnessed.claims, through)
+            return replace(
+                found, witness=witnessed.compared(found.head, denied=found.denied, agrees=found.agrees)
+            )
 
     def lines(self) -> Iterator[Line]:
         """Each line, oldest first, over all files, in bounded memory, as it stood when asked.
@@ -101,7 +103,7 @@ class History:
             with self._snapshot() as (seen, kept):
                 read = through(seen.lines())
                 return verification.verify(
-                    read, kept.head, claims=claims, present=self.path, file_before=seen.file_before
+                    read, kept.head, claims=claims, current_file=self.path, file_before=seen.file_before
                 )
         except FileNotFoundError:
             # A file was dropped while it was read.
@@ -114,7 +116,7 @@ class History:
         """The files and the head at one moment."""
         while True:
             was_locked = self._lock.exists()
-            with file_lock.taken(self._lock, to_write=False):
+            with file_lock.hold(self._lock, to_write=False):
                 kept = head_file.read(self.state)
                 seen = Snapshot(self.path, self.state / rotation.FOLDER)
             with closing(seen):

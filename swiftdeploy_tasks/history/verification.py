@@ -56,18 +56,18 @@ def verify(
     head: Head | None,
     *,
     claims: Mapping[int, str] | None = None,
-    present: Path | None = None,
+    current_file: Path | None = None,
     file_before: Path | None = None,
 ) -> Verification:
     """Verify a history, oldest line first.
 
-    `claims` are the hashes that a witness has, by seq; `present` is the file that the next line goes to,
+    `claims` are the hashes that a witness has, by seq; `current_file` is the file that the next line goes to,
     `file_before` the one that comes before the first line's.
     """
     links = Links(head, claims or {})
     for line in lines:
         links.take(line)
-    bad, proof = links.first_bad(present, file_before), links.proof
+    bad, proof = links.first_bad(current_file, file_before), links.proof
     return Verification(
         bad is None,
         links.records,

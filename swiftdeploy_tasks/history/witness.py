@@ -44,7 +44,7 @@ class Witnessed:
         return replace(self, contradicts=self.contradicts or denied, problem=problem, agrees=agrees)
 
 
-def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> None:
+def append(path: Path, head: Head, time: str, *, history: Path, state: Path) -> None:
     """Append one head, in one write, on a line of its own; raises OSError.
 
     It is not synced, as a witness guards against people and not against a power cut. `history` is the file

@@ -47,7 +47,7 @@ class Writer:
             self._rotate()
         record = self._put(content)
         if self.limits.witness:
-            self._tell_witness(record, Path(self.limits.witness))
+            self._update_witness(record, Path(self.limits.witness))
         return record
 
     def _catch_up(self) -> None:
@@ -59,7 +59,7 @@ class Writer:
                 self._save(HeadFile(GENESIS))
                 return
             torn, last = self._tail(fd)
-            if last and last.record and is_adoptable(last.record, head) and self._is_true(last.record):
+            if last and last.record:
                 self._adopt(fd, last, last.record)
         if head is None:
             self.kept = HeadFile(self._last_head())
@@ -99,12 +99,15 @@ class Writer:
         files.sync_folder(path.parent)
 
     def _adopt(self, fd: int, line: Line, record: Record) -> None:
+        """Adopt the line where a crash between it and its head left it."""
+        if not (is_adoptable(record, self.kept.head) and self._is_right_about_drop(record)):
+            return
         if not line.terminated:
             lines.append(fd, b"\n")
         os.fsync(fd)
         self._save(HeadFile(Head.of(record), self.kept.own, adopted=record["seq"]))
 
-    def _is_true(self, record: Record) -> bool:
+    def _is_right_about_drop(self, record: Record) -> bool:
         """Whether a record past the head is right where it says that a file is dropped.
 
         Otherwise an appended line could excuse a history that begins late.
@@ -154,22 +157,22 @@ class Writer:
 
     def _rotate(self) -> None:
         """Move the full file aside, compress it and begin a new one; where that fails it grows on."""
-        real, full = Path(os.path.realpath(self.path)), rotation.aside(self.path)
+        real, full = Path(os.path.realpath(self.path)), rotation.full_file(self.path)
         if full.exists():
             return
         with self._growing_on():
             real.rename(full)
             files.sync_folder(real.parent)
-            rotation.put_away(full, self.folder)
+            rotation.archive(full, self.folder)
         if not (real.exists() or full.exists()):
             self._begin_file()
 
     def _finish_rotation(self) -> None:
         """Compress the full file that an interrupted rotation left."""
-        full = rotation.aside(self.path)
+        full = rotation.full_file(self.path)
         if full.exists():
             with self._growing_on():
-                rotation.put_away(full, self.folder)
+                rotation.archive(full, self.folder)
 
     @contextmanager
     def _growing_on(self) -> Iterator[None]:
@@ -178,7 +181,7 @@ class Writer:
         except OSError as error:
             with suppress(OSError):
                 real = Path(os.path.realpath(self.path))
-                rotation.take_back(rotation.aside(self.path), real, self.folder)
+                rotation.restore(rotation.full_file(self.path), real, self.folder)
             place, why = error.filename or self.folder, error.strerror
             self.say(f"the history is not rotated and grows on: {place}: {why}")
 
@@ -216,16 +219,16 @@ class Writer:
     def _was_dropped(self, end: Head) -> bool:
         """Whether a record at the front of a file says that a file with this end was dropped."""
         with closing(Snapshot(self.path, self.folder)) as seen:
-            fronts = seen.fronts(1 + DROPS)
-            return any(line.record and chain.dropped_by(line.record) == end for line in fronts)
+            records = (line.record for line in seen.first_lines(1 + DROPS))
+            return any(record and chain.dropped_by(record) == end for record in records)
 
-    def _tell_witness(self, record: Record, path: Path) -> None:
+    def _update_witness(self, record: Record, path: Path) -> None:
         """Append the head to the witness; that this fails, or works again, is recorded once and said."""
         marked = self.state / "witness-failed"
         content = {"event": chain.WITNESS, "file": str(self.limits.witness)}
         with suppress(HistoryError, OSError):
             try:
-                witness.tell(path, Head.of(record), record["time"], history=self.path, state=self.state)
+                witness.append(path, Head.of(record), record["time"], history=self.path, state=self.state)
             except OSError as error:
                 self.say(f"the witness {path} did not get the head of the history: {error.strerror}")
                 if not marked.exists():

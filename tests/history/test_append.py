@@ -146,7 +146,7 @@ def test_a_history_that_another_process_keeps_locked_is_an_error_in_bounded_time
 ) -> None:
     monkeypatch.setattr(file_lock, "LOCK_SECONDS", 0.05)
     with (
-        file_lock.taken(ten.state / "history.lock", to_write=True),
+        file_lock.hold(ten.state / "history.lock", to_write=True),
         pytest.raises(HistoryError, match="busy"),
     ):
         ten.append("started", "deploy", "run-1")

@@ -95,7 +95,7 @@ def judged(parts: Parts, head: Head | None) -> Verification:
             for number, raw in enumerate(b"".join(part).splitlines(True), 1):
                 yield chain.parse(raw, number, Path(f"{index}"))
 
-    return verify(lines(), head, present=Path(f"{len(parts) - 1}"))
+    return verify(lines(), head, current_file=Path(f"{len(parts) - 1}"))
 
 
 def same(one: Parts, other: Parts) -> bool:

@@ -286,11 +286,11 @@ def test_the_witness_of_a_crash_is_the_next_append(tmp_path: Path, limit: int) -
     """Between the moving aside and the end, all is read once, and the next append ends it."""
     history = small(tmp_path)
     fill(history, 3)
-    history.path.rename(rotation.aside(history.path))
+    history.path.rename(rotation.full_file(history.path))
     before = records(history)
     assert [record["seq"] for record in before] == [1, 2, 3]
     History(history.path, history.state, HistoryLimits(max_bytes=limit)).append("step", "deploy", "run-2")
-    assert not rotation.aside(history.path).exists()
+    assert not rotation.full_file(history.path).exists()
     assert (history.verify().ok, len(files_of(history))) == (True, 1)
     assert records(history)[:3] == before
 
@@ -344,7 +344,7 @@ def test_a_crash_at_any_point_of_a_rotation_loses_and_repeats_nothing(
         assert after == list(range(after[0], after[0] + len(after)))
         assert history.verify().ok, (step, history.verify())
         assert kept["seq"] in after or keep == 1
-        assert not rotation.aside(history.path).exists()
+        assert not rotation.full_file(history.path).exists()
         if not died:
             return
     pytest.fail("the append never came to its end")
