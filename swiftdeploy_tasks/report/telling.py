@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from swiftdeploy_tasks.history.chain import Record, Verification
+from swiftdeploy_tasks.history.chain import Record
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report import fields, scrapes, sentences, words
 from swiftdeploy_tasks.report.course import Sign

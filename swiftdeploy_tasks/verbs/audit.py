@@ -15,7 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from swiftdeploy_tasks.errors import HistoryError, PreflightError, UsageError
-from swiftdeploy_tasks.history.chain import Line, Verification
+from swiftdeploy_tasks.history.chain import Line
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.manifest.loading import project_name
 from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.report import figures
@@ -91,7 +92,7 @@ def _story(run: Run, period: Period) -> Story:
         records = (line.record for line in run.history.lines() if line.record)
         return tell(records, Integrity(found), period)
     except HistoryError as error:
-        unread = Verification(False, 0, None, error.message, 0)
+        unread = Verification(False, 0, None, error.message)
         return tell((), Integrity(unread, unreadable=error.message), period)
 
 
@@ -165,8 +166,9 @@ def _next(found: Verification, history: Path) -> str:
     path = shlex.quote(str(file))
     if not file.exists():
         return f"ls -l {shlex.quote(str(file.parent))}"
-    is_past_the_end = found.reason.startswith(("truncated", "head missing: nothing"))
-    shows = "tail -n 2" if is_past_the_end else f"sed -n {found.first_bad}p"
+    line = found.first_bad
+    # The line before is shown too, as a missing record leaves no line of its own.
+    shows = f"sed -n {line - 1},{line}p" if line > 1 else "sed -n 1p"
     return f"{shows} {path}" if file.suffix == ".jsonl" else f"xzcat {path} | {shows}"
 
 

@@ -8,7 +8,8 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.history.chain import Proven, Verification
+from swiftdeploy_tasks.history.links import Proven
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report import gathering, sentences, telling
 from swiftdeploy_tasks.report.course import Point
 from swiftdeploy_tasks.report.integrity import Integrity
@@ -205,16 +206,16 @@ def test_what_the_head_does_not_prove_is_told_and_marked() -> None:
     rows = [started("deploy", "r1"), verdict("r1", allow=False), started("rollback", "r2")]
     rows += [verdict("r2", allow=False), finished("rollback", "r2")]
     records = chained(rows)
-    broken = Integrity(Verification(False, 4, 4, "removed", 3, proven=Proven(5, 5, before=3)))
+    broken = Integrity(Verification(False, 4, 4, "removed", proven=Proven(5, 5, before=3)))
     story = tell([*records[:3], records[4]], broken)
     assert [(change.verb, change.proven) for change in story.changes] == [
         ("deploy", False),
         ("rollback", False),
     ]
-    forged = Integrity(Verification(False, 6, 3, "was duplicated", 2, proven=Proven(2, 5, before=2)))
+    forged = Integrity(Verification(False, 6, 3, "was duplicated", proven=Proven(2, 5, before=2)))
     story = tell([*records[:2], records[1], *records[2:]], forged)
     assert [violation.proven for violation in story.violations] == [False, True, True]
-    lost = Integrity(Verification(False, 5, None, "head missing", 5))
+    lost = Integrity(Verification(False, 5, None, "head missing"))
     assert not any(violation.proven for violation in tell(records, lost).violations)
 
 
