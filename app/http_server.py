@@ -1,8 +1,6 @@
-"""How do requests come in and answers go out, however the other side behaves?
+"""The HTTP server: connections, their limits, and the framing of requests and answers.
 
-Stands apart because it is about connections only: how many, how long, and in what order they end. It refuses
-to wait for anybody without a limit, to read a body that it cannot frame or that is too large, and to decide
-what is answered.
+Every wait has a limit. A body that is too large or has no clear end is refused.
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ class Deadlined(io.RawIOBase):
         self.deadline = 0.0
 
     def readable(self) -> bool:
-        """True, as io wants to be told."""
+        """Return True: io asks for it."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -305,7 +303,7 @@ def _path(target: str) -> str:
 
 
 def _body_length(headers: Message) -> int | Unread:
-    """Bytes of the body, or why it will not be read; refused where nobody can tell where it ends."""
+    """Bytes of the body, or why it will not be read; refused where its end is not clear."""
     if headers.defects:
         raise _RefusedError(400, "a header line is malformed")
     if "Transfer-Encoding" in headers:

@@ -1,7 +1,6 @@
-"""From the environment to a process that serves until it is told to stop.
+"""The program: reads the environment, serves until a signal ends it, and chooses the exit code.
 
-Stands apart as the one place that reads the environment, takes signals and chooses the exit code. It refuses
-to start on a value that it does not understand.
+It does not start on a variable that has no valid value.
 """
 
 from __future__ import annotations

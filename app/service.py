@@ -1,8 +1,6 @@
-"""What is answered to a request that was read?
+"""The answers: a pure function from a request to a response, and the faults that `/chaos` injects.
 
-Stands apart from sockets and environment, so that every answer is a value. It refuses to hurt `/healthz`,
-`/metrics` and `/chaos`, whatever chaos is in force, and changes nothing before an order for chaos has been
-understood wholly.
+No fault affects `/healthz`, `/metrics` or `/chaos`. An invalid order to `/chaos` changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How much was asked of this process, and how did it answer?
+"""Counters and histograms of requests in the Prometheus text format 0.0.4.
 
-Stands apart because it knows nothing of sockets, paths or chaos: it counts what it is told and draws it in
-the Prometheus text format 0.0.4. It refuses to take free text as a label: callers pass from closed sets.
+Labels come from closed sets, never from a request's own text.
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from typing import Any
 
 from bench.sandbox import COMMAND
 from bench.table import Row, holds, machine, show
-from swiftdeploy_tasks.history import file_lock
+from swiftdeploy_tasks.history import file_lock, head_file, rotation
 from swiftdeploy_tasks.history.chain import GENESIS, Head, line_of, seal
+from swiftdeploy_tasks.history.head_file import HeadFile
 from swiftdeploy_tasks.history.store import History
 from tests.report import day
 
@@ -78,20 +79,20 @@ def make(folder: Path, count: int) -> int:
     """
     (folder / "manifest.yaml").touch()
     history = History(folder / "history.jsonl", folder / ".swiftdeploy")
-    with file_lock.taken(history.state / "history.lock", to_write=True):
+    with file_lock.hold(history.state / "history.lock", to_write=True):
         head, whole, size = GENESIS, 0, 0
         file = history.path.open("wb")
         for content, at in _contents(count):
             if size >= history.limits.max_bytes:
                 file.close()
-                history._rotate()
+                rotation.archive(history.path, history.state / rotation.FOLDER)
                 file, whole, size = history.path.open("wb"), whole + size, 0
             written = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
             record = seal(content, head, written.replace("+00:00", "Z"))
             size += file.write(line_of(record))
             head = Head.of(record)
         file.close()
-        history._save(head)
+        head_file.write(history.state, HeadFile(head))
     return whole + size
 
 

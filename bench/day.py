@@ -70,7 +70,7 @@ def _turn_sick(made: Stack) -> None:
     made.set(services__version="1.1.0")
     slot = made.other_slot()
     deploying = made.start("deploy")
-    deploying.until_told(f"app-{slot}: is watched, because it takes 50 %")
+    deploying.until_watched(slot, 50)
     made.break_slot(slot)
     _refused(deploying.end().code)
 

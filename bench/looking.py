@@ -23,7 +23,7 @@ from rich.console import Console
 from bench.stack import stack
 from bench.table import Row, holds, machine, show
 from swiftdeploy_tasks import settings
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.status import terminal
 from swiftdeploy_tasks.status.overview import observer_of
 

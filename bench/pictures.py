@@ -1,4 +1,4 @@
-"""What does it look like? The pictures of the README, made of a project that really runs.
+"""Makes the pictures of the report and of the dashboard in docs/pictures, from a project that really runs.
 
     python -m bench.pictures
 

@@ -27,8 +27,9 @@ from typing import Any
 
 from bench.table import Row, holds, machine, show
 from swiftdeploy_tasks import metrics
-from swiftdeploy_tasks.history import chain, file_lock
+from swiftdeploy_tasks.history import chain, file_lock, head_file, rotation
 from swiftdeploy_tasks.history.chain import GENESIS, Head
+from swiftdeploy_tasks.history.head_file import HeadFile
 from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.manifest.model import Health, HistoryLimits, Resources
 from swiftdeploy_tasks.metrics import Scrape
@@ -140,7 +141,7 @@ def _show_days(place: Path, seconds: float) -> None:
     for name, slots in (("one slot", ("blue",)), ("two slots all day", ("blue", "green"))):
         history = _written(place / name, Dashboard(slots).fields, int(seconds / INTERVAL), step=INTERVAL)
         began = time.process_time()
-        history._rotate()
+        rotation.archive(history.path, history.state / rotation.FOLDER)
         spent = time.process_time() - began
         packed = sum(path.stat().st_size for path in (history.state / "history").iterdir()) / 1e6
         bound = DAY_MB * seconds / 86_400
@@ -157,14 +158,14 @@ def _history(place: Path, **limits: Any) -> History:
 def _written(place: Path, form: Form, records: int, *, step: float) -> History:
     """A history as `append` would have left it, written in one go: nothing is synced a record."""
     history = _history(place)
-    with file_lock.taken(history.state / "history.lock", to_write=True):
+    with file_lock.hold(history.state / "history.lock", to_write=True):
         head, size = GENESIS, 0
         began = 1_790_000_000.0
         out = history.path.open("wb")
         for number in range(records):
             if size >= history.limits.max_bytes:
                 out.close()
-                history._rotate()
+                rotation.archive(history.path, history.state / rotation.FOLDER)
                 out, size = history.path.open("wb"), 0
             fields = {"run": f"{number // 12:012x}", "outcome": "done", **form(number)}
             at = datetime.fromtimestamp(began + number * step, UTC).isoformat(timespec="milliseconds")
@@ -172,12 +173,12 @@ def _written(place: Path, form: Form, records: int, *, step: float) -> History:
             head = Head.of(record)
             size += out.write(chain.line_of(record))
         out.close()
-        history._save(head)
+        head_file.write(history.state, HeadFile(head))
     return history
 
 
 def _step(number: int) -> dict[str, Any]:
-    reason = "because version 1.1.0 (canary) is wanted and version 1.1.0 (stable) runs"
+    reason = "version 1.1.0 (canary) replaces 1.1.0 (stable)"
     return {"event": "step", "task": "deploy", "action": "start", "target": "app-blue", "reason": reason}
 
 

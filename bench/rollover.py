@@ -163,7 +163,7 @@ def _split(made: Stack, extent: Extent) -> None:
     verb = made.start("promote")
     rows = []
     for share in SHARES:
-        verb.until_told(f"app-{slot}: is watched, because it takes {share} %")
+        verb.until_watched(slot, share)
         tally = Load(Plan(made.port, extent.rate, seconds)).run()
         found = probe.generation(made.operator_port)
         if found is None or found.traffic.of(slot) != share:
@@ -194,7 +194,7 @@ def _sick_at(share: int, made: Stack, extent: Extent) -> None:
         plan = Plan(made.port, extent.rate, seconds=900, fresh=FRESH, idle=IDLE)
         with under_load(plan) as running:
             verb = made.start("promote")
-            verb.until_told(f"app-{slot}: is watched, because it takes {share} %")
+            verb.until_watched(slot, share)
             time.sleep(random.uniform(2, 3))  # somewhere between two looks
             hurt = made.break_slot(slot)
             codes[verb.end().code] += 1
@@ -225,7 +225,7 @@ def _killed(made: Stack, extent: Extent) -> None:
     slot = _be_stable(made, steps=(50,), interval=HOLD)
     with under_load(Plan(made.port, extent.rate, seconds=900, fresh=FRESH)) as running:
         verb = made.start("promote")
-        verb.until_told(f"app-{slot}: is watched, because it takes 50 %")
+        verb.until_watched(slot, 50)
         time.sleep(2)
         made.kill_slot(slot)
         ended = verb.end()

@@ -48,6 +48,15 @@ class Ended:
         return self
 
 
+def _parsed(line: bytes) -> dict[str, Any]:
+    """Return the record, {} for a line that is not written to its end."""
+    try:
+        record: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {}
+    return record
+
+
 @dataclass(frozen=True)
 class Running:
     """A verb that still runs, telling into `log`."""
@@ -55,17 +64,24 @@ class Running:
     process: subprocess.Popen[str]
     log: Path
     began: float
+    history: Path
+    recorded: int
 
     def told(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def until_told(self, words: str) -> None:
-        """Wait until it has told this; raises RuntimeError when it ends or takes too long before."""
-        seen = probe.until(
-            lambda: words in self.told() or self.process.poll() is not None, seconds=VERB_SECONDS, every=0.02
-        )
-        if not seen or words not in self.told():
-            raise RuntimeError(f"it never told {words!r}:\n{self.told()}")
+    def until_watched(self, slot: str, share: int) -> None:
+        """Wait until it watches the slot at this share; raises RuntimeError when it ends before."""
+
+        def is_watched() -> bool:
+            lines = self.history.read_bytes()[self.recorded :].splitlines()
+            steps = [record for record in map(_parsed, lines) if record.get("action") == "watch"]
+            wanted = (f"app-{slot}", share)
+            return any((step["target"], step.get("weights", {}).get(slot)) == wanted for step in steps)
+
+        probe.until(lambda: is_watched() or self.process.poll() is not None, seconds=VERB_SECONDS, every=0.02)
+        if not is_watched():
+            raise RuntimeError(f"it never watched {slot} at {share} %:\n{self.told()}")
 
     def end(self) -> Ended:
         """Wait for its end."""
@@ -117,6 +133,8 @@ class Stack:
     def start(self, *words: str) -> Running:
         """Start a verb with --json; what it tells goes into a log of its own."""
         log = self.logs / f"{time.monotonic_ns()}.log"
+        history = self.place.root / "history.jsonl"
+        recorded = history.stat().st_size if history.exists() else 0
         with log.open("w") as told:
             process = subprocess.Popen(
                 [str(COMMAND), *words, "--json"],
@@ -127,7 +145,7 @@ class Stack:
                 stderr=told,
                 text=True,
             )
-        return Running(process, log, time.monotonic())
+        return Running(process, log, time.monotonic(), history, recorded)
 
     def run(self, *words: str) -> Ended:
         return self.start(*words).end()

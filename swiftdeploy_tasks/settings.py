@@ -181,7 +181,7 @@ def _is_in_state(folder: Path) -> bool:
 def _history(folder: Path, project: Path, *, named: bool) -> Path:
     """Return where the history lies: in the project, or in a state folder that was named.
 
-    The project's own folder can be named too, at some times and not at others: what was begun goes on.
+    When the project's own folder is named at some times only, the history that exists is continued.
     """
     here, there = (folder, project) if named else (project, folder)
     path, other = here / "history.jsonl", there / "history.jsonl"

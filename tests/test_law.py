@@ -31,7 +31,7 @@ LAW = (
 
 # The modules or folders that may import an outside library.
 DOORS = {
-    "invoke": {"session.task", "cli"},
+    "invoke": {"session.arguments", "session.task", "cli"},
     "docker": {"engines.docker"},
     "requests": {"gate.opa_server", "engines.docker"},
     "regopy": {"gate.embedded"},

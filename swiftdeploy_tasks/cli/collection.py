@@ -8,7 +8,8 @@ from invoke import Collection, Context, task
 
 from swiftdeploy_tasks.rollout import questions
 from swiftdeploy_tasks.rollout.recovery import settle
-from swiftdeploy_tasks.session.task import RecordedTask, current
+from swiftdeploy_tasks.session.run import current
+from swiftdeploy_tasks.session.task import RecordedTask
 from swiftdeploy_tasks.system import reserved_space
 from swiftdeploy_tasks.verbs import build as build_verb
 from swiftdeploy_tasks.verbs import deploy as deploy_verb
@@ -37,7 +38,7 @@ _CHANGE: dict[str, Any] = {
 
 @task(klass=RecordedTask, help=JSON, document={"checks": []})
 def validate(c: Context, json: bool = False) -> None:
-    """Make every pre-flight check; the exit code says if any failed."""
+    """Run every pre-flight check; the exit code says whether one failed."""
     validate_verb.validate(settle(current()))
 
 
@@ -50,30 +51,30 @@ def validate(c: Context, json: bool = False) -> None:
     document={"files": []},
 )
 def render(c: Context, json: bool = False, wait: int = 0) -> None:
-    """Write nginx.conf and docker-compose.yml from manifest.yaml."""
+    """Write nginx.conf and docker-compose.yml for review."""
     render_verb.render(settle(current()))
 
 
 @task(klass=RecordedTask, writes=True, needs_history=True, help=JSON | WAIT)
 def build(c: Context, json: bool = False, wait: int = 0) -> None:
-    """Build the image that services.build names, or pull it."""
+    """Build or pull the image where it is missing or out of date."""
     build_verb.build(settle(current()))
 
 
 @task(klass=RecordedTask, pre=[validate], writes=True, help=JSON | WAIT, document={"verdicts": []})
 def policy_check(c: Context, json: bool = False, wait: int = 0) -> None:
-    """Ask the policies whether this host and these files may go ahead."""
+    """Ask the policies about this host and these files."""
     questions.policy_check(settle(current()))
 
 
 @task(
     klass=RecordedTask,
     has_no_effect=True,
-    help={"check": "Exit 9 when anything would change, 0 when nothing would."} | JSON,
+    help={"check": "Exit 9 when something would change."} | JSON,
     document={"in_sync": None, "steps": [], "files": []},
 )
 def plan(c: Context, check: bool = False, json: bool = False) -> None:
-    """Print what deploy would do and why, with no effect."""
+    """Print what deploy would do and why; change nothing."""
     plan_verb.show(current(), check=check)
 
 
@@ -88,7 +89,7 @@ def plan(c: Context, check: bool = False, json: bool = False) -> None:
 def deploy(
     c: Context, again: bool = False, discard_volumes: bool = False, json: bool = False, wait: int = 0
 ) -> None:
-    """Make what runs be what manifest.yaml says."""
+    """Make what runs match manifest.yaml."""
     run = settle(current())
     reserved_space.keep(run.settings.state)
     deploy_verb.deploy(run, again=again, discard_volumes=discard_volumes)
@@ -105,7 +106,7 @@ def deploy(
 def promote(
     c: Context, mode: str = "", discard_volumes: bool = False, json: bool = False, wait: int = 0
 ) -> None:
-    """Run the present release in the other mode, if what serves now is well."""
+    """Run the current release in the other mode, stable or canary."""
     run = settle(current())
     reserved_space.keep(run.settings.state)
     promote_verb.promote(run, mode, discard_volumes=discard_volumes)
@@ -116,15 +117,15 @@ def promote(
     writes=True,
     spends_reserve=True,
     help={
-        "list": "Print the releases that were confirmed, and stop.",
-        "to": "Go back to this release, by its id or the beginning of it.",
+        "list": "Print the confirmed releases; run none.",
+        "to": "Run this release, given by its id or the beginning of it.",
     }
     | JSON
     | WAIT,
     document=_CHANGE,
 )
 def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, wait: int = 0) -> None:
-    """Go back to the release that ran before."""
+    """Run the previous release again."""
     if list:
         rollback_verb.show(current())
         return
@@ -136,11 +137,11 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
     klass=RecordedTask,
     titled=False,
     help={
-        "once": "Show it once, also on a terminal.",
-        "interval": "Seconds between two looks on a terminal.",
-        "exit-code": "Show it once; exit 6 for a slot that is unhealthy, 4 for a gate that cannot be asked, "
+        "once": "Print it once, on a terminal too.",
+        "interval": "Seconds between two refreshes on a terminal.",
+        "exit-code": "Print it once; exit 6 for an unhealthy slot, 4 for a gate that does not answer, "
         "3 for a rule that fails, 9 for drift, in this order.",
-        "html": "Show it once, and also write it into this file, as a page.",
+        "html": "Print it once, and write it as a page to this file.",
     }
     | JSON,
     document={
@@ -161,7 +162,7 @@ def status(
     html: str = "",
     json: bool = False,
 ) -> None:
-    """Show what runs and how it fares: live on a terminal, once elsewhere."""
+    """Show what runs, its health, the policies and drift; live on a terminal."""
     # No other verb needs a dashboard: it is not loaded for them.
     from swiftdeploy_tasks.status.overview import show
 
@@ -172,10 +173,10 @@ def status(
     klass=RecordedTask,
     looks_first=True,
     help={
-        "since": "Tell what happened from then on: 2026-11-24, 2026-11-24T15:00:00Z (UTC without a zone), or"
+        "since": "Report from this time on: 2026-11-24, 2026-11-24T15:00:00Z (UTC without a zone), or"
         " how long ago, as 90m, 24h or 7d.",
-        "until": "Tell what happened up to then; a day is meant as a whole.",
-        "html": "Also write audit_report.html, a page with charts that needs nothing else.",
+        "until": "Report up to this time; a day is included whole.",
+        "html": "Also write audit_report.html, one file with charts.",
         "open": "Also open that page in a browser.",
     }
     | JSON,
@@ -200,7 +201,7 @@ def audit(
     open: bool = False,
     json: bool = False,
 ) -> None:
-    """Verify the history, and write audit_report.md; the whole history is verified, whatever the period."""
+    """Verify the whole history and write audit_report.md."""
     # No other verb needs a report: it is not loaded for them.
     from swiftdeploy_tasks.verbs import audit as audit_verb
 
@@ -211,11 +212,11 @@ def audit(
     klass=RecordedTask,
     writes=True,
     spends_reserve=True,
-    help={"clean": "Also remove what was generated; the history stays."} | JSON | WAIT,
+    help={"clean": "Also remove generated files; the history stays."} | JSON | WAIT,
     document={"removed": []},
 )
 def teardown(c: Context, clean: bool = False, json: bool = False, wait: int = 0) -> None:
-    """Remove everything of this project that runs; needs no valid manifest."""
+    """Remove everything of this project that runs."""
     teardown_verb.teardown(current(), clean=clean)
 
 

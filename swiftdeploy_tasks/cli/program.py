@@ -34,7 +34,7 @@ class SwiftDeploy(Program):
             super().parse_tasks()
         except ParseError as error:
             if "--json" in words:
-                task.tell_misuse(words[0], str(error))
+                task.report_misuse(words[0], str(error))
             raise
 
 

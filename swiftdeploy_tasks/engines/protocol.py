@@ -12,7 +12,8 @@ from typing import Protocol
 
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import Finding
-from swiftdeploy_tasks.model.release import Difference, Release, Site, Slot, State
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import Difference, Site, State
 
 Say = Callable[[str], None]
 # How many lines of the access log are read at most: some seconds of a busy service.

@@ -1,1 +1,4 @@
-"""The history: records in a hash chain, appended, rotated and verified."""
+"""The history: records in a hash chain, appended, rotated and verified.
+
+Read `chain` (a record and its line), `writer` (append), `links` and `verification` (verify), then `store`.
+"""

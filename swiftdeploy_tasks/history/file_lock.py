@@ -20,7 +20,7 @@ LOCK_SECONDS = 10.0
 
 
 @contextmanager
-def taken(path: Path, *, to_write: bool) -> Iterator[None]:
+def hold(path: Path, *, to_write: bool) -> Iterator[None]:
     """Hold the lock file; raises HistoryError when it stays held, OSError where it cannot be made.
 
     With `to_write` False, a lock file that is missing or closed to this user is skipped.

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from swiftdeploy_tasks.history import lines
-from swiftdeploy_tasks.history.chain import CLOSED_OFF, MOST_TORN, Line
+from swiftdeploy_tasks.history.chain import Line
 from swiftdeploy_tasks.system import files
 
-_NAME = re.compile(r"(\d{6,})\.jsonl\.xz")
-_EVERYTHING = 1 << 62
+# The folder of the rotated files, in the state folder.
+FOLDER = "history"
+_NAME = re.compile(r"([0-9]{6}|[1-9][0-9]{6,})\.jsonl\.xz")
 _MEMORY = 1 << 26
-# A line is like the ones just before it: the smallest window packs best here, and ten times as fast as the
+# A line is like the ones just before it, so the smallest window packs best here, and ten times as fast as the
 # usual presets (docs/benchmarks.md).
 _FILTERS = [
     {
@@ -40,7 +41,7 @@ _FILTERS = [
 
 
 class Damaged(Exception):
-    """A rotated file is not what was written."""
+    """A rotated file is not byte for byte an archive as this program writes it."""
 
 
 def name_of(number: int) -> str:
@@ -48,10 +49,15 @@ def name_of(number: int) -> str:
     return f"{number:06}.jsonl.xz"
 
 
-def number_of(name: object) -> int:
+def number_of(name: str) -> int:
     """The number of a rotated file by its name, 0 for any other."""
-    found = _NAME.fullmatch(name) if isinstance(name, str) else None
-    return int(found[1]) if found and name_of(int(found[1])) == name else 0
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else 0
+
+
+def path_of(folder: Path, number: int) -> Path:
+    """The path of the nth rotated file."""
+    return folder / name_of(number)
 
 
 def numbered(folder: Path) -> list[int]:
@@ -61,34 +67,34 @@ def numbered(folder: Path) -> list[int]:
     return []
 
 
-def aside(path: Path) -> Path:
-    """Where the full file of the history at `path` stands until it is compressed."""
+def full_file(path: Path) -> Path:
+    """The path of the full file of the history at `path` until it is compressed."""
     real = Path(os.path.realpath(path))
     return real.with_name(f".{real.name}.swiftdeploy-full")
 
 
-def put_away(full: Path, folder: Path) -> None:
-    """Compress `full` into the next number of `folder` and remove it; what is cut off is done again.
+def archive(full: Path, folder: Path) -> None:
+    """Compress `full` into the next number of `folder` and remove it; raises OSError, and `full` then stands.
 
-    Raises OSError; `full` then stands.
+    A compressed file that a crash left beside `full` is used.
     """
     files.make_folder(folder)
     last = max(numbered(folder), default=0)
-    if not (last and holds(folder / name_of(last), full)):
-        _compress(full, folder / name_of(last + 1))
+    if not (last and is_archive_of(path_of(folder, last), full)):
+        compress(full, path_of(folder, last + 1))
     full.unlink()
     files.sync_folder(full.parent)
 
 
-def take_back(full: Path, path: Path, folder: Path) -> None:
-    """Undo the moving aside where nothing came of it, so that the history goes on in its file."""
+def restore(full: Path, path: Path, folder: Path) -> None:
+    """Rename `full` back to `path` where it was not compressed, so that the history goes on in it."""
     last = max(numbered(folder), default=0)
-    if full.is_file() and not path.exists() and not (last and holds(folder / name_of(last), full)):
+    if full.is_file() and not path.exists() and not (last and is_archive_of(path_of(folder, last), full)):
         full.rename(path)
 
 
-def holds(rotated: Path, full: Path) -> bool:
-    """Whether a rotated file holds just what `full` does: a crash came between its making and the end."""
+def is_archive_of(rotated: Path, full: Path) -> bool:
+    """Whether a rotated file holds exactly the content of `full`."""
     try:
         with unpacked(rotated) as one, _plain(full) as other:
             return all(a == b for a, b in zip_longest(_parts(one), _parts(other)))
@@ -97,38 +103,35 @@ def holds(rotated: Path, full: Path) -> bool:
 
 
 def read(path: Path) -> Iterator[Line]:
-    """Each line of a rotated file; damage is a line that says so, and ends it. Raises OSError."""
+    """Each line of a rotated file; it ends at damage with one line that says so. Raises OSError."""
     number = 0
     try:
         with unpacked(path) as file:
-            for line in lines.of(file, path, _EVERYTHING):
+            for line in lines.forwards(file, path):
                 number = line.number
                 yield line
     except Damaged as error:
-        yield problem(path, f"file damaged: {error}", number + 1)
+        yield problem(path, f"the file is damaged: {error}", number + 1)
 
 
 def problem(path: Path, words: str, number: int = 1) -> Line:
-    """A line that stands for what is wrong with a whole file, or with all of it from there on."""
+    """A line that stands for what is wrong with a file from there on."""
     return Line(number, None, words, 0, "", terminated=True, file=path)
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """What a rotated file holds; reading raises Damaged where it is not byte for byte an archive of ours."""
+    """The content of a rotated file; reading it raises Damaged."""
     with lines.opened(path) as fd, io.BufferedReader(_Archive(fd), lines.CHUNK) as file:
         yield file
 
 
 class _Archive(io.RawIOBase):
-    """One stream with nothing after it. The library's own reader passes over padding and further streams."""
+    """One xz stream with nothing after it; the library's own reader accepts padding and more streams."""
 
     def __init__(self, fd: int) -> None:
         self._fd, self._at = fd, 0
         self._unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY)
-        # Each record has a hash of its own, 32 bytes that nothing packs; only the torn lines that it closes
-        # off have none.
-        self._lines_left = MOST_TORN + os.fstat(fd).st_size // 32 * (1 + CLOSED_OFF)
 
     def readable(self) -> bool:
         return True
@@ -152,32 +155,17 @@ class _Archive(io.RawIOBase):
             if not packed:
                 raise Damaged("it is cut short")
         try:
-            data = self._unpack.decompress(packed, size)
+            return self._unpack.decompress(packed, size)
         except lzma.LZMAError as error:
             raise Damaged(f"it is no whole archive ({error})") from None
-        self._lines_left -= data.count(b"\n")
-        if self._lines_left < 0:
-            raise Damaged("it holds more lines than so small a file has records")
-        return data
 
 
-def _compress(full: Path, target: Path) -> None:
-    beside = target.with_name(f".{target.name}.swiftdeploy-new")
+def compress(full: Path, target: Path) -> None:
+    """Write `target` as the archive of `full`, wholly or not at all; raises OSError."""
     packer = lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=_FILTERS)
-    try:
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as out, _plain(full) as file:
-            for part in _parts(file):
-                out.write(packer.compress(part))
-            out.write(packer.flush())
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    files.sync_folder(target.parent)
+    with _plain(full) as file:
+        packed = b"".join(map(packer.compress, _parts(file)))
+    files.replace(target, packed + packer.flush(), mode=0o600)
 
 
 @contextmanager
@@ -187,5 +175,4 @@ def _plain(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _parts(file: IO[bytes]) -> Iterator[bytes]:
-    while part := file.read(lines.CHUNK):
-        yield part
+    return iter(lambda: file.read(lines.CHUNK), b"")

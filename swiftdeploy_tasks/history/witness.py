@@ -9,32 +9,46 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from swiftdeploy_tasks.history import lines
-from swiftdeploy_tasks.history.chain import Head, head_from
+from swiftdeploy_tasks.history.chain import Head
+from swiftdeploy_tasks.history.head_file import head_from
 
-# The newest head vouches for all before it, so old ones may go: at this size the file becomes `.old`.
+# The newest head covers all before it, so old ones may go: at this size the file becomes `.old`.
 MAX_BYTES = 10_000_000
 _BEGIN = b'{"hash":"'
 
 
 @dataclass(frozen=True)
-class Testimony:
-    """Hashes by seq; `contradicts` says where there are two for one, `problem` what could not be read."""
+class Witnessed:
+    """What a witness says of the history: its hashes by seq, and the newest head that it has.
 
+    `contradicts` is what it knows otherwise, which counts against the history; `problem`, why it cannot be
+    read or lacks the newest heads, does not. `agrees` is the seq of the newest record of which it has the
+    same hash, 0 where there is none.
+    """
+
+    path: Path
     claims: dict[int, str] = field(default_factory=dict)
     last: Head | None = None
     contradicts: str = ""
     problem: str = ""
+    agrees: int = 0
+
+    def compared(self, head: Head | None, *, denied: str, agrees: int) -> Witnessed:
+        """The same after the history with this head was compared with it."""
+        behind = (head.seq if head else 0) - (self.last.seq if self.last else 0)
+        problem = self.problem or (f"it lacks the last {behind} heads" if behind > 0 else "")
+        return replace(self, contradicts=self.contradicts or denied, problem=problem, agrees=agrees)
 
 
-def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> None:
+def append(path: Path, head: Head, time: str, *, history: Path, state: Path) -> None:
     """Append one head, in one write, on a line of its own; raises OSError.
 
-    It is not synced: a witness is there against people, not against a power cut. `history` is the file that
-    it is a witness of, `state` the folder with that one's head.
+    It is not synced, as a witness guards against people and not against a power cut. `history` is the file
+    that is witnessed, `state` the folder with its head.
     """
     if unfit := _unfit(path, history, state):
         raise OSError(errno.EINVAL, unfit, str(path))
@@ -53,14 +67,14 @@ def tell(path: Path, head: Head, time: str, *, history: Path, state: Path) -> No
 
 
 def _refuse_other_content(path: Path) -> None:
-    """Raise OSError where the file is there, is not empty and does not begin with a head."""
+    """Raise OSError where the file exists, is not empty and does not begin with a head."""
     with suppress(FileNotFoundError), lines.opened(path) as fd:
         if os.pread(fd, len(_BEGIN), 0) not in (b"", _BEGIN):
             raise OSError(errno.EINVAL, "it holds something else than heads", str(path))
 
 
 def _unfit(path: Path, history: Path, state: Path) -> str:
-    """Why this file can be no witness of that history, in words; "" where it can."""
+    """Why this file can be no witness of that history; "" where it can."""
     real, home, itself = (Path(os.path.realpath(one)) for one in (path, state, history))
     if real.is_relative_to(home):
         return f"it lies in {state}, with the head that it should witness"
@@ -70,10 +84,10 @@ def _unfit(path: Path, history: Path, state: Path) -> str:
     return ""
 
 
-def read(path: Path, *, history: Path, state: Path) -> Testimony:
-    """What the witness says; never raises. A line that is no head is passed over and counted."""
+def read(path: Path, *, history: Path, state: Path) -> Witnessed:
+    """Read the witness; never raises. A line that is no head is passed over and counted."""
     if unfit := _unfit(path, history, state):
-        return Testimony(problem=f"it is no witness: {unfit}")
+        return Witnessed(path, problem=f"it is no witness: {unfit}")
     claims: dict[int, str] = {}
     last, odd, contradicts = None, 0, ""
     try:
@@ -84,13 +98,13 @@ def read(path: Path, *, history: Path, state: Path) -> Testimony:
                 continue
             if claims.setdefault(head.seq, head.hash) != head.hash:
                 contradicts = contradicts or f"it has two hashes for record {head.seq}"
-                # Whichever of them the history has, the other one speaks against it.
+                # No hash of the history agrees with two.
                 claims[head.seq] = ""
             last = head
     except OSError as error:
-        return Testimony(problem=f"it cannot be read: {error.strerror}")
+        return Witnessed(path, problem=f"it cannot be read: {error.strerror}")
     problem = f"{odd} of its lines are no heads" if odd else ""
-    return Testimony(claims, last, contradicts, problem)
+    return Witnessed(path, claims, last, contradicts, problem)
 
 
 def _old(path: Path) -> Path:

@@ -68,7 +68,7 @@ def can_set_mode(path: Path) -> None:
 def write_mode(path: Path, mode: str) -> bytes:
     """Set `services.mode` in the file at `path`, which keeps its owner and permissions; links are followed.
 
-    Returns the bytes that the file had before. Raises ManifestError, the file then as it was, for what
+    Returns the bytes that the file had before. Raises ManifestError, with the file unchanged, for what
     `set_mode` refuses and when it cannot be written.
     """
     text = _bytes(path)

@@ -229,7 +229,7 @@ def _is_status(text: str) -> bool:
 def from_access_log(lines: Iterable[str], *, address: str, since: float, until: float) -> Counted | None:
     """Return what nginx logged of the slot at `address` between two moments; None where it logged nothing.
 
-    The access log has neither the time of the first byte nor who asked, so no latency is known from it.
+    The access log has neither the time of the first byte nor the client, so it gives no latency.
     """
     tally = SlotTally()
     for line in lines:

@@ -135,7 +135,7 @@ def sources(text: str) -> Sources:
 
 
 def _told(page: _Page) -> list[str]:
-    """The counters on the page that tell the status of an answer."""
+    """The counters on the page that have the status of an answer."""
     present = (name for name in COUNTERS if name in page.samples)
     return [name for name in present if any(map(_statuses, page.samples[name]))]
 

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 
 from swiftdeploy_tasks.errors import SwiftDeployError
 
-# Beyond this JSON readers no longer tell neighbours apart.
+# Beyond this, JSON readers no longer distinguish neighbouring integers.
 MAX_COUNT = 2**53
 
 
@@ -34,7 +34,7 @@ class Scrape:
 
     `bounds` are the histogram's finite upper bounds in seconds, rising; `buckets` counts answers in each and,
     last, beyond them (not cumulative); both are empty without a histogram. `uptime` is seconds by the app's
-    own clock, `started` unix seconds, None where not told; so are `mode` and `chaos`, the shipped app's.
+    own clock, `started` unix seconds, None where unknown; `mode` and `chaos` are the shipped app's.
 
     Within one process `time` should never go back: a reading of the wall clock, carried on by the monotonic.
     """
@@ -52,7 +52,7 @@ class Scrape:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the app started, above zero; None where it does not tell."""
+        """Seconds since the app started, above zero; None where it does not say."""
         age = self.uptime
         if age is None and self.started is not None:
             age = self.time - self.started

@@ -134,7 +134,7 @@ def _start(before: Scrape | None, after: Scrape) -> Scrape | None:
 
 def _doubt(before: Scrape | None) -> str:
     if before is None:
-        return "the app does not tell its age, so what it counted since its start is of an unknown length"
+        return "the app does not give its start time, so the length of the window is unknown"
     lost = "two scrapes contradict each other: counts, or the app's age, are lost without a restart"
     return f"{lost}; {SEVERAL_WORKERS}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from swiftdeploy_tasks.manifest.model import Health, Manifest, Resources
@@ -17,6 +17,28 @@ SLOTS: tuple[Slot, ...] = get_args(Slot)
 def other(slot: Slot) -> Slot:
     """Return the slot beside this one."""
     return "green" if slot == "blue" else "blue"
+
+
+# The fields of a release's label, of which its id is the digest. This list is never changed.
+FIELDS = (
+    "artifact",
+    "version",
+    "mode",
+    "env",
+    "secrets",
+    "port",
+    "process",
+    "health.path",
+    "health.interval",
+    "health.passes",
+    "health.timeout",
+    "resources.cpus",
+    "resources.memory",
+    "restart_policy",
+)
+# Fields that were added later, with their defaults. A default stands in no label: a new field changes no
+# known id, and a label without it is read with the default.
+LATER_FIELDS: Mapping[str, Any] = {"health.host": None}
 
 
 @dataclass(frozen=True)
@@ -45,14 +67,24 @@ class Release:
 
     @property
     def label(self) -> str:
-        """The release as one line of JSON, for the label of what runs it.
-
-        A key that came later is left out where it has its default, so that it changes no known id.
-        """
-        content = asdict(self)
-        if self.health.host is None:
-            del content["health"]["host"]
+        """The release as one line of JSON, for the label of what runs it."""
+        values, content = _flat(asdict(self)), dict[str, Any]()
+        for path in (*FIELDS, *LATER_FIELDS):
+            if path in FIELDS or values[path] != LATER_FIELDS[path]:
+                section, _, key = path.rpartition(".")
+                (content.setdefault(section, {}) if section else content)[key] = values[path]
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values by path: `health.path` is the key `path` of `health`."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{inner}": own for inner, own in value.items()}
+        else:
+            found[key] = value
+    return found
 
 
 def from_manifest(manifest: Manifest, *, artifact: str, process: tuple[str, ...]) -> Release:
@@ -73,9 +105,11 @@ def from_manifest(manifest: Manifest, *, artifact: str, process: tuple[str, ...]
 
 
 def from_label(text: str) -> Release | None:
-    """Return the release that a label holds, or None for one that we did not write."""
+    """Return the release that a label holds; None for one that we did not write, or with unknown fields."""
     try:
         found: dict[str, Any] = json.loads(text)
+        if not _flat(found).keys() <= {*FIELDS, *LATER_FIELDS}:
+            return None
         return Release(
             artifact=str(found["artifact"]),
             version=str(found["version"]),
@@ -88,112 +122,5 @@ def from_label(text: str) -> Release | None:
             resources=Resources(**found["resources"]),
             restart_policy=str(found["restart_policy"]),
         )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """The share of each slot in percent, and the slot that catches what the others cannot answer.
-
-    `counted` says that nginx writes a line for each request, for a watch to read.
-    """
-
-    weights: Mapping[Slot, int] = field(default_factory=dict)
-    backup: Slot | None = None
-    counted: bool = False
-
-    def of(self, slot: Slot) -> int:
-        """Return the slot's share, 0 when it has none."""
-        return self.weights.get(slot, 0)
-
-    @property
-    def leader(self) -> Slot | None:
-        """The slot with the largest share, or None when no slot has one."""
-        ranked = sorted(SLOTS, key=self.of, reverse=True)
-        return ranked[0] if self.of(ranked[0]) else None
-
-    def __str__(self) -> str:
-        shares = [f"{slot} {self.of(slot)}" for slot in SLOTS if self.of(slot)]
-        behind = [f"{self.backup} behind"] if self.backup else []
-        return ", ".join(shares + behind) or "nobody (503)"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A property of a running component that differs from its definition."""
-
-    what: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.found} instead of {self.expected}"
-
-
-@dataclass(frozen=True)
-class Placement:
-    """A release in a slot. `spec` digests how it is run; `address` is host:port as nginx reaches it.
-
-    `trouble` says why it is not `live`, and `differences` what was changed about it since it was started.
-    """
-
-    release: Release | None
-    spec: str
-    live: bool = True
-    healthy: bool | None = None
-    address: str = ""
-    since: float | None = None
-    trouble: str = ""
-    differences: tuple[Difference, ...] = ()
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """The running nginx: `spec` digests how it is run, `config` what it has loaded ("" when not known).
-
-    `trouble` and `differences` are as those of a Placement, and `generation` is what it says that it has
-    loaded: it tells one moment from another, and is no part of what is wanted.
-    """
-
-    spec: str
-    config: str
-    live: bool = True
-    generation: str = field(default="", compare=False)
-    trouble: str = ""
-    differences: tuple[Difference, ...] = ()
-
-
-@dataclass(frozen=True)
-class State:
-    """What stands on an engine, seen or wanted."""
-
-    proxy: Proxy | None = None
-    slots: Mapping[Slot, Placement] = field(default_factory=dict)
-    traffic: Traffic = field(default_factory=Traffic)
-
-    def release_of(self, slot: Slot | None) -> Release | None:
-        """Return what runs in the slot, if anything does."""
-        placement = self.slots.get(slot) if slot else None
-        return placement.release if placement else None
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where an engine's nginx stands: what differs between a host, a container and a file for review.
-
-    `bind` is the listen prefix ("" for every address), `operators` the addresses that may use the
-    operator port, `resolver` the DNS server that follows a container's address ("" for literals), and
-    `inline` says that nginx.conf holds the upstreams itself. `counts` is the folder, as nginx sees it, in
-    which it counts the requests of a watch ("" where it never does).
-    """
-
-    bind: str
-    operators: tuple[str, ...]
-    resolver: str
-    pid: str
-    temp: str
-    error_log: str
-    access_logs: tuple[str, ...]
-    inline: bool = False
-    counts: str = ""

@@ -81,7 +81,7 @@ class Verdict:
         return tuple(check for check in self.checks if not check.passed)
 
     def document(self) -> dict[str, Any]:
-        """The form of CONTRACTS' `verdicts`."""
+        """The form of `verdicts` in docs/ci.md."""
         return {
             "domain": self.domain,
             "allow": self.allow,

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import SLOTS, Release, Site, Slot, Traffic, from_manifest
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
+from swiftdeploy_tasks.model.state import Site, Traffic
 from swiftdeploy_tasks.proxy import templates
 from swiftdeploy_tasks.proxy.generated_files import digest_of, headed
 from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings

@@ -15,10 +15,10 @@ MARK = "# Made by SwiftDeploy "
 
 
 _REASONS = {
-    "created": "there is none",
+    "created": "missing",
     "unchanged": "",
-    "updated": "what it is made from changed",
-    "mended": "it was edited by hand",
+    "updated": "inputs changed",
+    "mended": "edited by hand",
 }
 
 
@@ -37,7 +37,7 @@ class FileChange:
         return _REASONS[self.state]
 
     def document(self) -> dict[str, str]:
-        """The form of CONTRACTS' `files`."""
+        """The form of `files` in docs/ci.md."""
         return {"path": str(self.path), "state": self.state, "diff": self.diff}
 
 

@@ -17,7 +17,8 @@ from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from typing import Any
 
 from swiftdeploy_tasks.manifest.model import Health
-from swiftdeploy_tasks.model.release import SLOTS, Slot, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Slot
+from swiftdeploy_tasks.model.state import Traffic
 
 HOST = "127.0.0.1"
 PROBE = "X-SwiftDeploy-Probe"
@@ -101,8 +102,8 @@ def ask(
     """Ask this host's `port`; a refused, reset, late or too large answer is a Reply without a status.
 
     `host` is another address that this host alone can reach: a container's. `timeout` is for the whole
-    answer, however slowly its bytes come. The header PROBE tells our requests from those of clients: nginx
-    accepts only the id of its own generation as its value.
+    answer, however slowly its bytes come. The header PROBE marks our requests: nginx accepts only the id
+    of its own generation as its value.
     """
     began = time.monotonic()
     connection = HTTPConnection(host, port, timeout=timeout)

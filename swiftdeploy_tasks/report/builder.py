@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from swiftdeploy_tasks.history.chain import Record, Verification
+from swiftdeploy_tasks.history.chain import Record
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report import formatting, record_fields, timeline
 from swiftdeploy_tasks.report.audit_report import AuditReport, Kind, TimelineEvent
 from swiftdeploy_tasks.report.collectors import Newest, Rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swiftdeploy_tasks.history.chain import Head, Verification
+from swiftdeploy_tasks.history.chain import Head
+from swiftdeploy_tasks.history.verification import Verification
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,6 @@ class Integrity:
                 why = "no record that the witness does not contradict leads up to the head"
             return f"Nothing is proven: {why}."
         says = f"Proven by the {'witness' if found.by_witness else 'head'}: {found.proven}"
-        if found.proven_from:
-            file, line = found.proven_from
-            says = f"{says}, from line {line} of {file.name} on"
         if found.proven.last - found.proven.first + 1 == found.records:
             return f"{says}."
         return f"{says}. It proves none of the others, even where they follow each other."

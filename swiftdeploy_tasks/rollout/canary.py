@@ -128,12 +128,12 @@ def before(
 
 @dataclass
 class SlotWatch:
-    """Looks after one new slot while it takes traffic; see `job.Watch`.
+    """Watches one new slot while it takes traffic; see `job.Watch`.
 
-    `ask` puts the question for a phase and these figures and returns the recorded verdict; `notice` is told
-    of each two scrapes of a release in a row. `counter` adds up what nginx logs of both slots, and
-    `tolerated` is the part of the requests (of 1) that may stay unanswered at the end of a step. `pace` is
-    how long the app's answers are waited for, and `secrets` are masked in what is quoted.
+    `ask` asks the gate about a phase and its figures and returns the recorded verdict; `notice` gets each
+    two successive scrapes of a release. `counter` adds up nginx's log of both slots, and `tolerated` is the
+    share of requests (of 1) that may stay unanswered at the end of a step. `pace` limits the wait for the
+    app's answers, and `secrets` are masked in quotations.
     """
 
     engine: Engine

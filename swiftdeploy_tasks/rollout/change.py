@@ -1,37 +1,88 @@
-"""One change of what runs, for deploy, promote and rollback: its course, its undo and its ending.
-
-The verbs differ in the release that they want and in the questions that are asked first.
-"""
+"""One change of what runs, for deploy, promote and rollback: its steps, its undo and its ending."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
+from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.rollout import (
     applied,
+    ending,
     executor,
     former_proxy,
     generation,
     noting,
     observation,
+    opa_process,
     recovery,
     release_store,
+    scrape_records,
     slot_health,
     undo,
 )
 from swiftdeploy_tasks.rollout.admission import Part
+from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.job import Job, write_compose
 from swiftdeploy_tasks.rollout.planner import Step, plan, serving_slot
-from swiftdeploy_tasks.session.task import INVOCATION, Run
+from swiftdeploy_tasks.rollout.release_store import Confirmation
+from swiftdeploy_tasks.session.events import ChangeEnded, Drifted, Undone
+from swiftdeploy_tasks.session.invocation import INVOCATION
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import environ, reserved_space, signals
 
 # Returns the parts of files that the change may write, None for all.
 Ask = Callable[[Run, Job, Iterable[State]], frozenset[Part] | None]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a verb wants: `release` runs, under the manifest `file`, in the place of what stands `before`.
+
+    `former` is the release that it follows, None for none. `ask` asks the gate about the files that are
+    written. `back_to` is the confirmation that a rollback goes back to. `write_mode` rewrites services.mode.
+    """
+
+    before: State
+    release: Release
+    file: ManifestFile
+    former: Release | None
+    ask: Ask
+    back_to: Confirmation | None = None
+    write_mode: Callable[[], None] = lambda: None
+
+
+def execute(run: Run, job: Job, aim: Aim) -> None:
+    """Reach the aim and confirm its release, or undo the change and raise what failed."""
+    _apply(run, job, aim)
+    problem: SwiftDeployError | OSError | None = None
+
+    def write_mode() -> None:
+        nonlocal problem
+        try:
+            aim.write_mode()
+        except (SwiftDeployError, OSError) as error:
+            problem = error
+
+    release = aim.release
+    with signals.undisturbed():
+        ending.confirm(
+            run, release, aim.file.content, former=aim.former, back_to=aim.back_to, write_mode=write_mode
+        )
+        opa_process.keep_opa(run)
+        scrape_records.record_scrape(run, job.manifest, job.engine)
+        recovery.forget(run.settings)
+    if problem:
+        raise PreflightError(
+            f"version {release.version} ({release.mode}) serves and is confirmed, but"
+            f" services.mode could not be rewritten, or a file made from manifest.yaml could not: {problem}",
+            f"set services.mode: {release.mode} in manifest.yaml, then: invoke render",
+        )
 
 
 def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
@@ -52,16 +103,17 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, *, ask: Ask) -> None:
-    """Make the release what runs, or go back to what ran before and raise what went wrong.
-
-    `text` is the manifest that it will run under; `ask` asks the gate about the files that are written.
-    """
+def _apply(run: Run, job: Job, aim: Aim) -> None:
+    """Execute the steps to the aim and verify what serves; undo them and raise when something fails."""
+    before, release = aim.before, aim.release
     began = time.monotonic()
+    serving: Slot | None = None
     drifted = noting.drift(run, before)
     registry.record(run.settings, job.engine.name)
-    steps = _admitted_steps(run, job, before, release, ask)
-    recovery.note(run.settings, recovery.Target(run.task, release.id, release.mode, text.decode()))
+    steps = _admitted_steps(run, job, aim)
+    recovery.note(
+        run.settings, recovery.Target(run.task, release.id, release.mode, aim.file.content.decode())
+    )
     try:
         job.former = former_proxy.former(job, _in_force(run))
         job.back = way_back(before, serving_slot(before, release_store.present(run.settings.releases)))
@@ -71,8 +123,8 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
             stands = observation.look(job.engine, run.settings)
             serving = stands.traffic.leader
             if serving is None:
-                raise ProxyError("nobody gets traffic from nginx any more", "invoke deploy")
-            was_asked = any(step.action == "confirm" for step in steps)
+                raise ProxyError("nginx sends traffic to no slot", "invoke deploy")
+            was_asked = any(step.action == "verify" for step in steps)
             (slot_health.refuse_sick if was_asked else slot_health.confirm)(job, serving, release)
             write_compose(job, stands)
             if not job.with_opa:
@@ -85,25 +137,26 @@ def carry_out(run: Run, job: Job, before: State, release: Release, text: bytes, 
     finally:
         generation.forget_counts(run.settings)
         run.ending["spent"] = job.spent
-        run.document |= {"spent": job.spent, "duration_s": round(time.monotonic() - began, 3)}
+        seconds = round(time.monotonic() - began, 3)
+        run.emit(ChangeEnded(spent=job.spent, seconds=seconds, slot=serving or ""))
     if drifted:
-        run.note("drift", "mended", targets=drifted)
-    run.document["slot"] = serving
+        run.emit(Drifted(outcome="mended", difference={"targets": drifted}))
     done = "serves" if steps else "serves already, nothing to do"
-    told = f"version {release.version} ({release.mode}) {done}, at {run.document['url']} from app-{serving}"
-    run.screen.line(f"  {told}", "pass")
+    where = f"at {noting.url_of(job.manifest)} from app-{serving}"
+    run.say(f"version {release.version} ({release.mode}) {done}, {where}", "pass")
 
 
-def _admitted_steps(run: Run, job: Job, before: State, release: Release, ask: Ask) -> tuple[Step, ...]:
-    """Return the steps after the gate allowed what they write; no slot and no traffic has moved yet.
+def _admitted_steps(run: Run, job: Job, aim: Aim) -> tuple[Step, ...]:
+    """Return the steps after the gate allowed the files that they write.
 
-    Where that fails and nothing ran before, what was prepared is removed.
+    When it does not and nothing ran before, what was prepared is removed.
     """
+    before = aim.before
     try:
         job.engine.prepare(job.manifest)
-        wanted = executor.goal(job, release, confirmed=release_store.present(run.settings.releases))
+        wanted = executor.goal(job, aim.release, confirmed=release_store.present(run.settings.releases))
         steps = plan(before, wanted)
-        job.admitted = ask(run, job, [before, *(step.then for step in steps)])
+        job.admitted = aim.ask(run, job, [before, *(step.then for step in steps)])
     except BaseException:
         if before.proxy is None and not before.slots:
             with signals.deferred():
@@ -111,12 +164,6 @@ def _admitted_steps(run: Run, job: Job, before: State, release: Release, ask: As
                 registry.forget(run.settings)
         raise
     return steps
-
-
-def keep_applied(run: Run, release: Release, content: bytes) -> None:
-    """End a change that was confirmed: keep the manifest that is in force, for a rollback to run under."""
-    run.invocation.carried["confirmed"] = True
-    applied.keep(run.settings, release.id, content)
 
 
 def _in_force(run: Run) -> Manifest | None:
@@ -136,9 +183,9 @@ def way_back(before: State, serving: Slot | None) -> State | None:
 
 def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
     """Undo; an undo that fails is printed and does not hide the first error."""
-    noticed, told = time.monotonic(), dict[str, str]()
+    noticed, traffic = time.monotonic(), dict[str, str]()
     try:
-        with signals.deferred(lambda: run.say("going back first; this takes a few seconds")):
+        with signals.deferred(lambda: run.say("undoing the change first; this takes some seconds")):
             reserved_space.open_for_use(run.settings.state)
             serving = serving_slot(before, release_store.present(run.settings.releases))
             back = undo.undo(job, before, serving)
@@ -146,11 +193,11 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
                 others = job.given.union(filter(before.traffic.of, SLOTS)) - {serving}
                 noting.way_back(run, before, problem, back - noticed, had_traffic=bool(others))
             elif back is not None:
-                told = {"traffic": str(Traffic({serving: 100} if serving else {}))}
+                traffic = {"traffic": str(Traffic({serving: 100} if serving else {}))}
             if before.proxy is None and not before.slots:
                 registry.forget(run.settings)
             recovery.forget(run.settings)
-            run.note("undone", "done", **told)
+            run.emit(Undone(outcome="done", more=traffic))
     except (SwiftDeployError, OSError) as error:
-        run.note("undone", "failed", error=run.masked(str(error)))
-        run.screen.line(f"  going back failed too: {run.masked(str(error))}; run: invoke deploy", "fail")
+        run.emit(Undone(outcome="failed", more={"error": run.masked(str(error))}))
+        run.say(f"the undo failed too: {run.masked(str(error))}; run: invoke deploy", "fail")

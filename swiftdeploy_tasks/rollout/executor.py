@@ -6,20 +6,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from swiftdeploy_tasks.model.release import Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, probe
 from swiftdeploy_tasks.rollout import generation, traffic
 from swiftdeploy_tasks.rollout.job import Job, Watch, compose, render, write_compose
 from swiftdeploy_tasks.rollout.planner import Goal, Step
 from swiftdeploy_tasks.rollout.slot_health import confirm, refuse_sick, target_of, wait_healthy
+from swiftdeploy_tasks.session.events import StepBegan, StepEnded
 
 # How long to wait for a first request where none came before the switch.
 FIRST_REQUEST_SECONDS = 0.3
 _PHASES = {
     "start": "start",
-    "health": "health",
-    "hold": "gate",
-    "confirm": "confirm",
+    "wait": "health",
+    "watch": "gate",
+    "verify": "confirm",
     "drain": "drain",
     "remove": "remove",
 }
@@ -44,7 +46,6 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
     """Execute the steps in order; each is printed, recorded and in force before the next."""
     for step in steps:
         boundary(f"{step.action} {step.target}")
-        job.say(str(step))
         with recorded_step(job, step.action, step.target, step.reason, step.then.traffic):
             _DO[step.action](job, step)
     boundary("applied")
@@ -53,7 +54,7 @@ def apply(job: Job, steps: Iterable[Step]) -> None:
 @contextmanager
 def recorded_step(job: Job, action: str, target: str, reason: str, then: Traffic) -> Iterator[None]:
     """Record a step that begins, and how it ended; `then` is the traffic after it."""
-    job.record("step", action=action, target=target, reason=reason, weights=dict(then.weights))
+    job.emit(StepBegan(action=action, target=target, reason=reason, weights=dict(then.weights)))
     job.given.update(slot for slot, share in then.weights.items() if share)
     began, outcome = time.monotonic(), "failed"
     try:
@@ -63,7 +64,7 @@ def recorded_step(job: Job, action: str, target: str, reason: str, then: Traffic
         seconds = round(time.monotonic() - began, 3)
         phase = _PHASES.get(action, "switch")
         job.spent[phase] = round(job.spent.get(phase, 0.0) + seconds, 3)
-        job.record("step", outcome, action=action, target=target, seconds=seconds)
+        job.emit(StepEnded(outcome=outcome, action=action, target=target, seconds=seconds, reason=reason))
 
 
 def _start_proxy(job: Job, step: Step) -> None:
@@ -79,7 +80,7 @@ def _start_slot(job: Job, step: Step) -> None:
     traffic.route(job, step.then)
 
 
-def _hold(job: Job, step: Step) -> None:
+def _watch(job: Job, step: Step) -> None:
     """Watch the new slot for one interval; with too few requests, for one more.
 
     A slot that has all traffic is not watched while no client sends requests.
@@ -89,7 +90,7 @@ def _hold(job: Job, step: Step) -> None:
     slot, release = target_of(step)
     is_alone = step.then.traffic.of(slot) == 100
     if is_alone and not probe.until(job.watch.sees_traffic, seconds=FIRST_REQUEST_SECONDS, every=0.1):
-        job.say("no requests come in: nothing to watch")
+        job.say("no requests: nothing to watch")
         return
     job.watch.begin(slot, release)
     for last in (False, True):
@@ -124,9 +125,9 @@ def _wait_for_answers(job: Job, slot: Slot) -> None:
 
 
 def _drain(job: Job, step: Step) -> None:
-    """Let the requests that are on their way to the slot be answered; watch its successor meanwhile.
+    """Wait until the slot's open requests are answered; watch its successor meanwhile.
 
-    The slot goes next, and with it the way back: who serves in its place is looked at once more.
+    The next step removes the slot and with it the undo, so the health of its successor is checked once more.
     """
     leader = step.then.traffic.leader
     release = step.then.release_of(leader)
@@ -159,9 +160,9 @@ _DO: Mapping[str, Callable[[Job, Step], None]] = {
     "recreate": _start_proxy,
     "reload": lambda job, step: traffic.route(job, step.then),
     "route": lambda job, step: traffic.route(job, step.then),
-    "health": wait_healthy,
-    "confirm": lambda job, step: confirm(job, *target_of(step)),
-    "hold": _hold,
+    "wait": wait_healthy,
+    "verify": lambda job, step: confirm(job, *target_of(step)),
+    "watch": _watch,
     "drain": _drain,
     "remove": _remove,
 }

@@ -1,4 +1,4 @@
-"""nginx as it was before a change: kept, restored, and its traffic put back."""
+"""The nginx from before a change: its files are kept, and an undo restores it and its traffic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import State
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout.generation import (
     IN_FORCE_SECONDS,
@@ -91,7 +91,7 @@ def is_former(job: Job) -> bool:
 
 
 def _former_generation(job: Job) -> probe.Generation | None:
-    """Return the generation of the nginx that ran before this change, None where its files do not tell."""
+    """Return the generation of the nginx that ran before this change, None where its files do not show it."""
     _, upstream = files_of(job.settings.nginx_folder)
     content = job.former.files.get(upstream, b"") if job.former else b""
     return probe.generation_in(content.decode("utf-8", "replace"))
@@ -102,7 +102,7 @@ def _restart_former(job: Job) -> bool:
     there = job.engine.observe().proxy
     if job.former is None or there is None or there.spec == job.former.spec:
         return False
-    job.say("starting nginx as it was before; open connections are cut")
+    job.say("starting nginx with its former definition; open connections are cut")
     files.replace_all(job.former.files)
     job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
     port = job.former.operator_port

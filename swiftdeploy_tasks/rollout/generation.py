@@ -12,7 +12,7 @@ from pathlib import Path
 
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ProxyError
-from swiftdeploy_tasks.model.release import State
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import generated_files, probe
 from swiftdeploy_tasks.rollout import admission
 from swiftdeploy_tasks.rollout.job import Job, render

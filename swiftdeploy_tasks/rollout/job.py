@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from swiftdeploy_tasks.engines.protocol import Engine, Facts, Say
+from swiftdeploy_tasks.engines.protocol import Engine, Facts
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Release, Slot, State
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.probe import Pace
 from swiftdeploy_tasks.rollout.admission import Part, compose_parts, refuse_unasked
+from swiftdeploy_tasks.session.events import Event, Said
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import files
 
@@ -71,8 +73,7 @@ class Job:
     manifest: Manifest
     engine: Engine
     with_opa: bool
-    say: Say
-    record: Callable[..., object]
+    emit: Callable[[Event], None]
     secrets: Mapping[str, str] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
     given: set[Slot] = field(default_factory=set)
@@ -85,6 +86,10 @@ class Job:
     discard_volumes: bool = False
     pace: Pace = field(default_factory=Pace)
     admitted: frozenset[Part] | None = None
+
+    def say(self, text: str) -> None:
+        """Print a sentence for the operator."""
+        self.emit(Said(text=text))
 
 
 def render(

@@ -6,31 +6,38 @@ from dataclasses import dataclass
 
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Placement, Proxy, Release, State
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.model.state import Placement, Proxy, State
 from swiftdeploy_tasks.rollout.release_store import Confirmation
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.events import Confirmed, Drifted, ModeChanged, RolledBack, TargetSet
+from swiftdeploy_tasks.session.run import Run
 
 
 def target(run: Run, before: State, release: Release, asked: Manifest) -> None:
-    """Say in the document and on record what is wanted, before anything moves."""
+    """Emit which release shall run, before anything changes."""
     previous = before.release_of(before.traffic.leader)
-    run.document |= {
-        "release": release.id,
-        "previous": previous.id if previous else None,
-        "mode": release.mode,
-        "version": release.version,
-        "slot": before.traffic.leader,
-        "url": f"http://127.0.0.1:{asked.nginx.port}/",
-    }
-    run.note("target", previous=run.document["previous"], before=_named(previous), **_named(release))
+    run.emit(
+        TargetSet(
+            release=_named(release),
+            before=_named(previous),
+            slot=before.traffic.leader,
+            url=url_of(asked),
+        )
+    )
+
+
+def url_of(asked: Manifest) -> str:
+    """Return the public address on this host."""
+    return f"http://127.0.0.1:{asked.nginx.port}/"
 
 
 def confirmed(run: Run, former: Release | Confirmation | None, release: Release) -> None:
     """Put on record that the release was confirmed after a former one, and a change of mode."""
-    run.note("confirmed", "done", before=_named(former), **_named(release))
+    run.emit(Confirmed(release=_named(release), before=_named(former)))
     if former and former.mode != release.mode:
-        modes = {"from": former.mode, "to": release.mode}
-        run.note("mode", "done", release=release.id, version=release.version, **modes)
+        run.emit(
+            ModeChanged(release=release.id, version=release.version, former=former.mode, mode=release.mode)
+        )
 
 
 def way_back(
@@ -40,13 +47,13 @@ def way_back(
 
     `had_traffic` says whether the release that failed ever had any.
     """
-    run.note(
-        "rolled_back",
-        "done",
-        reason={"kind": problem.kind, "message": run.masked(problem.message)},
-        to=_named(before.release_of(before.traffic.leader)),
-        seconds=round(seconds, 3),
-        had_traffic=had_traffic,
+    run.emit(
+        RolledBack(
+            reason={"kind": problem.kind, "message": run.masked(problem.message)},
+            to=_named(before.release_of(before.traffic.leader)),
+            seconds=round(seconds, 3),
+            had_traffic=had_traffic,
+        )
     )
 
 
@@ -85,7 +92,7 @@ def drift(run: Run, before: State) -> list[str]:
     """Record what differs from what was applied; return the parts that have drifted."""
     found = drifted(before)
     for one in found:
-        run.note("drift", "found", **one.document())
+        run.emit(Drifted(outcome="found", difference=one.document()))
     return list(dict.fromkeys(one.target for one in found))
 
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.model.release import Difference, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, health, probe
 from swiftdeploy_tasks.rollout import generation
 from swiftdeploy_tasks.rollout.job import Job, compose, render
@@ -16,10 +17,10 @@ from swiftdeploy_tasks.system import environ
 
 
 def look(engine: Engine, settings: Settings) -> State:
-    """Return what stands on the engine, with the traffic that nginx has loaded and each slot's health.
+    """Return the engine's state, with the traffic that nginx has loaded and each slot's health.
 
-    Where the applied files are not those that nginx has loaded, its configuration counts as unknown. One
-    that stays silent is told from one that is late; the slots are then asked past it.
+    When the applied files are not those that nginx has loaded, its configuration counts as unknown. When
+    nginx does not answer, the slots are asked directly.
     """
     seen = engine.observe()
     loaded = generation.loaded(engine) if seen.proxy else None
@@ -38,7 +39,7 @@ def look(engine: Engine, settings: Settings) -> State:
 
 
 def is_settled(job: Job, wanted: Traffic) -> bool:
-    """Return whether this traffic is in force and no other is on its way: a reload may have been told."""
+    """Return whether this traffic is in force and no reload to another one is pending."""
     loaded = probe.generation(job.engine.operator_port())
     return loaded is not None and loaded.traffic == wanted and _is_applied(loaded, job.settings.nginx_folder)
 
@@ -77,7 +78,7 @@ def compared(job: Job, seen: State, wanted: Release) -> State:
 
 
 def _knows_the_slots(job: Job, seen: State, proxy: Proxy) -> bool:
-    """Return whether upstream.conf is what these slots call for; nginx.conf is told by its digest."""
+    """Return whether upstream.conf names these slots; nginx.conf is compared by its digest."""
     wanted = render(job, seen, proxy.generation)["upstream.conf"]
     (change,) = generated_files.compare(job.settings.nginx_folder, {"upstream.conf": wanted})
     return change.state == "unchanged"

@@ -5,21 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
-from swiftdeploy_tasks.model.release import (
-    SLOTS,
-    Difference,
-    Placement,
-    Proxy,
-    Release,
-    Slot,
-    State,
-    Traffic,
-    other,
-)
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, other
+from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
 
 
 @dataclass(frozen=True)
@@ -40,51 +31,44 @@ class Goal:
 
 @dataclass(frozen=True)
 class Deed:
-    """One action on one target, and why."""
+    """One action on one target, and its reason or detail."""
 
     action: str
     target: str
     reason: str
 
     def document(self) -> dict[str, str]:
-        """The form of CONTRACTS' `steps`."""
+        """The form of `steps` in docs/ci.md."""
         return {"action": self.action, "target": self.target, "reason": self.reason}
 
     def __str__(self) -> str:
-        return f"{self.target}: {_SAID[self.action]}, because {self.reason}"
+        return f"{self.target} {self.action}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class Step(Deed):
-    """A deed that changes nginx, the slots or the traffic, and the state in force once it is done."""
+    """A deed that changes nginx, the slots or the traffic, and the state after it."""
 
     then: State
     slot: Slot | None = None
-
-
-_SAID = {
-    "write": "is written anew",
-    "settle": "is settled",
-    "build": "is built",
-    "pull": "is pulled",
-    "make": "is made",
-    "publish": "are published",
-    "start": "starts",
-    "recreate": "is made anew",
-    "reload": "reloads",
-    "health": "is waited for",
-    "route": "changes the traffic",
-    "confirm": "is asked",
-    "hold": "is watched",
-    "drain": "drains",
-    "remove": "is removed",
-}
 
 
 def plan(observed: State, goal: Goal) -> tuple[Step, ...]:
     """Return the steps from `observed` to `goal`, in order; empty when there is nothing to do."""
     states = path(observed, goal)
     return tuple(step for now, then in pairwise(states) for step in _between(now, then, observed))
+
+
+def effect_on_requests(steps: Iterable[Step]) -> str:
+    """Return what these steps do to the requests of clients, in a sentence; "" for no steps."""
+    actions = {(step.target, step.action) for step in steps}
+    if not actions:
+        return ""
+    if ("nginx", "start") in actions:
+        return "requests are served once nginx has started"
+    if ("nginx", "recreate") in actions:
+        return "nginx restarts: open connections are cut, and requests fail until it has started"
+    return "no request is lost"
 
 
 def path(observed: State, goal: Goal) -> tuple[State, ...]:
@@ -122,10 +106,10 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
 
 
 def serving_slot(observed: State, confirmed: str) -> Slot | None:
-    """Return the slot that keeps serving meanwhile: a healthy one before one that serves now.
+    """Return the slot that keeps serving during the change: a healthy one before one that serves now.
 
-    Of two that serve, the confirmed release before the larger share. Where nginx cannot be asked who has
-    traffic, the confirmed release is trusted, and whoever was asked past nginx and answered.
+    Of two that serve, the confirmed release before the larger share. When nginx does not answer, the
+    confirmed release counts as serving, and so does a slot that answered directly.
     """
     is_silent = observed.proxy is None or not observed.proxy.live
 
@@ -157,7 +141,7 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
         left = {s: p for s, p in now.slots.items() if s != slot}
         yield _drain(now, slot)
         now = replace(now, slots=left)
-        why = _fault(slot, observed) or "it has no traffic and is not wanted as it is"
+        why = _fault(slot, observed) or "no traffic, and not the wanted release"
         yield Step("remove", f"app-{slot}", why, now, slot)
     if then.proxy and now.proxy != then.proxy:
         action, reason = _proxy_change(now.proxy, then.proxy)
@@ -179,41 +163,46 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
         yield from _reroute(now, then)
     elif leaving and then.proxy:
         names = " and ".join(f"app-{slot}" for slot in leaving)
-        yield Step("route", "nginx", f"it is to forget {names}", State(then.proxy, then.slots, then.traffic))
+        yield Step(
+            "route",
+            "nginx",
+            f"remove {names} from the configuration",
+            State(then.proxy, then.slots, then.traffic),
+        )
     for slot in leaving:
         if first and not now.traffic.of(slot):
             yield _drain(then, slot)
-        why = "another release serves in its place" if then.traffic.weights else _fault(slot, observed)
-        yield Step("remove", f"app-{slot}", why or "it is not wanted as it is", then, slot)
+        why = f"replaced by app-{other(slot)}" if then.traffic.weights else _fault(slot, observed)
+        yield Step("remove", f"app-{slot}", why or "not the wanted release", then, slot)
     if first and then.traffic.counted and len(then.slots) == 1:
         (slot,) = then.slots
-        yield Step("hold", f"app-{slot}", "it serves and was never confirmed", then, slot)
+        yield Step("watch", f"app-{slot}", "serves and is not confirmed", then, slot)
 
 
 def _reroute(now: State, then: State) -> Iterator[Step]:
     """Yield the switch of the traffic, and what is seen to before the next state."""
     for slot in then.traffic.weights:
         if not now.traffic.of(slot) and now.slots[slot].healthy is None:
-            yield Step("health", f"app-{slot}", "no slot gets traffic before it was healthy", now, slot)
+            yield Step("wait", f"app-{slot}", "until healthy", now, slot)
     staying = {slot: there for slot, there in now.slots.items() if slot in then.slots}
     routed = State(then.proxy, staying, then.traffic)
-    why = f"it goes to {now.traffic}, and is to go to {then.traffic}"
+    why = f"{now.traffic} → {then.traffic}"
     if str(now.traffic) == str(then.traffic):
-        why = "requests are counted" if then.traffic.counted else "requests are not counted any more"
+        why = "count requests" if then.traffic.counted else "stop counting requests"
     yield Step("route", "nginx", why, routed)
     for slot, share in then.traffic.weights.items():
         if share > now.traffic.of(slot):
             if share == 100:
-                yield Step("confirm", "public port", f"what answers there is to be app-{slot}", routed, slot)
+                yield Step("verify", "public port", f"app-{slot} answers", routed, slot)
             if share < 100 or then.traffic.counted:
-                yield Step("hold", f"app-{slot}", f"it takes {share} % of the traffic", routed, slot)
+                yield Step("watch", f"app-{slot}", f"{share} % of the traffic", routed, slot)
     for slot in now.traffic.weights:
         if not then.traffic.of(slot):
             yield _drain(routed, slot)
 
 
 def _drain(state: State, slot: Slot) -> Step:
-    return Step("drain", f"app-{slot}", "requests on their way are answered first", state, slot)
+    return Step("drain", f"app-{slot}", "finish open requests", state, slot)
 
 
 def _outdated(now: State, then: State) -> list[Slot]:
@@ -223,40 +212,40 @@ def _outdated(now: State, then: State) -> list[Slot]:
 
 def _proxy_change(there: Proxy | None, wanted: Proxy) -> tuple[str, str]:
     if there is None:
-        return "start", "nginx does not run"
+        return "start", "not running"
     if why := _unusable(there, wanted):
         return "recreate", f"{why}; open connections are cut"
     if not there.config:
-        return "reload", "its files in .swiftdeploy/nginx are not as they are to be"
-    return "reload", "its configuration changed"
+        return "reload", "files in .swiftdeploy/nginx differ from the desired ones"
+    return "reload", "configuration changed"
 
 
 def _unusable(there: Proxy, wanted: Proxy) -> str:
     """Return why no reload can make the nginx that is there the wanted one, "" when it can."""
     if there.trouble:
-        return f"it {there.trouble}"
+        return there.trouble
     if there.differences:
-        return f"it was changed: {_told(there.differences)}"
+        return f"changed outside SwiftDeploy: {_listed(there.differences)}"
     if not there.live:
-        return "it does not answer"
-    return "" if there.spec == wanted.spec else "its ports, image or container definition changed"
+        return "no answer"
+    return "" if there.spec == wanted.spec else "ports, image or container definition changed"
 
 
 def _start_reason(placement: Placement, observed: State) -> str:
     wanted = placement.release
     if wanted is None:
-        return "it is wanted"
-    told = f"version {wanted.version} ({wanted.mode}) is wanted"
+        return "wanted"
+    what = f"version {wanted.version} ({wanted.mode})"
     leader = observed.traffic.leader
     same = [slot for slot in SLOTS if observed.release_of(slot) == wanted]
     for slot in sorted(same, key=observed.traffic.of, reverse=True):
-        return f"{told}, and {_fault(slot, observed) or f'app-{slot} runs it in another form'}"
+        return f"{what}; {_fault(slot, observed) or f'app-{slot} runs it with another definition'}"
     running = observed.release_of(leader)
     if running is None:
-        return f"{told} and " + (f"app-{leader}, which served, is gone" if leader else "nothing runs")
+        return f"{what}; app-{leader} is gone" if leader else what
     if (running.version, running.mode) != (wanted.version, wanted.mode):
-        return f"{told} and version {running.version} ({running.mode}) runs"
-    return f"{told}, and what runs under it has another {_changed(running, wanted)}"
+        return f"{what} replaces {running.version} ({running.mode})"
+    return f"{what}; changed: {_changed(running, wanted)}"
 
 
 def _changed(running: Release, wanted: Release) -> str:
@@ -271,11 +260,11 @@ def _fault(slot: Slot, observed: State) -> str:
     if there.trouble:
         return f"app-{slot} {there.trouble}"
     if there.differences:
-        return f"app-{slot} was changed: {_told(there.differences)}"
+        return f"app-{slot} was changed: {_listed(there.differences)}"
     if not there.live:
         return f"app-{slot} does not run"
     return f"app-{slot} is not healthy" if there.healthy is False else ""
 
 
-def _told(differences: tuple[Difference, ...]) -> str:
+def _listed(differences: tuple[Difference, ...]) -> str:
     return "; ".join(map(str, differences))

@@ -14,7 +14,7 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable, PreflightError, ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import NAMES, Finding
-from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.proxy import artifacts, root_files
 from swiftdeploy_tasks.rollout import policies
 from swiftdeploy_tasks.settings import Settings

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Release, State
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
 from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.proxy.probe import Generation
@@ -30,7 +31,7 @@ from swiftdeploy_tasks.rollout.noting import Found
 from swiftdeploy_tasks.rollout.planner import Deed, Goal, Step, plan
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file, read_manifest
 from swiftdeploy_tasks.rollout.recovery import Settlement
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ class Prospect:
         """What differs from the desired state: files first, but for those that follow from steps."""
         own = [change for change in self.applied if change.state == "mended" or not self.steps]
         files = changed((*self.root, *own))
-        return (*(Deed("write", change.path.name, change.reason) for change in files), *self.deeds)
+        return (*(Deed("update", change.path.name, change.reason) for change in files), *self.deeds)
 
     def document(self) -> list[dict[str, str]]:
-        """The form of CONTRACTS' `steps`."""
+        """The form of `steps` in docs/ci.md."""
         return [deed.document() for deed in self.deeds]
 
 
@@ -125,7 +126,7 @@ def kept_instead(given: Release, kept: Release) -> str:
     """Return the sentence that a removed release stays removed while the nginx settings are changed."""
     return (
         f"release {given.id}, version {given.version}, was last removed by a rollback and needs --again; "
-        f"version {kept.version} goes on, and nginx alone is changed"
+        f"version {kept.version} stays, and only nginx changes"
     )
 
 
@@ -162,8 +163,8 @@ def _is_in_force(run: Run) -> bool:
 
 def _settling(settled: Settlement | None) -> Iterator[Deed]:
     if settled:
-        end = "its release serves: it is confirmed" if settled.release else "it is taken back"
-        yield Deed("settle", settled.target.verb, f"it was cut off, and {end} before anything else")
+        end = "confirm its release, which serves" if settled.release else "undo it"
+        yield Deed("recover", settled.target.verb, f"it was interrupted: {end}")
         yield from settled.steps
 
 
@@ -175,19 +176,19 @@ def _images(engine: Engine, asked: Manifest) -> Iterator[Deed]:
 
 def _places(job: Job) -> Iterator[Deed]:
     for name in job.engine.missing(job.manifest, with_opa=job.with_opa):
-        yield Deed("make", name, "there is none")
+        yield Deed("create", name, "missing")
     for name in job.engine.strangers():
-        yield Deed("remove", name, "it carries this project's home and is none of its parts")
+        yield Deed("remove", name, "labelled as ours but not a known component")
 
 
 def _policies(job: Job, seen: State) -> Iterator[Deed]:
     rules = policies.bundle(job.settings, job.manifest)
     if stale := policies.unpublished(job.settings, rules):
-        yield Deed("publish", "the policies", stale)
+        yield Deed("publish", "policies", stale)
     there = job.engine.has_opa()
     if not job.with_opa:
         if there:
-            yield Deed("remove", "opa", "the embedded engine is asked instead")
+            yield Deed("remove", "opa", "the embedded engine answers")
         return
     text = compose(job, seen)
     fault = job.engine.opa_fault(job.engine.opa_spec(job.manifest, text), text)

@@ -1,12 +1,13 @@
 """The project of an invocation: its manifest, read once, and its engine.
 
-They are carried from task to task, so that what was validated is what is deployed.
+The tasks of an invocation share them, so that what was validated is what is deployed.
 """
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from swiftdeploy_tasks.engines import registry
@@ -19,23 +20,30 @@ from swiftdeploy_tasks.manifest.source import read
 from swiftdeploy_tasks.rollout import policies
 from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.job import Job
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import environ
 from swiftdeploy_tasks.system.remembered import remembered
 
 
+@dataclass
+class Known:
+    """The manifest and the engine of an invocation, once they are known."""
+
+    file: ManifestFile | None = None
+    engine: Engine | None = None
+
+
 def read_file(run: Run) -> ManifestFile:
     """Return the manifest and its bytes as this invocation read them first; raises ManifestError."""
-    carried = run.invocation.carried
-    if "manifest" not in carried:
-        carried["manifest"] = read = _read(run.settings, keep=not run.has_no_effect)
-        sources = {variable.from_env for variable in read.manifest.services.env if variable.from_env}
+    known = run.invocation.shared(Known)
+    if known.file is None:
+        known.file = _read(run.settings, keep=not run.has_no_effect)
+        sources = {variable.from_env for variable in known.file.manifest.services.env if variable.from_env}
         run.invocation.secrets.update(
             value for source in sources if (value := environ.of_caller(source)) is not None
         )
-    found: ManifestFile = carried["manifest"]
-    return found
+    return known.file
 
 
 def read_manifest(run: Run) -> Manifest:
@@ -45,7 +53,7 @@ def read_manifest(run: Run) -> Manifest:
 
 def carry(run: Run, file: ManifestFile) -> None:
     """Let this be the manifest for the rest of the invocation."""
-    run.invocation.carried["manifest"] = file
+    run.invocation.shared(Known).file = file
 
 
 def _read(settings: Settings, *, keep: bool) -> ManifestFile:
@@ -73,14 +81,14 @@ def _read(settings: Settings, *, keep: bool) -> ManifestFile:
 
 def engine_of(run: Run) -> Engine:
     """Return the project's engine, the same one for the whole invocation."""
-    carried = run.invocation.carried
-    if "engine" not in carried:
+    known = run.invocation.shared(Known)
+    if known.engine is None:
         refuse_another(run)
         asked = read_manifest(run)
-        carried["engine"] = engine = registry.choose(run.settings, asked)
-        if notice := registry.notice(run.settings, asked, engine):
-            run.screen.line(f"  {notice}", "warn")
-    return quiet(run, carried["engine"])
+        known.engine = registry.choose(run.settings, asked)
+        if notice := registry.notice(run.settings, asked, known.engine):
+            run.say(f"{notice}", "warn")
+    return quiet(run, known.engine)
 
 
 def refuse_another(run: Run) -> None:
@@ -103,7 +111,7 @@ def refuse_another(run: Run) -> None:
 
 
 def quiet(run: Run, engine: Engine) -> Engine:
-    """Return the engine, with nothing still at work of a killed verb."""
+    """Return the engine after the processes of a killed verb have ended."""
     run.document["engine"] = engine.name
     if run.invocation.cut_off:
         engine.quiesce()
@@ -113,7 +121,12 @@ def quiet(run: Run, engine: Engine) -> Engine:
 
 def forget_manifest(run: Run) -> None:
     """Drop the manifest that was read: the file was rewritten."""
-    run.invocation.carried.pop("manifest", None)
+    run.invocation.shared(Known).file = None
+
+
+def forget_engine(run: Run) -> None:
+    """Drop the engine that was chosen: what runs was changed."""
+    run.invocation.shared(Known).engine = None
 
 
 def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
@@ -123,6 +136,5 @@ def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
         manifest=asked,
         engine=engine,
         with_opa=policies.is_server(asked, engine.gate),
-        say=run.say,
-        record=run.note,
+        emit=run.emit,
     )

@@ -8,14 +8,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.metrics import Counter, Scrape
-from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State, Traffic, from_manifest
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
+from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.model.verdict import Question, Verdict
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.probe import Generation
@@ -23,13 +24,23 @@ from swiftdeploy_tasks.rollout import admission, canary, policies, release_store
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.canary import Figures
 from swiftdeploy_tasks.rollout.job import Job, compose, render
-from swiftdeploy_tasks.rollout.opa_process import have_opa
+from swiftdeploy_tasks.rollout.opa_process import OpaStart, have_opa
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
 from swiftdeploy_tasks.rollout.scrape_records import ROLLBACK_WINDOW, record_chaos, scrapes_of
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.events import VerdictGiven, VerdictMissing
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import host
 
 BEFORE_DEPLOY = ("infrastructure", "isolation")
+
+
+@dataclass
+class Answers:
+    """The policies in force in this invocation, or why there are none, and the verdicts of policy-check."""
+
+    rules: Bundle | None = None
+    unavailable: GateUnavailable | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
 
 
 def policy_check(run: Run) -> None:
@@ -38,8 +49,13 @@ def policy_check(run: Run) -> None:
     run.ending["wanted"] = {"version": asked.services.version, "mode": asked.services.mode}
     rules = ready(run, asked, engine, *BEFORE_DEPLOY)
     verdicts = [_ask(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)]
-    run.invocation.carried["verdicts"] = verdicts
+    run.invocation.shared(Answers).verdicts = verdicts
     _refuse(run, engine, *verdicts)
+
+
+def documents_before_deploy(run: Run) -> list[dict[str, object]]:
+    """Return the verdicts of this invocation's policy-check in the form of CONTRACTS."""
+    return [verdict.document() for verdict in run.invocation.shared(Answers).verdicts]
 
 
 def _refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
@@ -48,7 +64,7 @@ def _refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
     if not refused:
         return
     is_isolation = any(verdict.failed and verdict.domain == "isolation" for verdict in verdicts)
-    if is_isolation and run.invocation.carried.get("opa_parts"):
+    if is_isolation and run.invocation.shared(OpaStart).parts:
         # It was started from the files that are refused.
         engine.stop_opa()
     more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
@@ -72,7 +88,7 @@ def allowed_parts(run: Run, job: Job, states: Iterable[State]) -> frozenset[admi
             verdict = _ask(run, question, job.manifest, job.engine, rules, quiet=is_shown)
             _refuse(run, job.engine, verdict)
             allowed |= parts
-    admission.refuse_unasked(run.invocation.carried.get("opa_parts", frozenset()), allowed)
+    admission.refuse_unasked(run.invocation.shared(OpaStart).parts, allowed)
     return allowed
 
 
@@ -87,9 +103,9 @@ def record_isolation(run: Run, job: Job, states: Iterable[State]) -> None:
                 asked |= parts
                 if verdict.failed:
                     sentence = verdict.failed[0].sentence
-                    run.screen.line(f"  isolation is refused ({sentence}); a rollback goes on", "warn")
+                    run.say(f"isolation refuses ({sentence}); the rollback continues", "warn")
     except GateUnavailable as error:
-        run.screen.line(f"  isolation is unanswered ({error.message}); a rollback goes on", "warn")
+        run.say(f"isolation gave no answer ({error.message}); the rollback continues", "warn")
 
 
 def _written(
@@ -116,23 +132,22 @@ def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
 
     Raises GateUnavailable, when that is on record for each of them; it is found out once an invocation.
     """
-    carried = run.invocation.carried
+    answers = run.invocation.shared(Answers)
     try:
-        if "unanswered" in carried:
-            raise carried["unanswered"]
-        if "rules" not in carried:
+        if answers.unavailable:
+            raise answers.unavailable
+        if answers.rules is None:
             rules = policies.bundle(run.settings, asked)
             policies.publish(run.settings, rules)
             if policies.is_server(asked, engine.gate):
                 have_opa(run, asked, engine, rules)
-            carried["rules"] = rules
+            answers.rules = rules
     except GateUnavailable as error:
-        carried["unanswered"] = error
+        answers.unavailable = error
         for domain in domains:
-            run.note("verdict", "unanswered", domain=domain, error=error.message)
+            run.emit(VerdictMissing(domain=domain, error=error.message))
         raise
-    found: Bundle = carried["rules"]
-    return found
+    return answers.rules
 
 
 def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, ...]:
@@ -171,27 +186,18 @@ def _ask(
     try:
         verdict = admission.ask(question, rules, settings=run.settings, manifest=asked, engine=engine)
     except GateUnavailable as error:
-        run.note(
-            "verdict",
-            "unanswered",
-            domain=question.domain,
-            input=dict(question.input),
-            revision=rules.revision,
-            error=error.message,
-        )
+        more = {"input": dict(question.input), "revision": rules.revision}
+        run.emit(VerdictMissing(domain=question.domain, error=error.message, more=more))
         raise
-    run.note(
-        "verdict",
-        "allowed" if verdict.allow else "refused",
-        input=dict(question.input),
-        limits=rules.limits(question.domain),
-        **verdict.document(),
+    run.emit(
+        VerdictGiven(
+            outcome="allowed" if verdict.allow else "refused",
+            verdict=verdict,
+            input=question.input,
+            limits=rules.limits(question.domain),
+            is_quiet=quiet,
+        )
     )
-    if not quiet:
-        run.screen.verdict(verdict)
-    if quiet and verdict.allow:
-        return verdict
-    run.document["verdicts"] = [*run.document.get("verdicts", []), verdict.document()]
     return verdict
 
 
@@ -242,7 +248,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
         question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
         _ask(run, question, asked, engine, rules)
     except (GateUnavailable, OSError) as error:
-        run.screen.line(f"  canary is unanswered ({error}); a rollback goes on", "warn")
+        run.say(f"canary gave no answer ({error}); the rollback continues", "warn")
 
 
 def _figures(

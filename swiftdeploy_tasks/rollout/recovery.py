@@ -15,12 +15,14 @@ from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ManifestError
 from swiftdeploy_tasks.manifest import edit
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Placement, Proxy, Release, Slot, State
-from swiftdeploy_tasks.rollout import applied, executor, noting, observation, release_store, write_back
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import Placement, Proxy, State
+from swiftdeploy_tasks.rollout import applied, ending, executor, observation, release_store, write_back
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
-from swiftdeploy_tasks.rollout.project import forget_manifest, job_of, quiet, refuse_another
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.rollout.project import forget_engine, forget_manifest, job_of, quiet, refuse_another
+from swiftdeploy_tasks.session.events import Recovered, Settling
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import files
 
@@ -47,7 +49,7 @@ def forget(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Settlement:
-    """How a killed verb is ended: `release` is the target where it has taken over, None where it goes back.
+    """How a killed verb is completed: `release` is the target when it has taken over, None for an undo.
 
     `steps` leave the `confirmed` release (an id, "" for none) alone with all traffic, and end in `then`; the
     `job` carries them out, under the manifest that goes with that release. Without steps there is none.
@@ -67,11 +69,11 @@ class Settlement:
 
 
 def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]) -> Settlement | None:
-    """Return how what a killed verb left behind will be brought to its end, or back; None without one.
+    """Return how a killed verb will be completed or undone; None when none was killed.
 
-    Where the target alone has traffic and is healthy, it is confirmed; else the traffic goes back to the
-    release confirmed last. A silent nginx is started again for it, and who is alone then has the traffic.
-    No part of it needs manifest.yaml: `job_under` gets the kept manifest.
+    When the target alone has traffic and is healthy, it is confirmed; else the traffic goes back to the
+    release confirmed last. An nginx that does not answer is started again; a slot that runs alone gets the
+    traffic. Nothing here needs manifest.yaml: `job_under` gets the kept manifest.
     """
     cut_off = noted(places)
     if cut_off is None:
@@ -87,34 +89,40 @@ def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]
     return Settlement(cut_off, done, confirmed, steps, steps[-1].then if steps else seen, job)
 
 
+@dataclass
+class Settled:
+    """Whether this invocation has settled what a killed verb left behind, and what that verb's target was."""
+
+    is_done: bool = False
+    target: Target | None = None
+
+
 def settle(run: Run) -> Run:
     """Settle what a killed verb left behind, after the lock is taken and before manifest.yaml is read.
 
-    An nginx or an app that fails meanwhile stops none of it: the verb itself goes on from what is there.
+    When nginx or an app fails meanwhile, that is recorded and the verb continues with what runs.
     """
-    carried = run.invocation.carried
-    if run.invocation.held is None or "settled" in carried:
+    settled = run.invocation.shared(Settled)
+    if run.invocation.held is None or settled.is_done:
         return run
     cut_off = noted(run.settings)
     if cut_off:
         refuse_another(run)
-        record = run.record if run.invocation.needs_history else run.note
-        record("settling", verb=cut_off.verb)
+        run.emit(Settling(verb=cut_off.verb), needs_history=run.invocation.needs_history)
         _settle(run, cut_off)
         forget_manifest(run)
-        carried.pop("engine", None)
-    carried["settled"] = cut_off
+        forget_engine(run)
+    settled.is_done, settled.target = True, cut_off
     return run
 
 
 def settled(run: Run) -> Target | None:
     """Return the target of the killed verb that this invocation has settled, None where there was none."""
-    found: Target | None = run.invocation.carried.get("settled")
-    return found
+    return run.invocation.shared(Settled).target
 
 
 def _settle(run: Run, cut_off: Target) -> None:
-    name, told = registry.recorded(run.settings), dict[str, str]()
+    name, failure = registry.recorded(run.settings), ""
     if name:
         engine = quiet(run, registry.make(name, run.settings))
         seen = observation.look(engine, run.settings)
@@ -122,20 +130,20 @@ def _settle(run: Run, cut_off: Target) -> None:
         assert found is not None
         if found.release:
             version = found.release.version
-            run.say(f"{cut_off.verb} was cut off after version {version} took over: confirming it")
+            run.say(f"{cut_off.verb} was interrupted after version {version} took over; confirming it")
             _confirm(run, cut_off, found.release)
             if found.mode:
                 write_back.try_to_write_mode(run, found.mode)
         else:
-            run.say(f"{cut_off.verb} was cut off before its release was confirmed: what it left behind goes")
+            run.say(f"{cut_off.verb} was interrupted before confirmation; removing what it started")
         try:
             if found.job and found.steps:
                 found.job.engine.prepare(found.job.manifest)
                 executor.apply(found.job, found.steps)
         except (EngineError, AppUnhealthy) as error:
-            told = {"error": error.message}
-            run.screen.line(f"  {error.message}; {run.task} goes on from what is there", "warn")
-    run.note("recovered", "done", verb=cut_off.verb, release=cut_off.release, **told)
+            failure = error.message
+            run.say(f"{error.message}; {run.task} continues with what runs", "warn")
+    run.emit(Recovered(verb=cut_off.verb, release=cut_off.release, error=failure))
     forget(run.settings)
 
 
@@ -174,7 +182,7 @@ def _back(job: Job, seen: State, there: Placement, confirmed: str) -> tuple[Step
     """Return the steps that give the confirmed release all traffic and remove what stands beside it."""
     assert there.release is not None
     steps = plan(seen, Goal(_proxy(job, seen, there.release), there, (100,), confirmed))
-    return tuple(step for step in steps if step.action not in {"confirm", "hold"})
+    return tuple(step for step in steps if step.action not in {"verify", "watch"})
 
 
 def _confirm(run: Run, cut_off: Target, release: Release) -> None:
@@ -182,16 +190,16 @@ def _confirm(run: Run, cut_off: Target, release: Release) -> None:
     held = release_store.stack(release_store.confirmations(folder))
     is_on_top = bool(held) and held[-1].release == release.id
     below = [row for row in held[:-1] if row.release == release.id and not is_on_top]
-    if cut_off.verb == "rollback" and below:
-        release_store.roll_back(folder, below[-1])
-    else:
-        release_store.confirm(folder, release)
-    # Killed after it was confirmed, the verb may not have put it on record.
-    noting.confirmed(run, held[-1] if held and not is_on_top else None, release)
     content = cut_off.manifest.encode()
     with suppress(ManifestError):
         content = edit.set_mode(content, release.mode)
-    applied.keep(run.settings, release.id, content)
+    ending.confirm(
+        run,
+        release,
+        content,
+        former=held[-1] if held and not is_on_top else None,
+        back_to=below[-1] if cut_off.verb == "rollback" and below else None,
+    )
 
 
 def noted(settings: Settings) -> Target | None:

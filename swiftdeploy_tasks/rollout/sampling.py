@@ -11,7 +11,8 @@ from swiftdeploy_tasks import metrics
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, Window
 from swiftdeploy_tasks.metrics.window import LONGEST
-from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, State
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.rollout import canary
 
 # A scrape a second for as long as the longest window lasts.
@@ -41,11 +42,11 @@ class Sample:
 
     @property
     def chaos(self) -> str | None:
-        """The fault that the app says it injects: none, slow or error; None where it does not tell."""
+        """The fault that the app says it injects: none, slow or error; None where it does not say."""
         return self.scrape.chaos if self.scrape else None
 
     def document(self) -> dict[str, Any]:
-        """The form of a slot in CONTRACTS' `status`."""
+        """The form of a slot of `status` in docs/ci.md."""
         return {
             "release": self.release.id if self.release else None,
             "mode": self.release.mode if self.release else None,

@@ -17,7 +17,8 @@ from swiftdeploy_tasks.metrics.window import LONGEST
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.rollout import canary, observation, sampling
 from swiftdeploy_tasks.rollout.sampling import Sample
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.events import FaultInjected, Scraped
+from swiftdeploy_tasks.session.run import Run
 
 # How many records are looked through for a scrape: some hours of a dashboard, a part of a second to read.
 RECORDS_BACK = 5_000
@@ -26,8 +27,8 @@ RECORDS_BACK = 5_000
 def record_chaos(run: Run, slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:
     """Record a fault that the app began, or ceased, to inject since it was scraped before."""
     if outcome := sampling.turned(earlier, now):
-        kind = now.chaos if outcome == "seen" else earlier and earlier.chaos
-        run.note("chaos", outcome, slot=slot, release=release.id, kind=kind)
+        kind = now.chaos if outcome == "seen" else earlier.chaos if earlier else None
+        run.emit(FaultInjected(outcome=outcome, slot=slot, release=release.id, kind=kind))
 
 
 def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
@@ -45,7 +46,7 @@ def tell_metrics(run: Run, asked: Manifest, engine: Engine, slot: Slot) -> None:
         run.say(f"metrics  {canary.outlook(asked, engine.operator_port(), slot)}")
     except UnreadableMetrics as error:
         text = f"metrics  {error.message}; the next deploy or promote is refused; {error.next}"
-        run.screen.line(f"  {run.masked(text)}", "warn")
+        run.say(f"{run.masked(text)}", "warn")
 
 
 def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any) -> None:
@@ -55,7 +56,8 @@ def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any)
         for slot, sample in samples.items()
     }
     unread = any(sample and sample.problem for sample in samples.values())
-    run.note("scrape", "failed" if unread else "done", **sampling.records(samples), **more)
+    fields = {**sampling.records(samples), **more}
+    run.emit(Scraped(outcome="failed" if unread else "done", samples=fields))
 
 
 def scrapes_of(run: Run, slot: Slot, release: Release, *, seconds: float) -> list[Scrape]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swiftdeploy_tasks.errors import PreflightError
-from swiftdeploy_tasks.model.release import SLOTS, Release, State
+from swiftdeploy_tasks.model.release import SLOTS, Release
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.rollout import executor, release_store
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Step, plan

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from swiftdeploy_tasks.errors import ProxyError
-from swiftdeploy_tasks.model.release import State
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout.generation import (
     IN_FORCE_SECONDS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from swiftdeploy_tasks.errors import EngineError
-from swiftdeploy_tasks.model.release import Placement, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import Slot
+from swiftdeploy_tasks.model.state import Placement, State, Traffic
 from swiftdeploy_tasks.rollout import former_proxy, generation, traffic
 from swiftdeploy_tasks.rollout.executor import recorded_step, say_all, watch_nothing
 from swiftdeploy_tasks.rollout.job import Job, write_compose
@@ -17,11 +18,11 @@ ENGINE_SECONDS = 120.0
 
 
 def undo(job: Job, before: State, serving: Slot | None) -> float | None:
-    """Bring back what stood `before`: `serving`, who served then, takes all, and what was added is removed.
+    """Restore what stood `before`: the slot `serving` takes all traffic, and what was added is removed.
 
-    Where nothing stood, nothing is left. The traffic moves first, without asking the slot that failed. Where
-    who served has died meanwhile there is nothing to go back to, and what took its place stays.
-    Returns when (monotonic) the one that served had all traffic again, None where none did.
+    When nothing stood before, nothing is left. The traffic moves first, without asking the slot that failed.
+    When the slot that served has died meanwhile, the new one keeps the traffic.
+    Returns the time (monotonic) at which `serving` had all traffic again, None when it has not.
     """
     job.watch = None
     _wait_for_engine(job)
@@ -32,23 +33,21 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     former_proxy.restore_proxy(job)
     now = job.engine.observe()
     if serving and not (serving in now.slots and now.slots[serving].live):
-        job.say(f"app-{serving}, which served, is gone: what was started keeps the traffic, unconfirmed")
+        job.say(f"app-{serving} is gone; the new release keeps the traffic, unconfirmed")
         _keep_what_is_left(job, now)
         return None
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
     if now.proxy and (added or not former_proxy.is_former(job) or not is_settled(job, whole.traffic)):
-        reason = f"going back: {f'app-{serving}' if serving else 'nobody'} takes all traffic"
-        job.say(reason)
+        reason = f"undo: {f'app-{serving} takes all traffic' if serving else 'no slot gets traffic'}"
         with recorded_step(job, "route", "nginx", reason, whole.traffic):
             former_proxy.go_back(job, whole)
     back = time.monotonic()
     for slot in added:
-        reason = "going back: it was added"
+        reason = "undo: started by this change"
         with recorded_step(job, "drain", f"app-{slot}", reason, whole.traffic):
             traffic.drain(job, watch_nothing)
-        job.say(f"removing app-{slot}")
         with recorded_step(job, "remove", f"app-{slot}", reason, whole.traffic):
             say_all(job, job.engine.stop_slot(slot, discard_volumes=slot not in job.given))
     _restore_compose(job, before, whole)

@@ -9,7 +9,8 @@ from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.rollout import policies
 from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.project import carry, engine_of, forget_manifest, read_manifest
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.events import Drifted, FilesWritten, ManifestChanged, ModeNotWritten
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import files
 
 
@@ -35,10 +36,11 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
             f"{error.filename or folder} cannot be written: {error.strerror}",
             "make the folder writable",
         ) from None
-    run.screen.changes(changes, diff=True)
+    run.emit(FilesWritten(files=changes))
     mended = [change.path.name for change in changes if change.state == "mended"]
     for name in mended:
-        run.note("drift", "mended", target=name, what="the content", found="edited by hand")
+        difference = {"target": name, "what": "the content", "found": "edited by hand"}
+        run.emit(Drifted(outcome="mended", difference=difference))
     if mended:
         run.say(f"what had been edited by hand was kept in {places.edited}")
     return changes
@@ -68,9 +70,9 @@ def warn_edited(run: Run, read: bytes) -> None:
 
 
 def _warn_edited(run: Run) -> None:
-    run.note("manifest", "edited")
-    run.screen.line(
-        f"  manifest.yaml was edited while {run.task} ran: the edit stays in the file and was not applied; "
+    run.emit(ManifestChanged(outcome="edited"))
+    run.say(
+        f"manifest.yaml was edited while {run.task} ran: the edit stays in the file and was not applied; "
         "invoke plan shows it",
         "warn",
     )
@@ -84,11 +86,11 @@ def try_to_write_mode(run: Run, mode: str) -> None:
             edit.write_mode(run.settings.manifest, mode)
             forget_manifest(run)
     except (SwiftDeployError, OSError) as error:
-        run.note("mode", "failed", error=str(error))
-        run.screen.line(f"  services.mode could not be rewritten to {mode}: {error}", "warn")
+        run.emit(ModeNotWritten(error=str(error)))
+        run.say(f"services.mode could not be rewritten to {mode}: {error}", "warn")
         return
     try:
         write_root(run)
     except (SwiftDeployError, OSError) as error:
         names = " and ".join(artifacts.ROOT_FILES)
-        run.screen.line(f"  {names} were not written: {error}; next: invoke render", "warn")
+        run.say(f"{names} were not written: {error}; next: invoke render", "warn")

@@ -1,4 +1,4 @@
-"""Console output while a verb runs: one line for each event.
+"""The console: a subscriber of the journal that prints one line for each event.
 
 It goes to stdout, or to stderr where stdout has a JSON document. Colour and the progress line are for a
 terminal only.
@@ -20,9 +20,19 @@ from swiftdeploy_tasks.model.verdict import Verdict
 from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.report import formatting
 from swiftdeploy_tasks.session import command_name
+from swiftdeploy_tasks.session.events import (
+    Checked,
+    Event,
+    FilesWritten,
+    Said,
+    StepBegan,
+    StepEnded,
+    VerdictGiven,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
 _LONGEST = 400
 _MOST_ROWS = 8
@@ -35,6 +45,34 @@ class Screen:
 
     def __init__(self, *, to_stderr: bool = False) -> None:
         self.stream: TextIO | None = sys.stderr if to_stderr else sys.stdout
+        self._status: Status | None = None
+
+    def show(self, event: Event) -> None:
+        """Print what the operator should see of the event."""
+        match event:
+            case Said(text=text, tone=tone):
+                self.line(f"  {text}", tone)
+            case StepBegan():
+                if self._status:
+                    self._status.update(f"  {event.target}  {event.action}  {event.reason}")
+            case StepEnded():
+                mark = event.outcome == "done"
+                self.row(event.target, event.action, event.reason, mark=mark, seconds=event.seconds)
+            case VerdictGiven(verdict=verdict, is_quiet=False):
+                self.verdict(verdict)
+            case Checked(findings=findings):
+                self.findings(findings)
+            case FilesWritten(files=files):
+                self.changes(files, diff=True)
+
+    def row(
+        self, target: str, action: str, detail: str, *, mark: bool | None = None, seconds: float | None = None
+    ) -> None:
+        """Print a step as a line of a table; without a `mark` for one that was not executed."""
+        word, tone = ("", "") if mark is None else ("done", "pass") if mark else ("FAIL", "fail")
+        begin = f"  {word}  " if word else "  "
+        rest = detail if seconds is None else f"{detail:<44}  {seconds:5.1f} s"
+        self.line(f"{begin}{target:<11}  {action:<8}  {rest}", tone)
 
     def line(self, text: str, tone: str = "") -> None:
         """Print one line in a tone: pass, fail, warn, head, dim or none."""
@@ -46,8 +84,11 @@ class Screen:
         if not _is_terminal(self.stream):
             yield
             return
-        with _console(self.stream).status(text):
-            yield
+        try:
+            with _console(self.stream).status(text) as self._status:
+                yield
+        finally:
+            self._status = None
 
     def countdown(self, text: str, seconds: float) -> None:
         """Wait, and show how far it got: a bar on a terminal, one line elsewhere."""
@@ -100,8 +141,8 @@ class Screen:
     def diffs(self, changes: Iterable[FileChange]) -> None:
         """Print how each file would change, line by line."""
         for change in changes:
-            anew = "" if change.state == "created" else " anew"
-            _print(self.stream, f"  {change.path.name}: is written{anew}, because {change.reason}", "head")
+            action = "create" if change.state == "created" else "update"
+            self.row(change.path.name, action, change.reason)
             for line in change.diff.splitlines():
                 _print(self.stream, f"    {line}", {"+": "pass", "-": "fail"}.get(line[:1], "dim"))
 

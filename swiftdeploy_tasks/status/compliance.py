@@ -18,7 +18,7 @@ from swiftdeploy_tasks.rollout import admission, policies, questions
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.canary import Figures
 from swiftdeploy_tasks.rollout.sampling import Sample
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 # A busy host answers late; one that was waited for in vain is not waited for again.
 FIRST_SECONDS, NEXT_SECONDS = 3.0, 0.5
@@ -34,7 +34,7 @@ class Unanswered:
     early: bool = False
 
     def document(self) -> dict[str, Any]:
-        """The form of CONTRACTS' `verdicts`, with null for what is not known."""
+        """The form of `verdicts` in docs/ci.md, with null for what is not known."""
         return {
             "domain": self.domain,
             "allow": None,
@@ -96,7 +96,7 @@ def _questions(
 def _about_serving(asked: Manifest, serving: Sample | None) -> Question | Unanswered:
     """Return what a promote would ask now."""
     if serving is None or serving.release is None:
-        return Unanswered("canary", (), "nobody serves", early=True)
+        return Unanswered("canary", (), "no release serves", early=True)
     declared = asked.services.metrics_path is not None
     if declared and serving.window is None and not serving.problem:
         return Unanswered("canary", (), "no window yet: the first sample shows no rate", early=True)

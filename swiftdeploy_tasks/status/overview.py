@@ -20,7 +20,8 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, ManifestError, SwiftDeployError, UsageError
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import SLOTS, Slot, State
+from swiftdeploy_tasks.model.release import SLOTS, Slot
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import artifacts, root_files
 from swiftdeploy_tasks.report import record_fields
 from swiftdeploy_tasks.rollout import observation, policies, preview, release_store, sampling
@@ -30,7 +31,8 @@ from swiftdeploy_tasks.rollout.project import engine_of, forget_manifest, read_m
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.rollout.scrape_records import record_chaos, record_samples, scrapes_of
 from swiftdeploy_tasks.session import lock
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.events import Drifted
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.status import compliance, screen, terminal, web_page
 from swiftdeploy_tasks.status.compliance import Unanswered
 from swiftdeploy_tasks.status.picture import Picture, concern
@@ -164,7 +166,7 @@ class Observer:
         if self.at_work:
             return None, "a verb is at work"
         prospect = self._tried(lambda: preview.prospect(self.run, seen), None)
-        return prospect, "" if prospect else "what deploy would do cannot be told"
+        return prospect, "" if prospect else "the plan cannot be computed"
 
     def _tried(self, ask: Callable[[], T], otherwise: T) -> T:
         try:
@@ -197,7 +199,7 @@ class Observer:
     def _note_drift(self, outcome: str, drift: Iterable[object]) -> None:
         for one in map(record_fields.mapping, drift):
             told = {name: one[name] for name in ("target", "what", "expected", "found") if name in one}
-            self.run.note("drift", outcome, **told)
+            self.run.emit(Drifted(outcome=outcome, difference=told))
 
     def _record_chaos(self, slot: Slot, sample: Sample | None) -> None:
         if sample is None or sample.scrape is None or sample.release is None:
@@ -209,18 +211,18 @@ class Observer:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(path: Path, schema: Path, signature: tuple[int, ...]) -> Manifest:
-    """Return the manifest; `signature` tells one state of the file from the next."""
+    """Return the manifest; another `signature` reads the file again."""
     return loading.load(path, schema=schema)
 
 
 def observer_of(run: Run) -> Observer:
-    """Return who looks for this run, with what was recorded before to compare with."""
+    """Return the observer of this run, with the recorded scrapes to compare with."""
     memory = sampling.Memory(lambda slot, release: scrapes_of(run, slot, release, seconds=SECONDS))
     return Observer(run, memory, Recent(run))
 
 
 def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> None:
-    """Show the picture, on a terminal until Ctrl-C; with `exit_code` raises what calls for somebody.
+    """Show the picture, on a terminal until Ctrl-C; with `exit_code` raises the first problem.
 
     `html` names a file into which it is written as a page, once.
     """

@@ -13,24 +13,25 @@ from swiftdeploy_tasks.errors import (
     SwiftDeployError,
     WouldChange,
 )
-from swiftdeploy_tasks.model.release import SLOTS, Slot, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Slot
+from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.report.audit_report import TimelineEvent
 from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
 
-_FOLLOWING = frozenset({"health", "route", "confirm", "hold", "drain", "remove"})
+_FOLLOWING = frozenset({"wait", "route", "verify", "watch", "drain", "remove"})
 
 
 @dataclass(frozen=True)
 class Picture:
     """One look at a project.
 
-    `at_work` says who is changing it, `confirmed` is the id of the release confirmed last, `since` when what
-    serves was (RFC 3339). `rates` are the requests a second of the last looks, oldest first, None where one
-    had no window. `proxy` says what is wrong with nginx, `drift_unknown` why the drift is not known, and
-    `problems` what could not be looked at.
-    `can_go_back` says that a rollback has a release below. With nothing deployed the rest is empty.
+    `at_work` is the verb that is changing it, `confirmed` the id of the release confirmed last, and `since`
+    when the one that serves was confirmed (RFC 3339). `rates` are requests per second of the last looks,
+    oldest first, None without a window. `proxy` is the fault of nginx, `drift_unknown` why the drift is not
+    known, and `problems` what could not be observed. `can_go_back` says that a rollback has a target. With
+    nothing deployed the rest is empty.
     """
 
     time: str
@@ -67,7 +68,7 @@ class Picture:
         return confirmed[0] if confirmed else shares[leader] if leader else None
 
     def document(self) -> dict[str, Any]:
-        """The fields of CONTRACTS' `status`."""
+        """The fields of `status` in docs/ci.md."""
         release = self.serving.release if self.serving else None
         return {
             "mode": release.mode if release else None,
@@ -99,7 +100,7 @@ def _unhealthy(picture: Picture) -> SwiftDeployError | None:
             return AppUnhealthy(f"app-{slot}, which has {share} % of the traffic, {what}", back)
     if picture.traffic.leader is None:
         why = f"nginx {picture.proxy}" if picture.proxy else "no slot has traffic"
-        return AppUnhealthy(f"nobody serves: {why}", "invoke deploy")
+        return AppUnhealthy(f"no release serves: {why}", "invoke deploy")
     return None
 
 

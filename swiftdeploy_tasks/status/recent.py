@@ -13,19 +13,20 @@ from itertools import islice
 from typing import Any
 
 from swiftdeploy_tasks.errors import HistoryError
-from swiftdeploy_tasks.history.chain import Record, Verification
+from swiftdeploy_tasks.history.chain import Record
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report import record_fields
 from swiftdeploy_tasks.report.audit_report import TimelineEvent
 from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.integrity import Integrity
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 SHOWN = 5
 KEPT = 100
 # How far back a first look goes: a dashboard that was left on wrote a record every few seconds.
 RECORDS_BACK = 3000
 _FIGURES = frozenset({"verdict", "step", "scrape"})
-_UNJUDGED = Integrity(Verification(True, 0, None, "", 0))
+_UNJUDGED = Integrity(Verification(True, 0, None, ""))
 
 
 @dataclass

@@ -47,7 +47,7 @@ def show(picture: Picture, stream: TextIO | None) -> None:
 
 
 def live(picture: Picture, look: Callable[[], Picture], stream: TextIO, *, every: float) -> None:
-    """Draw the picture, and anew every `every` seconds, until Ctrl-C; the last one stays on the terminal.
+    """Draw the picture every `every` seconds until Ctrl-C; the last one stays on the terminal.
 
     A terminal that is closed ends it too.
     """
@@ -110,7 +110,7 @@ def _head(picture: Picture) -> Text:
         if picture.since:
             text.append(f"\nsince {picture.since[:19]}Z, {_age(picture.since, picture.time)} ago")
     else:
-        text.append(f"nobody serves at {picture.url}, engine {picture.engine}", style=TONES["fail"])
+        text.append(f"no release serves at {picture.url}, engine {picture.engine}", style=TONES["fail"])
     if picture.at_work:
         text.append(f"\n{plain(picture.at_work)} is at work", style=TONES["warn"])
     if picture.proxy:
@@ -203,8 +203,8 @@ def _is_figure(value: Any) -> bool:
 
 def _around(picture: Picture) -> RenderableType:
     table = _grid("left", "left")
-    for told in _host(picture):
-        table.add_row("host", told)
+    for line in _host(picture):
+        table.add_row("host", line)
     shown = picture.causes[:_MOST_DRIFT] or picture.drift[:1]
     for index, deed in enumerate(shown):
         table.add_row("" if index else "drift", _line(str(deed), "warn"))

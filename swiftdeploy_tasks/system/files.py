@@ -70,7 +70,7 @@ def _replace_all(contents: Mapping[Path, str | bytes], mode: int, owner: tuple[i
 def _beside(target: Path) -> Iterator[tuple[Path, int]]:
     """A new empty file of our own beside `target`, and its descriptor; what is left of it goes at an error.
 
-    While it is open it is locked, which tells a writer that lives from what a killed one left.
+    It is locked while it is open, so the file of a killed writer is recognised.
     """
     path, fd = next(taken for path in _places(target) if (taken := _taken(path)))
     try:

@@ -33,13 +33,13 @@ def is_asked() -> bool:
 
 
 @contextmanager
-def deferred(told: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Let a request to end wait until the block is done; `told` is called when one comes."""
+def deferred(announce: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Defer a request to end until the block is done; `announce` is called when one comes."""
     asked: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         asked.append(number)
-        told()
+        announce()
 
     with _handled(handle):
         yield
@@ -75,7 +75,7 @@ def ignore() -> None:
 
 
 def _install(handle: Handler) -> dict[signal.Signals, signal._HANDLER]:
-    """Take over the endings, less those that our caller chose to ignore; return who had them."""
+    """Take over the endings, except those that our caller ignores; return the former handlers."""
     former: dict[signal.Signals, signal._HANDLER] = {}
     with suppress(ValueError):
         for number in ENDINGS:

@@ -15,7 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from swiftdeploy_tasks.errors import HistoryError, PreflightError, UsageError
-from swiftdeploy_tasks.history.chain import Line, Verification
+from swiftdeploy_tasks.history.chain import Line
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.manifest.loading import project_name
 from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.report import canvas
@@ -25,7 +26,7 @@ from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.markdown import markdown
 from swiftdeploy_tasks.report.page import page
 from swiftdeploy_tasks.report.period import Period
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import files
 
 REPORT, PAGE = "audit_report.md", "audit_report.html"
@@ -62,8 +63,8 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
     except PreflightError as error:
         if found.ok:
             raise
-        run.screen.line(f"  {error.message}", "fail")
-    _tell(run, report)
+        run.say(error.message, "fail")
+    _print(run, report)
     if open and run.document["page"]:
         _open(run, Path(run.document["page"]))
     if not found.ok:
@@ -92,7 +93,7 @@ def _report(run: Run, period: Period) -> AuditReport:
         records = (line.record for line in run.history.lines() if line.record)
         return build_report(records, Integrity(found), period)
     except HistoryError as error:
-        unread = Verification(False, 0, None, error.message, 0)
+        unread = Verification(False, 0, None, error.message)
         return build_report((), Integrity(unread, unreadable=error.message), period)
 
 
@@ -140,14 +141,14 @@ def _open(run: Run, path: Path) -> None:
         run.say(f"there is no browser here to open it in: {path}")
 
 
-def _tell(run: Run, report: AuditReport) -> None:
+def _print(run: Run, report: AuditReport) -> None:
     integrity, summary = report.integrity, report.summary
-    run.screen.line(f"  {integrity.verdict}", "pass" if integrity.verification.ok else "fail")
+    run.say(integrity.verdict, "pass" if integrity.verification.ok else "fail")
     if integrity.head:
         run.say(f"head: record {integrity.head.seq}, {integrity.head.hash}")
     if integrity.torn:
         copies = run.settings.state / "torn"
-        run.screen.line(f"  {integrity.torn} Copies: {copies}", "warn")
+        run.say(f"{integrity.torn} Copies: {copies}", "warn")
     if integrity.witness:
         run.say(integrity.witness)
     counts = ", ".join(f"{tally.verb} {tally.runs}" for tally in summary.tallies)
@@ -166,8 +167,9 @@ def _next(found: Verification, history: Path) -> str:
     path = shlex.quote(str(file))
     if not file.exists():
         return f"ls -l {shlex.quote(str(file.parent))}"
-    is_past_the_end = found.reason.startswith(("truncated", "head missing: nothing"))
-    shows = "tail -n 2" if is_past_the_end else f"sed -n {found.first_bad}p"
+    line = found.first_bad
+    # The line before is shown too, as a missing record leaves no line of its own.
+    shows = f"sed -n {line - 1},{line}p" if line > 1 else "sed -n 1p"
     return f"{shows} {path}" if file.suffix == ".jsonl" else f"xzcat {path} | {shows}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 
 def build(run: Run) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.model.finding import failure
 from swiftdeploy_tasks.rollout import (
-    executor,
     noting,
     observation,
     preflight,
@@ -18,18 +17,17 @@ from swiftdeploy_tasks.rollout import (
     write_back,
 )
 from swiftdeploy_tasks.rollout.admission import Change
-from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.rollout.change import Aim, execute, secrets_of
 from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
-from swiftdeploy_tasks.session.task import Run
-from swiftdeploy_tasks.system import signals
+from swiftdeploy_tasks.session.run import Run
 
 
 def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     """Converge what runs to the manifest; on failure, undo."""
     file, engine = read_file(run), engine_of(run)
     asked, cut_off = file.manifest, recovery.settled(run)
-    run.document["verdicts"] = [verdict.document() for verdict in run.invocation.carried.get("verdicts", [])]
+    run.document["verdicts"] = questions.documents_before_deploy(run)
     job = job_of(run, asked, engine)
     with run.screen.working("building and pulling what is missing"):
         engine.obtain(asked, run.say)
@@ -40,13 +38,13 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     is_barred = not again and release_store.was_rolled_back(run.settings.releases, release.id)
     kept = preview.changes_nginx_alone(job, seen, present) if is_barred else None
     if kept:
-        run.screen.line(f"  {preview.kept_instead(release, kept)}", "warn")
+        run.say(f"{preview.kept_instead(release, kept)}", "warn")
         release = kept
     before = observation.compared(job, seen, release)
     noting.target(run, before, release, asked)
     if is_barred and not kept:
         is_just_done = cut_off and (cut_off.verb, cut_off.release) == ("rollback", present)
-        how = "the rollback that was cut off, and is done now" if is_just_done else "a rollback"
+        how = "the rollback that was interrupted, and is completed now" if is_just_done else "a rollback"
         raise PreflightError(
             f"release {release.id}, version {release.version}, was last removed by {how}",
             "change manifest.yaml, or: invoke deploy --again",
@@ -54,7 +52,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     job.discard_volumes = discard_volumes
     slot_data.refuse_loss(job, "deploy", before, release)
     if not before.slots and (notice := engine.volume_notice(asked)):
-        run.screen.line(f"  {notice}", "warn")
+        run.say(f"{notice}", "warn")
     leader = before.traffic.leader
     job.secrets = secrets_of(release, engine.environment(leader) if kept and leader else {})
     running = before.release_of(leader)
@@ -63,17 +61,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     change = Change("deploy", running or release, release)
     old = serving_slot(before, present)
     job.watch = questions.slot_watch(run, job, change, None if before.release_of(old) == release else old)
-    carry_out(run, job, before, release, file.content, ask=questions.allowed_parts)
-    with signals.undisturbed():
-        executor.boundary("confirm the release")
-        is_new = running != release or release_store.present(run.settings.releases) != release.id
-        release_store.confirm(run.settings.releases, release)
-        if is_new:
-            noting.confirmed(run, running, release)
-        executor.boundary("keep the manifest")
-        keep_applied(run, release, file.content)
-        scrape_records.record_scrape(run, asked, engine)
-        if not before.slots:
-            scrape_records.tell_metrics(run, asked, engine, run.document["slot"])
-        recovery.forget(run.settings)
+    execute(run, job, Aim(before, release, file, running, questions.allowed_parts))
+    if not before.slots:
+        scrape_records.tell_metrics(run, asked, engine, run.document["slot"])
     write_back.warn_edited(run, file.content)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from swiftdeploy_tasks.errors import WouldChange
 from swiftdeploy_tasks.rollout import observation
+from swiftdeploy_tasks.rollout.planner import effect_on_requests
 from swiftdeploy_tasks.rollout.preview import changed, prospect
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 
 def show(run: Run, *, check: bool) -> None:
@@ -14,10 +15,12 @@ def show(run: Run, *, check: bool) -> None:
     found = prospect(run, observation.look(engine_of(run), run.settings))
     run.screen.diffs(changed(found.root))
     for deed in found.deeds:
-        run.say(str(deed))
+        run.screen.row(deed.target, deed.action, deed.reason)
     run.screen.diffs(changed(found.applied))
+    if effect := effect_on_requests(found.steps):
+        run.say(effect)
     for note in filter(None, (*found.notes, engine_of(run).volume_notice(read_manifest(run)))):
-        run.screen.line(f"  {note}", "warn")
+        run.say(f"{note}", "warn")
     run.document |= {
         "in_sync": found.changes == 0,
         "steps": found.document(),

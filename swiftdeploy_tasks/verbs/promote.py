@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError, UsageError
+from swiftdeploy_tasks.errors import PreflightError, UsageError
 from swiftdeploy_tasks.manifest import edit
 from swiftdeploy_tasks.manifest.edit import MODES
-from swiftdeploy_tasks.model.release import Release, Slot, State
+from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.rollout import (
     applied,
@@ -17,17 +18,14 @@ from swiftdeploy_tasks.rollout import (
     questions,
     recovery,
     release_store,
-    scrape_records,
     slot_data,
     write_back,
 )
 from swiftdeploy_tasks.rollout.admission import Change
-from swiftdeploy_tasks.rollout.applied import ManifestFile
-from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.rollout.change import Aim, execute, secrets_of
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
-from swiftdeploy_tasks.session.task import Run
-from swiftdeploy_tasks.system import signals
+from swiftdeploy_tasks.session.run import Run
 
 
 def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
@@ -42,7 +40,7 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     serving = before.traffic.leader
     running = before.release_of(serving)
     if serving is None or running is None:
-        why = "nobody gets traffic from nginx" if before.slots else "nothing runs"
+        why = "nginx sends traffic to no slot" if before.slots else "nothing runs"
         raise PreflightError(f"{why}, so there is nothing to promote", "invoke deploy")
     present = job_of(run, applied.in_mode(file.manifest, running.mode), engine)
     _refuse_another(run, present, before, serving, running)
@@ -63,37 +61,15 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     change = Change("promote", running, target)
     questions.may_change_mode(run, asked, engine, before, change)
     job.watch = questions.slot_watch(run, job, change, serving)
-    carry_out(run, job, before, target, wanted.content, ask=questions.allowed_parts)
-    _confirm(run, job, running, target, wanted, read=file.content)
-
-
-def _confirm(
-    run: Run, job: Job, running: Release, target: Release, wanted: ManifestFile, *, read: bytes
-) -> None:
-    """Confirm the release and rewrite services.mode; raises PreflightError where that cannot be done.
-
-    `read` is manifest.yaml as this invocation read it.
-    """
-    problem: SwiftDeployError | OSError | None = None
-    with signals.undisturbed():
-        executor.boundary("confirm the release")
-        release_store.confirm(run.settings.releases, target)
-        noting.confirmed(run, running, target)
-        executor.boundary("rewrite the mode")
-        try:
-            write_back.write_mode(run, wanted, read=read)
-        except (SwiftDeployError, OSError) as error:
-            problem = error
-        executor.boundary("keep the manifest")
-        keep_applied(run, target, wanted.content)
-        scrape_records.record_scrape(run, job.manifest, job.engine)
-        recovery.forget(run.settings)
-    if problem:
-        raise PreflightError(
-            f"version {target.version} ({target.mode}) serves and is confirmed, but"
-            f" services.mode could not be rewritten, or a file made from manifest.yaml could not: {problem}",
-            f"set services.mode: {target.mode} in manifest.yaml, then: invoke render",
-        )
+    aim = Aim(
+        before,
+        target,
+        wanted,
+        running,
+        questions.allowed_parts,
+        write_mode=lambda: write_back.write_mode(run, wanted, read=file.content),
+    )
+    execute(run, job, aim)
 
 
 def _refuse_another(run: Run, job: Job, before: State, serving: Slot, running: Release) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swiftdeploy_tasks.rollout import write_back
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 
 
 def render(run: Run) -> None:

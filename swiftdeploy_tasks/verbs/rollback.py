@@ -12,22 +12,20 @@ from swiftdeploy_tasks.manifest.loading import ManifestProblems
 from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.rollout import (
     applied,
-    executor,
     noting,
     observation,
     questions,
     recovery,
     release_store,
-    scrape_records,
     write_back,
 )
 from swiftdeploy_tasks.rollout.admission import Change
-from swiftdeploy_tasks.rollout.change import carry_out, keep_applied, secrets_of
+from swiftdeploy_tasks.rollout.change import Aim, execute, secrets_of
 from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import job_of, quiet, read_manifest
 from swiftdeploy_tasks.rollout.release_store import Confirmation
-from swiftdeploy_tasks.session.task import Run
-from swiftdeploy_tasks.system import signals
+from swiftdeploy_tasks.session.events import ManifestChanged
+from swiftdeploy_tasks.session.run import Run
 
 
 def show(run: Run) -> None:
@@ -60,8 +58,8 @@ def rollback(run: Run, to: str) -> None:
     row = _target(run, to, before.release_of(before.traffic.leader))
     release = _kept(run, engine, row)
     if other:
-        run.note("manifest", "replaced", found=other)
-        run.screen.line(f"  {other}", "warn")
+        run.emit(ManifestChanged(outcome="replaced", found=other))
+        run.say(f"{other}", "warn")
     with suppress(ManifestError):
         kept = kept.in_mode(release.mode)
     asked = kept.manifest
@@ -71,18 +69,17 @@ def rollback(run: Run, to: str) -> None:
     job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
     noting.target(run, before, release, asked)
     questions.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
-    carry_out(run, job, before, release, kept.content, ask=questions.record_isolation)
-    with signals.undisturbed():
-        executor.boundary("confirm the release")
-        release_store.roll_back(run.settings.releases, row)
-        noting.confirmed(run, running, release)
-        executor.boundary("rewrite the mode")
-        write_back.try_to_write_mode(run, release.mode)
-        executor.boundary("keep the manifest")
-        keep_applied(run, release, kept.content)
-        _say_difference(run, engine, release)
-        scrape_records.record_scrape(run, asked, engine)
-        recovery.forget(run.settings)
+    aim = Aim(
+        before,
+        release,
+        kept,
+        running,
+        questions.record_isolation,
+        back_to=row,
+        write_mode=lambda: write_back.try_to_write_mode(run, release.mode),
+    )
+    execute(run, job, aim)
+    _say_difference(run, engine, release)
 
 
 def _target(run: Run, to: str, running: Release | None) -> Confirmation:
@@ -108,7 +105,7 @@ def _kept(run: Run, engine: Engine, row: Confirmation) -> Release:
     release = release_store.description(run.settings.releases, row.release)
     if release is None or not engine.has(release):
         raise PreflightError(
-            f"release {row.release}, version {row.version}, is gone: what it ran is not kept any more",
+            f"release {row.release}, version {row.version}, is gone: its image or source is no longer kept",
             "invoke rollback --list",
         )
     return release
@@ -135,6 +132,6 @@ def _say_difference(run: Run, engine: Engine, release: Release) -> None:
     )
     changed = [name for name in names if getattr(given, name) != getattr(release, name)]
     if changed:
-        run.screen.line(
-            f"  manifest.yaml differs from what runs in: {', '.join(changed)}; invoke plan shows it", "warn"
+        run.say(
+            f"manifest.yaml differs from what runs in: {', '.join(changed)}; invoke plan shows it", "warn"
         )

@@ -10,7 +10,7 @@ from swiftdeploy_tasks.manifest.loading import rendered_folder
 from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
 from swiftdeploy_tasks.rollout import release_store
 from swiftdeploy_tasks.rollout.project import refuse_another
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.settings import GENERATED
 from swiftdeploy_tasks.system import reserved_space
 

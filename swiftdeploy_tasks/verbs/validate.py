@@ -7,13 +7,14 @@ from swiftdeploy_tasks.manifest.loading import ManifestProblems
 from swiftdeploy_tasks.model.finding import Finding, failure
 from swiftdeploy_tasks.rollout import preflight
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.events import Checked
+from swiftdeploy_tasks.session.run import Run
 
 
 def validate(run: Run) -> None:
     """Make all checks and print them; raises what the failed ones call for."""
     findings = _findings(run)
-    run.screen.findings(findings)
+    run.emit(Checked(findings=findings))
     run.document["checks"] = [
         {"name": f.name, "passed": f.passed, "message": f.message, "next": f.next} for f in findings
     ]

@@ -47,14 +47,3 @@ def new_project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
             return stack.enter_context(contextmanager(used)(make(tmp_path, engine, **changes)))
 
         yield on
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try an end-to-end test again, twice at most: a busy machine can be too late for a health check.
-
-    Each further try is shown in the summary, and what fails three times fails.
-    """
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=2))

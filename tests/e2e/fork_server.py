@@ -101,7 +101,7 @@ def main() -> None:
     from swiftdeploy_tasks.engines import registry
     from swiftdeploy_tasks.engines.docker import docker_engine
     from swiftdeploy_tasks.engines.local import local_engine
-    from swiftdeploy_tasks.session import task
+    from swiftdeploy_tasks.session import invocation
 
     gc.freeze()
     assert docker and jinja2 and jsonschema and requests and registry and docker_engine and local_engine
@@ -110,7 +110,7 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(asked["env"])
     sys.argv = asked["argv"]
-    task.INVOCATION.__init__()  # type: ignore[misc]
+    invocation.INVOCATION.__init__()  # type: ignore[misc]
     try:
         program.main()
         code: Any = 0

@@ -109,7 +109,7 @@ def test_a_disk_that_fills_up_in_a_rollout_stops_neither_the_undo_nor_rollback_n
     fill(project.state)
     ended = promote.end()
     refused(ended, 2, 5, 7)
-    assert "going back failed" not in ended.said
+    assert "undo failed" not in ended.said
     assert "green=100" in shares(project)
     serves(project, "2.0.0")
     fill(project.state)

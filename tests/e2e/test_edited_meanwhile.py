@@ -44,7 +44,7 @@ def test_an_edit_made_during_a_promote_stays_in_the_file_and_is_applied_by_neith
 ) -> None:
     project = new_project(engine, policy__canary={"window": 1})
     project.deploy()
-    ended = meddled(project, "health app-*", edited(project, nginx__private=[]), "promote").ok()
+    ended = meddled(project, "wait app-*", edited(project, nginx__private=[]), "promote").ok()
     assert "manifest.yaml was edited while promote ran" in ended.said
     assert (on_disk(project)["nginx"]["private"], on_disk(project)["services"]["mode"]) == ([], "canary")
     assert project.get("/metrics").status == 403
@@ -60,7 +60,7 @@ def test_a_typo_saved_during_a_promote_stops_no_rollback(
 ) -> None:
     project = new_project(engine, policy__canary={"window": 1})
     project.deploy()
-    ended = meddled(project, "health app-*", "services: [", "promote")
+    ended = meddled(project, "wait app-*", "services: [", "promote")
     assert ended.code == 2, ended.said
     assert "services.mode could not be rewritten" in ended.said
     assert project.get("/").json()["mode"] == "canary"
@@ -102,7 +102,7 @@ def test_an_edit_made_during_a_recovery_is_asked_about_before_it_is_deployed(
 ) -> None:
     project = new_project(engine, policy__canary={"window": 1})
     project.deploy()
-    struck = project.start_as([sys.executable, str(LAUNCH), "health app-*"], "promote").end()
+    struck = project.start_as([sys.executable, str(LAUNCH), "wait app-*"], "promote").end()
     assert struck.code == -signal.SIGKILL, struck.said
     before = len(project.history())
     text = edited(project, services__env={"EDITED": "yes"})
@@ -122,7 +122,7 @@ def test_a_killed_verb_is_settled_before_manifest_yaml_is_read(
     """It is settled under the manifest that was kept, so one that is not valid does not keep it waiting."""
     project = new_project(engine, policy__canary={"window": 1})
     project.deploy()
-    struck = project.start_as([sys.executable, str(LAUNCH), "health app-*"], "promote").end()
+    struck = project.start_as([sys.executable, str(LAUNCH), "wait app-*"], "promote").end()
     assert struck.code == -signal.SIGKILL, struck.said
     assert "app-green" in project.running()
     text = (project.root / "manifest.yaml").read_text()

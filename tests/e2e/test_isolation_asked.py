@@ -115,7 +115,7 @@ def test_every_verb_that_writes_asks_isolation_and_a_rollback_goes_on_when_it_re
         ("canary", True),
         ("isolation", False),
     ]
-    assert "a rollback goes on" in ended.err
+    assert "the rollback continues" in ended.err
     asked = [(task, outcome) for task, domain, outcome in domains(project) if domain == "isolation"]
     assert asked == [
         ("policy-check", "allowed"),

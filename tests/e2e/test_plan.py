@@ -105,6 +105,6 @@ def test_what_deploy_would_refuse_hides_no_step(
         stranger = new_project("local", nginx__port=project.port)
         stranger.deploy()
     planned = project.run("plan").ok()
-    assert "app-blue: starts, because version 1.0.0 (stable) is wanted and nothing runs" in planned.out
+    assert "app-blue     start     version 1.0.0 (stable)" in planned.out
     if "policy" in trouble:
         assert "deploy would be refused: " in planned.out

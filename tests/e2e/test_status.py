@@ -93,9 +93,7 @@ def test_drift_is_named_and_recorded_and_so_is_its_end(deployed: Project) -> Non
     path.write_text(whole + "# mine\n")
     document = told(deployed, code=9)
     path.write_text(whole)
-    assert [(one["target"], one["reason"]) for one in document["drift"]] == [
-        ("nginx.conf", "it was edited by hand")
-    ]
+    assert [(one["target"], one["reason"]) for one in document["drift"]] == [("nginx.conf", "edited by hand")]
     assert records(deployed, "drift")[-1]["outcome"] == "found"
     assert told(deployed)["drift"] == []
     last = records(deployed, "drift")[-1]
@@ -178,7 +176,7 @@ def test_an_opa_that_is_down_is_a_gate_that_cannot_be_asked(new_project: Make) -
     assert "unknown" in project.run("status").ok().out
     assert "opa" in project.run("status").ok().out
     project.stop("nginx")
-    assert "nobody serves" in project.run("status").ok().out
+    assert "no release serves" in project.run("status").ok().out
     assert project.run("status", "--exit-code").code == 6
 
 
@@ -217,8 +215,8 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c_whatever_goes_down(new_project: M
         project.kill("app-blue")
         shown.shows("GONE")
         project.stop("nginx")
-        shown.shows("nobody serves")
-        shown.shows("nginx does not run")
+        shown.shows("no release serves")
+        shown.shows("not running")
         (project.root / "manifest.yaml").write_text("services: [\n")
         shown.shows("manifest.yaml cannot be used")
         project.write()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks.history import rotation
-from swiftdeploy_tasks.history.chain import Record
+from swiftdeploy_tasks.history.chain import Head, Record
 from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.manifest.model import HistoryLimits
 
@@ -36,8 +37,14 @@ def repack(path: Path, content: bytes) -> None:
     """Put this content into the rotated file, as the program would write it."""
     plain = path.with_name("plain")
     plain.write_bytes(content)
-    rotation._compress(plain, path)
+    rotation.compress(plain, path)
     plain.unlink()
+
+
+def put_head(history: History, head: Head) -> None:
+    """Put this head into the state folder, as a program that knows no more of it would."""
+    history.state.mkdir(exist_ok=True)
+    (history.state / "head.json").write_text(json.dumps(head._asdict()))
 
 
 def records(history: History) -> list[Record]:

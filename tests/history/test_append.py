@@ -50,7 +50,9 @@ def test_the_hash_is_the_sha256_of_the_sorted_compact_utf8_json_of_the_rest(hist
 def test_the_head_names_the_last_record(ten: History) -> None:
     last = records(ten)[-1]
     assert ten.head() == chain.Head(10, last["hash"])
-    assert json.loads((ten.state / "head.json").read_text()) == {"seq": 10, "hash": last["hash"]}
+    assert (
+        json.loads((ten.state / "head.json").read_text()).items() >= {"seq": 10, "hash": last["hash"]}.items()
+    )
 
 
 def test_what_is_made_is_readable_by_its_owner_alone(ten: History) -> None:
@@ -143,6 +145,9 @@ def test_a_history_that_another_process_keeps_locked_is_an_error_in_bounded_time
     ten: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_lock, "LOCK_SECONDS", 0.05)
-    with ten._locked(), pytest.raises(HistoryError, match="busy"):
+    with (
+        file_lock.hold(ten.state / "history.lock", to_write=True),
+        pytest.raises(HistoryError, match="busy"),
+    ):
         ten.append("started", "deploy", "run-1")
     assert ten.append("started", "deploy", "run-1")["seq"] == 11

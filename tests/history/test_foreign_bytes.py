@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.history import chain, foreign_bytes
+from swiftdeploy_tasks.history import chain, writer
 from swiftdeploy_tasks.history.chain import Head, Record
 from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.report.integrity import Integrity
-from tests.history.rotated import files_of, fill, small
+from tests.history.rotated import files_of, fill, records, small
 
 GENUINE = 50
 
@@ -60,7 +60,7 @@ def test_a_hundred_torn_lines_of_100_kb_cause_no_genuine_record_to_be_dropped(tm
 ADDED: dict[str, Callable[[History], bytes]] = {
     "a torn line": lambda _: b"x" * 2000,
     "a line of text": lambda _: b"x" * 2000 + b"\n",
-    "a torn line that was kept before, many times": lambda _: b"x\n" * chain.CLOSED_OFF + b"x" * 2000,
+    "a torn line that was kept before, many times": lambda _: b"x\n" * writer.CLOSED_OFF + b"x" * 2000,
     "a record that comes next": lambda h: next_line(h, filler="x" * 2000),
     "a record without its newline": lambda h: next_line(h, filler="x" * 2000)[:-1],
     "a record that follows nothing": lambda h: self_hashed_line(h, filler="x" * 2000),
@@ -94,17 +94,17 @@ def test_our_own_records_still_fill_the_file_that_another_program_appended_to(tm
     assert history.verify().dropped_by
 
 
-def test_a_history_that_no_other_program_wrote_to_has_no_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [None, "many", [1]])
+def test_where_the_count_of_our_own_bytes_is_unknown_all_bytes_are_ours(
+    tmp_path: Path, count: object
+) -> None:
     history = small(tmp_path)
-    fill(history, 30)
-    assert not (history.state / "foreign.json").exists()
-
-
-def test_a_count_that_cannot_be_read_is_zero(tmp_path: Path) -> None:
-    path = tmp_path / "foreign.json"
-    for content in (b"", b"[]", b'{"bytes": null, "upto": 1, "adopted": 1}', b"\xff"):
-        path.write_bytes(content)
-        assert foreign_bytes.read(path) == foreign_bytes.ForeignBytes()
+    fill(history, 2)
+    append_raw(history, b"x" * 2000 + b"\n")
+    head = json.loads((history.state / "head.json").read_text())
+    (history.state / "head.json").write_text(json.dumps(head | {"own": count}))
+    fill(history, 1)
+    assert len(files_of(history)) == 1
 
 
 def test_more_torn_lines_than_one_record_closes_off_stop_no_append_and_are_named(ten: History) -> None:
@@ -124,7 +124,7 @@ def test_all_records_of_a_whole_history_are_proven(tmp_path: Path) -> None:
     history = small(tmp_path)
     fill(history, 20)
     assert len(files_of(history)) > 2
-    assert list(history.proven()) == list(history.newest_first())
+    assert list(history.proven()) == records(history)[::-1]
 
 
 def test_a_record_past_the_head_is_not_among_the_proven(ten: History) -> None:

@@ -1,16 +1,18 @@
-"""Ten thousand random changes of histories, rotated ones among them: each is found, nothing else accused."""
+"""Ten thousand random changes of histories: each is found on its line, and an unchanged history verifies."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.history import chain, proof, rotation
+from swiftdeploy_tasks.history import chain, rotation
 from swiftdeploy_tasks.history.chain import Head, Line
 from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.history.verification import Verification, verify
 from tests.history.rotated import files_of, fill, small, unpacked
 
 Content = list[bytes]
@@ -87,17 +89,23 @@ def content_of(history: History) -> Parts:
     return [text.splitlines(True) for text in texts]
 
 
-def judged(parts: Parts, head: Head | None) -> bool:
+def judged(parts: Parts, head: Head | None) -> Verification:
     def lines() -> Iterator[Line]:
         for index, part in enumerate(parts):
             for number, raw in enumerate(b"".join(part).splitlines(True), 1):
                 yield chain.parse(raw, number, Path(f"{index}"))
 
-    return proof.check(lines, head, present=Path(f"{len(parts) - 1}")).ok
+    return verify(lines(), head, current_file=Path(f"{len(parts) - 1}"))
 
 
 def same(one: Parts, other: Parts) -> bool:
     return b"".join(map(b"".join, one)) == b"".join(map(b"".join, other))
+
+
+def first_difference(changed: Content, whole: Content) -> int | None:
+    """The 1-based line on which one file begins to differ from another, None where it does not."""
+    lines = zip_longest(b"".join(changed).splitlines(True), whole)
+    return next((number for number, (one, other) in enumerate(lines, 1) if one != other), None)
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +132,15 @@ def test_ten_thousand_mutations_are_all_found(histories: list[tuple[Parts, Head 
             at = chance.randrange(len(parts))
             how = chance.choice(WITHIN)
             changed = [*parts[:at], how(parts[at], strangers[index - 1], chance), *parts[at + 1 :]]
-        assert judged(changed, head) == same(changed, parts), (index, changed)
+        verification = judged(changed, head)
+        assert verification.ok == same(changed, parts), (index, changed)
+        if len(parts) == 1:
+            assert verification.first_bad == first_difference(changed[0], parts[0]), changed
         found += not same(changed, parts)
 
 
 def test_unchanged_histories_are_never_accused(histories: list[tuple[Parts, Head | None]]) -> None:
-    assert all(judged(parts, head) for parts, head in histories)
+    assert all(judged(parts, head).ok for parts, head in histories)
 
 
 def test_every_changed_byte_of_a_rotated_file_is_found(tmp_path: Path) -> None:

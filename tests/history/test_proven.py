@@ -1,4 +1,4 @@
-"""Only what leads up to the head is called proven: who rewrites from the front gains nothing by it."""
+"""Only records linked to the head are proven; a rewritten beginning is not."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.history import chain, proof
-from swiftdeploy_tasks.history.chain import GENESIS, Head, Proven, Record, Verification
+from swiftdeploy_tasks.history import chain, verification
+from swiftdeploy_tasks.history.chain import GENESIS, Head, Record
+from swiftdeploy_tasks.history.links import Proven
 from swiftdeploy_tasks.history.store import History
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.integrity import Integrity
 from tests.history.rotated import files_of, fill, repack, small, unpacked
@@ -29,7 +31,7 @@ def written(count: int = COUNT) -> list[Record]:
 
 
 def rechained(records: list[Record], first: int, last: int) -> list[Record]:
-    """The records with `first` changed, and hashed and chained anew from there to `last`."""
+    """The records with `first` changed, and hashed and chained again from there to `last`."""
     forged = list(records)
     for seq in range(first, last + 1):
         head = Head.of(forged[seq - 2]) if seq > 1 else GENESIS
@@ -40,7 +42,7 @@ def rechained(records: list[Record], first: int, last: int) -> list[Record]:
 
 def judged(records: list[Record], head: Head) -> Verification:
     lines = [chain.parse(chain.line_of(record), number) for number, record in enumerate(records, 1)]
-    return proof.check(lambda: lines, head)
+    return verification.verify(lines, head)
 
 
 def proven_of(records: list[Record], found: Verification) -> list[Record]:
@@ -97,7 +99,7 @@ def test_no_forgery_that_is_chained_anew_is_ever_called_proven(data: st.DataObje
 def test_a_whole_history_is_proven_from_its_first_to_its_last_record() -> None:
     assert judged(REAL, HEAD).proven == Proven(1, 12)
     assert judged(REAL, HEAD).past_head is None
-    assert proof.check(list, None).proven is None
+    assert verification.verify([], None).proven is None
 
 
 def test_without_a_head_nothing_is_proven(ten: History) -> None:
@@ -146,7 +148,7 @@ def test_the_rows_of_a_report_are_marked_by_what_is_proven() -> None:
 def test_where_the_witness_contradicts_the_head_what_it_has_itself_is_proven() -> None:
     lines = [chain.parse(chain.line_of(record), number) for number, record in enumerate(REAL, 1)]
     claims = {seq: REAL[seq - 1]["hash"] for seq in (2, 5)} | {8: "0" * 64, 9: REAL[8]["hash"]}
-    found = proof.check(lambda: lines, HEAD, claims=claims)
+    found = verification.verify(lines, HEAD, claims=claims)
     assert (found.ok, found.proven) == (False, Proven(1, 5))
 
 

@@ -1,4 +1,4 @@
-"""Many write, rotate, drop and die at once: the chain neither forks nor tears, and nothing is lost."""
+"""Many processes write, rotate and drop at once and are killed: the chain does not fork."""
 
 from __future__ import annotations
 

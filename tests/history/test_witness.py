@@ -1,4 +1,4 @@
-"""Somebody else knows the head: a history that was rewritten whole is caught, and a witness stops nothing."""
+"""The witness: it shows that a history was rewritten with its head, and its failure stops no record."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pytest
 from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.history import chain, witness
 from swiftdeploy_tasks.history import store as room
-from swiftdeploy_tasks.history.chain import GENESIS, Head, Proven
+from swiftdeploy_tasks.history.chain import GENESIS, Head
+from swiftdeploy_tasks.history.links import Proven
 from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.manifest.model import HistoryLimits
 from swiftdeploy_tasks.report.integrity import Integrity
-from tests.history.rotated import files_of, fill, records, small
+from tests.history.rotated import files_of, fill, put_head, records, small
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def told(share: Path) -> list[dict[str, object]]:
 
 
 def rewrite(history: History, *, changed: int, count: int) -> None:
-    """Write the whole history anew with another record `changed`, and its head with it."""
+    """Write the whole history again with the record `changed` altered, and its head with it."""
     head, lines = GENESIS, []
     for record in records(history)[:count]:
         fields = {key: value for key, value in record.items() if key not in chain.CHAINED}
@@ -51,7 +52,7 @@ def rewrite(history: History, *, changed: int, count: int) -> None:
         lines.append(chain.line_of(sealed := chain.seal(fields, head, record["time"])))
         head = Head.of(sealed)
     history.path.write_bytes(b"".join(lines))
-    history._save(head)
+    put_head(history, head)
 
 
 def test_each_new_head_is_told_on_a_line_of_its_own(history: History, share: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_history_that_was_rewritten_head_and_all_is_caught(history: History) -
     assert History(history.path, history.state).verify().ok
     found = history.verify()
     assert (found.ok, found.first_bad, found.first_bad_file) == (False, 3, history.path)
-    assert (found.follows_until, found.reason) == (2, "was edited: the witness has another hash for record 3")
+    assert found.reason == "the witness has another hash for record 3"
     assert found.witness is not None
     assert found.witness.contradicts == "it has another hash for record 3"
 
@@ -85,8 +86,8 @@ def test_a_tail_that_was_cut_off_with_its_head_is_caught(history: History) -> No
     rewrite(history, changed=0, count=4)
     assert History(history.path, history.state).verify().ok
     found = history.verify()
-    assert (found.ok, found.first_bad, found.follows_until) == (False, 5, 4)
-    assert found.reason == "truncated: the witness knows record 6, and the last one here is 4"
+    assert (found.ok, found.first_bad) == (False, 5)
+    assert found.reason == "the witness knows record 6, and the history ends at record 4"
     fill(history, 3)
     assert history.verify().first_bad == 5
 
@@ -108,7 +109,7 @@ def test_a_rewritten_record_in_a_rotated_file_is_named_with_that_file(tmp_path: 
         "".join(json.dumps(head, separators=(",", ":")) + "\n" for head in changed), encoding="utf-8"
     )
     found = history.verify()
-    assert (found.ok, found.first_bad_file, found.follows_until) == (False, files_of(history)[1], 7)
+    assert (found.ok, found.first_bad_file) == (False, files_of(history)[1])
 
 
 def test_a_witness_that_fails_is_said_and_recorded_once_and_stops_nothing(
@@ -150,7 +151,7 @@ def test_a_witness_that_was_not_told_of_late_is_said(history: History) -> None:
     found = history.verify()
     assert found.ok
     assert found.witness is not None
-    assert found.witness.problem == "it was not told the last 3 heads"
+    assert found.witness.problem == "it lacks the last 3 heads"
 
 
 def test_a_file_that_holds_no_heads_is_left_alone(tmp_path: Path, said: list[str]) -> None:
@@ -250,7 +251,7 @@ def test_a_history_that_was_replaced_under_its_head_is_contradicted(history: His
     head = history.head()
     rewrite(history, changed=1, count=6)
     assert head
-    history._save(head)
+    put_head(history, head)
     found = history.verify()
     assert (found.proven, found.denied) == (None, "it has another hash for record 1")
 
@@ -271,7 +272,9 @@ def test_a_tail_that_was_cut_off_with_its_head_is_caught_beside_another_flaw(his
     rewrite(history, changed=0, count=4)
     junk(history)
     said = Integrity(history.verify())
-    assert said.witness.endswith("contradicts the history: it knows record 6, and the head is at record 4.")
+    assert said.witness.endswith(
+        "contradicts the history: it knows record 6, and the history ends at record 4."
+    )
 
 
 def test_a_record_that_was_put_in_takes_no_proof_from_those_that_the_head_and_the_witness_have(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,22 @@ def answered(
     return "\t".join(("answered", request, by, "1.5", status, addresses, statuses, headers, responses)) + "\n"
 
 
+COUNTERS: list[Counter] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    while COUNTERS:
+        COUNTERS.pop().close()
+
+
 def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD, errors: str = "") -> Counter:
     log = tmp_path / "generation.log"
     log.write_text("".join(lines))
     (tmp_path / "generation.log.errors").write_text(errors)
     counter = Counter(old)
+    COUNTERS.append(counter)
     counter.follow(log, share)
     counter.read()
     return counter

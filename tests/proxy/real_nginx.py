@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Site, Traffic
+from swiftdeploy_tasks.model.state import Site, Traffic
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.probe import until
 from tests.e2e.wire import status

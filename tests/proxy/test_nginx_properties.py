@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.model.release import Site, Slot, Traffic
+from swiftdeploy_tasks.model.release import Slot
+from swiftdeploy_tasks.model.state import Site, Traffic
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.proxy.private_paths import LONGEST
 from tests.lab import require

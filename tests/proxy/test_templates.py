@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.errors import PreflightError
-from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.proxy import artifacts, templates
 from tests.proxy import FOLDERS, accepted, root_files
 

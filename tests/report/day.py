@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swiftdeploy_tasks.history.chain import Head, Proven, Verification
+from swiftdeploy_tasks.history.chain import Head
+from swiftdeploy_tasks.history.links import Proven
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report.audit_report import AuditReport
 from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.integrity import Integrity
@@ -129,7 +131,7 @@ def report(changed: list[Content] | None = None, *, bad: tuple[int, str] | None 
     records = chained(changed if changed is not None else contents())
     head = Head(records[-1]["seq"], records[-1]["hash"]) if records else None
     if bad is None:
-        whole = Verification(True, len(records), None, "", len(records), head=head)
+        whole = Verification(True, len(records), None, "", head=head)
         return build_report(records, Integrity(whole))
     line, reason = bad
     verification = Verification(
@@ -137,7 +139,6 @@ def report(changed: list[Content] | None = None, *, bad: tuple[int, str] | None 
         len(records),
         line,
         reason,
-        line - 1,
         first_bad_file=Path("history.jsonl"),
         head=head,
         proven=Proven(line + 1, len(records), before=line),

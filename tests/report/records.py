@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from swiftdeploy_tasks.history.chain import GENESIS, Head, Record, Verification, seal
+from swiftdeploy_tasks.history.chain import GENESIS, Head, Record, seal
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report.integrity import Integrity
 
 BEGAN = datetime(2026, 11, 24, 15, 0, tzinfo=UTC).timestamp()
-WHOLE = Integrity(Verification(True, 0, None, "", 0))
+WHOLE = Integrity(Verification(True, 0, None, ""))
 WHO = {"user": "ana", "host": "web1"}
 
 

@@ -205,8 +205,8 @@ def _turned_to_a_folder(place: Place) -> None:
 
 NEXT: dict[str, tuple[Callable[[Place], None], str]] = {
     "a bad line": (_no_json, "sed -n 1p {}/history.jsonl"),
-    "a lost tail": (_cut_short, "tail -n 2 {}/history.jsonl"),
-    "no head": (_headless, "tail -n 2 {}/history.jsonl"),
+    "a lost tail": (_cut_short, "sed -n 4,5p {}/history.jsonl"),
+    "no head": (_headless, "sed -n 6,7p {}/history.jsonl"),
     "no file to read": (_turned_to_a_folder, "ls -l {}/history.jsonl"),
 }
 

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.history.chain import Proven, Verification
+from swiftdeploy_tasks.history.links import Proven
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report import builder, series, timeline
 from swiftdeploy_tasks.report.audit_report import AuditReport
 from swiftdeploy_tasks.report.builder import build_report
@@ -211,16 +212,16 @@ def test_what_the_head_does_not_prove_is_told_and_marked() -> None:
     rows = [started("deploy", "r1"), verdict("r1", allow=False), started("rollback", "r2")]
     rows += [verdict("r2", allow=False), finished("rollback", "r2")]
     records = chained(rows)
-    broken = Integrity(Verification(False, 4, 4, "removed", 3, proven=Proven(5, 5, before=3)))
+    broken = Integrity(Verification(False, 4, 4, "removed", proven=Proven(5, 5, before=3)))
     report = build_report([*records[:3], records[4]], broken)
     assert [(change.verb, change.proven) for change in report.changes] == [
         ("deploy", False),
         ("rollback", False),
     ]
-    forged = Integrity(Verification(False, 6, 3, "was duplicated", 2, proven=Proven(2, 5, before=2)))
+    forged = Integrity(Verification(False, 6, 3, "was duplicated", proven=Proven(2, 5, before=2)))
     report = build_report([*records[:2], records[1], *records[2:]], forged)
     assert [violation.proven for violation in report.violations] == [False, True, True]
-    lost = Integrity(Verification(False, 5, None, "head missing", 5))
+    lost = Integrity(Verification(False, 5, None, "head missing"))
     assert not any(violation.proven for violation in build_report(records, lost).violations)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.rollout.planner import Deed
 from swiftdeploy_tasks.settings import DEFAULTS

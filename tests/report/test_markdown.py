@@ -8,7 +8,7 @@ import cmarkgfm
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.history.chain import Verification
+from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report.audit_report import THREAT
 from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.formatting import cut
@@ -153,7 +153,7 @@ def test_a_broken_history_is_said_at_the_top_and_its_rows_are_marked() -> None:
 
 
 def test_a_history_that_cannot_be_read_is_said_at_the_top() -> None:
-    unread = Integrity(Verification(False, 0, None, "no", 0), unreadable="The history is shut.")
+    unread = Integrity(Verification(False, 0, None, "no"), unreadable="The history is shut.")
     text = markdown(build_report((), unread), project="shop", made=0)
     assert "Nothing is proven: the history is shut." in text
 

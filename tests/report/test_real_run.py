@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 # It runs a whole project, as those in tests/e2e do.
-pytestmark = pytest.mark.flaky(reruns=2)
 CHARTS = ("happened", "rate", "errors", "p99", "shares")
 
 

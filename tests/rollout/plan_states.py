@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from swiftdeploy_tasks.manifest.model import Health, Resources
-from swiftdeploy_tasks.model.release import SLOTS, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
+from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.rollout.planner import Goal, Step
 
 SPEC = "how a slot is run"
@@ -66,5 +67,5 @@ def told(steps: Iterable[Step], *, waiting: bool = False) -> list[str]:
     return [
         f"route: {step.then.traffic}" if step.action == "route" else f"{step.action} {step.target}"
         for step in steps
-        if waiting or step.action not in {"hold", "drain"}
+        if waiting or step.action not in {"watch", "drain"}
     ]

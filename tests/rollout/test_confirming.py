@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from swiftdeploy_tasks.errors import AppUnhealthy
-from swiftdeploy_tasks.model.release import State, Traffic
+from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout import slot_health
 from swiftdeploy_tasks.rollout.job import Job
@@ -108,7 +108,7 @@ def test_a_slot_whose_answers_take_longer_than_the_first_time_out_gets_healthy()
         connection.sendall(WELL)
 
     state = State(NGINX, {"blue": occupied(RELEASE)}, Traffic())
-    step = Step("health", "app-blue", "it is new", state, "blue")
+    step = Step("wait", "app-blue", "it is new", state, "blue")
     with answering(late=lambda number: False) as job, serving(slow) as port:
         job.manifest.nginx.operator_port = port  # type: ignore[misc]
         slot_health.wait_healthy(job, step)

@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 
 from swiftdeploy_tasks.errors import EngineError
-from swiftdeploy_tasks.model.release import Placement, Release, State, Traffic
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.model.state import Placement, State, Traffic
 from swiftdeploy_tasks.rollout import generation, observation, undo
 from swiftdeploy_tasks.rollout.job import Job
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.model.release import SLOTS, Difference, Placement, Proxy, Release, Slot, State, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
+from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
 from tests.rollout.plan_states import (
     HUNG,
@@ -74,12 +75,12 @@ class World:
             self.slots[slot] = replace(then.slots[slot], live=True, healthy=False)
             assert replace(then.traffic, counted=False) == replace(self.traffic, counted=False)
             self.traffic = then.traffic
-        elif step.action == "health":
+        elif step.action == "wait":
             assert slot
             self.slots[slot] = replace(self.slots[slot], healthy=True)
-        elif step.action == "confirm":
+        elif step.action == "verify":
             assert slot and self.traffic.of(slot) == 100
-        elif step.action == "hold":
+        elif step.action == "watch":
             assert slot and 0 < self.traffic.of(slot) <= 100
             assert self.traffic.of(slot) < 100 or self.traffic.counted
         elif step.action == "drain":
@@ -107,7 +108,7 @@ def hold(before: Traffic, world: World, confirmed: str, why: str, *, asked: bool
     if now.backup:
         assert now.backup in world.slots and not now.of(now.backup), why
         assert world.answers(now.backup) or not asked, f"a backup that does not answer: {why}"
-    assert now.weights or not any(world.answers(slot) for slot in losers), f"nobody serves any more: {why}"
+    assert now.weights or not any(world.answers(slot) for slot in losers), f"no release serves: {why}"
     if any(world.answers(slot) for slot in losers):
         assert all(world.answers(slot) for slot in gains), (
             f"from a slot that answers to one that does not: {why}"
@@ -168,7 +169,7 @@ def assert_reached(world: World, goal: Goal) -> None:
     assert plan(world.seen(), replace(goal, confirmed=there.release.id)) == ()
     is_doubted = goal.watched and goal.confirmed != there.release.id
     again = [step.action for step in plan(world.seen(), goal)]
-    assert again == (["route", "hold", "route"] if is_doubted else [])
+    assert again == (["route", "watch", "route"] if is_doubted else [])
 
 
 @pytest.mark.parametrize("watched", [False, True])

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from swiftdeploy_tasks.model.release import Placement, State
-from swiftdeploy_tasks.rollout.planner import Goal, plan
+from swiftdeploy_tasks.model.state import Placement, State
+from swiftdeploy_tasks.rollout.planner import Goal, effect_on_requests, plan
 from tests.rollout.plan_states import (
     HUNG,
     NEW,
@@ -26,13 +26,13 @@ OLD_SERVES = standing(occupied(OLD), shares=(100, 0))
 
 TAKES_OVER = [
     "start app-green",
-    "health app-green",
-    "route: green 100, blue behind",
-    "confirm public port",
-    "route: green 100",
+    "wait app-green",
+    "route: green 100 %, blue as backup",
+    "verify public port",
+    "route: green 100 %",
     "remove app-blue",
 ]
-FROM_NOTHING = ["start app-blue", "health app-blue", "route: blue 100", "confirm public port"]
+FROM_NOTHING = ["start app-blue", "wait app-blue", "route: blue 100 %", "verify public port"]
 
 TABLE: dict[str, tuple[State, Goal, list[str]]] = {
     "a first deploy starts nginx before the slot, and goes to 100 at once": (
@@ -70,9 +70,9 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
         wanted(NEW, shares=(10, 50, 100)),
         [
             "start app-green",
-            "health app-green",
-            "route: blue 90, green 10",
-            "route: blue 50, green 50",
+            "wait app-green",
+            "route: blue 90 %, green 10 %",
+            "route: blue 50 %, green 50 %",
             *TAKES_OVER[2:],
         ],
     ),
@@ -94,17 +94,17 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
     "a slot that stopped makes room, and nobody is sent to it meanwhile": (
         standing(occupied(OLD, live=False, healthy=None), shares=(100, 0)),
         wanted(OLD),
-        ["route: nobody (503)", "remove app-blue", *FROM_NOTHING],
+        ["route: none (503)", "remove app-blue", *FROM_NOTHING],
     ),
     "a slot that is gone is not sent anybody meanwhile": (
         standing(shares=(100, 0)),
         wanted(OLD),
-        ["route: nobody (503)", *FROM_NOTHING],
+        ["route: none (503)", *FROM_NOTHING],
     ),
     "half the traffic goes back to the slot that lives when the other one died": (
         standing(occupied(OLD), occupied(NEW, live=False, healthy=None), shares=(50, 50)),
         wanted(NEW),
-        ["route: blue 100", "confirm public port", "remove app-green", *TAKES_OVER],
+        ["route: blue 100 %", "verify public port", "remove app-green", *TAKES_OVER],
     ),
     "a leftover that is just what is wanted is used": (
         standing(occupied(OLD), occupied(NEW), shares=(100, 0)),
@@ -124,7 +124,7 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
     "a leftover beside what is wanted is removed": (
         standing(occupied(OLD), occupied(THIRD), shares=(100, 0)),
         wanted(OLD),
-        ["route: blue 100", "remove app-green"],
+        ["route: blue 100 %", "remove app-green"],
     ),
     "a slot that was not made by us makes room": (
         standing(occupied(OLD), Placement(None, ""), shares=(100, 0)),
@@ -134,17 +134,17 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
     "cut off between two shares, the confirmed release takes all before it starts again": (
         standing(occupied(OLD), occupied(NEW), shares=(50, 50)),
         wanted(NEW, shares=(50, 100)),
-        ["route: blue 100", "confirm public port", "route: blue 50, green 50", *TAKES_OVER[2:]],
+        ["route: blue 100 %", "verify public port", "route: blue 50 %, green 50 %", *TAKES_OVER[2:]],
     ),
     "cut off at 100, the successor keeps the traffic and the old slot goes": (
         standing(occupied(OLD), occupied(NEW), shares=(0, 100), backup="blue"),
         wanted(NEW),
-        ["route: green 100", "remove app-blue"],
+        ["route: green 100 %", "remove app-blue"],
     ),
     "a change of mind in mid-rollover goes back by traffic alone": (
         standing(occupied(OLD), occupied(NEW), shares=(50, 50)),
         wanted(OLD),
-        ["route: blue 100", "confirm public port", "remove app-green"],
+        ["route: blue 100 %", "verify public port", "remove app-green"],
     ),
     "without nginx, the confirmed release is served again": (
         standing(occupied(OLD, healthy=None), proxy=None),
@@ -173,10 +173,10 @@ def test_steps(case: str) -> None:
 def test_every_share_below_all_is_watched_before_the_next() -> None:
     steps = told(plan(OLD_SERVES, wanted(NEW, shares=(10, 50, 100))), waiting=True)
     assert steps[2:6] == [
-        "route: blue 90, green 10",
-        "hold app-green",
-        "route: blue 50, green 50",
-        "hold app-green",
+        "route: blue 90 %, green 10 %",
+        "watch app-green",
+        "route: blue 50 %, green 50 %",
+        "watch app-green",
     ]
 
 
@@ -184,12 +184,12 @@ def test_a_watched_slot_is_watched_at_100_with_the_old_one_behind_it_and_not_dra
     steps = plan(OLD_SERVES, wanted(NEW, watched=True))
     assert told(steps, waiting=True) == [
         "start app-green",
-        "health app-green",
-        "route: green 100, blue behind",
-        "confirm public port",
-        "hold app-green",
+        "wait app-green",
+        "route: green 100 %, blue as backup",
+        "verify public port",
+        "watch app-green",
         "drain app-blue",
-        "route: green 100",
+        "route: green 100 %",
         "remove app-blue",
     ]
     assert [step.then.traffic.counted for step in steps] == [True] * 6 + [False] * 2
@@ -198,10 +198,10 @@ def test_a_watched_slot_is_watched_at_100_with_the_old_one_behind_it_and_not_dra
 def test_a_first_deploy_is_watched_and_then_counted_no_more() -> None:
     steps = plan(State(), wanted(NEW, confirmed="", watched=True))
     assert told(steps, waiting=True)[-4:] == [
-        "route: blue 100",
-        "confirm public port",
-        "hold app-blue",
-        "route: blue 100",
+        "route: blue 100 %",
+        "verify public port",
+        "watch app-blue",
+        "route: blue 100 %",
     ]
     assert [step.then.traffic.counted for step in steps[-4:]] == [True, True, True, False]
 
@@ -209,7 +209,7 @@ def test_a_first_deploy_is_watched_and_then_counted_no_more() -> None:
 @pytest.mark.parametrize("old", [None, occupied(OLD, live=False)], ids=["alone", "beside a dead one"])
 def test_what_serves_and_was_never_confirmed_is_watched(old: Placement | None) -> None:
     steps = plan(standing(old, occupied(NEW), shares=(0, 100)), wanted(NEW, watched=True))
-    assert told(steps, waiting=True)[-2:] == ["hold app-green", "route: green 100"]
+    assert told(steps, waiting=True)[-2:] == ["watch app-green", "route: green 100 %"]
     assert [step.then.traffic.counted for step in steps[-2:]] == [True, False]
 
 
@@ -237,10 +237,10 @@ def test_a_green_that_serves_is_succeeded_by_blue() -> None:
     steps = plan(standing(green=occupied(OLD), shares=(0, 100)), wanted(NEW))
     assert told(steps) == [
         "start app-blue",
-        "health app-blue",
-        "route: blue 100, green behind",
-        "confirm public port",
-        "route: blue 100",
+        "wait app-blue",
+        "route: blue 100 %, green as backup",
+        "verify public port",
+        "route: blue 100 %",
         "remove app-green",
     ]
 
@@ -250,24 +250,36 @@ def test_a_new_nginx_is_said_to_cut_connections() -> None:
     assert "connections are cut" in step.reason
 
 
+@pytest.mark.parametrize(
+    ("observed", "goal", "effect"),
+    [
+        (OLD_SERVES, wanted(OLD), ""),
+        (State(), wanted(NEW), "requests are served once nginx has started"),
+        (OLD_SERVES, wanted(NEW), "no request is lost"),
+        (replace(OLD_SERVES, proxy=OTHER_PORTS), wanted(NEW), "nginx restarts: open connections are cut"),
+    ],
+)
+def test_a_plan_says_what_happens_to_requests(observed: State, goal: Goal, effect: str) -> None:
+    assert effect_on_requests(plan(observed, goal)).startswith(effect)
+    assert bool(effect) == bool(effect_on_requests(plan(observed, goal)))
+
+
 def test_a_reload_is_not_said_to_cut_connections() -> None:
     (step,) = plan(replace(OLD_SERVES, proxy=OTHER_CONFIG), wanted(OLD))
-    assert step.reason == "its configuration changed"
+    assert step.reason == "configuration changed"
 
 
 @pytest.mark.parametrize(
-    ("observed", "goal", "words"),
+    ("observed", "goal", "reason"),
     [
-        (State(), wanted(NEW), ("version 2 (stable)", "nothing runs")),
-        (OLD_SERVES, wanted(NEW), ("version 2 (stable)", "version 1 (stable) runs")),
-        (OLD_SERVES, wanted(release("1", "canary")), ("version 1 (canary)", "version 1 (stable) runs")),
+        (State(), wanted(NEW), "version 2 (stable)"),
+        (OLD_SERVES, wanted(NEW), "version 2 (stable) replaces 1 (stable)"),
+        (OLD_SERVES, wanted(release("1", "canary")), "version 1 (canary) replaces 1 (stable)"),
     ],
 )
-def test_a_start_says_what_is_wanted_and_what_runs(
-    observed: State, goal: Goal, words: tuple[str, str]
-) -> None:
+def test_a_start_says_what_is_wanted_and_what_runs(observed: State, goal: Goal, reason: str) -> None:
     (start,) = [step for step in plan(observed, goal) if step.slot and step.action == "start"]
-    assert all(word in start.reason for word in words)
+    assert start.reason == reason
 
 
 def test_a_slot_that_is_not_healthy_is_never_a_backup() -> None:
@@ -278,7 +290,7 @@ def test_a_slot_that_is_not_healthy_is_never_a_backup() -> None:
 def test_an_unhealthy_successor_at_100_gives_way_to_the_confirmed_slot_before_anything_is_removed() -> None:
     cut_off = standing(occupied(OLD), occupied(NEW, healthy=False), shares=(0, 100), backup="blue")
     steps = told(plan(cut_off, wanted(NEW)))
-    assert steps[0] == "route: blue 100"
+    assert steps[0] == "route: blue 100 %"
     assert steps.index("remove app-green") < steps.index("start app-green") < steps.index("remove app-blue")
 
 
@@ -290,5 +302,5 @@ def test_a_healthy_successor_does_not_give_way_to_a_confirmed_slot_that_is_sick(
 def test_a_leftover_that_could_not_be_asked_is_healthy_before_it_gets_traffic() -> None:
     nginx_gone = standing(occupied(OLD, healthy=None), occupied(NEW, healthy=None), proxy=None)
     steps = told(plan(nginx_gone, wanted(NEW)))
-    assert "health app-green" in steps
-    assert steps.index("health app-green") < steps.index("route: green 100, blue behind")
+    assert "wait app-green" in steps
+    assert steps.index("wait app-green") < steps.index("route: green 100 %, blue as backup")

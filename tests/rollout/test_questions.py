@@ -17,7 +17,8 @@ from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.metrics import Scrape
 from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.rollout import scrape_records
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
+from tests.history.rotated import put_head
 
 SECONDS = 30.0
 
@@ -97,7 +98,7 @@ def test_five_thousand_records_are_read_in_a_part_of_a_second(history: History) 
         head, written = Head.of(sealed), written + chain.line_of(sealed)
     with history.path.open("ab") as file:
         file.write(written)
-    history._save(head)
+    put_head(history, head)
     began = time.process_time()
     assert known(history) == []
     assert time.process_time() - began < 1.0

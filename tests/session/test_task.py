@@ -25,7 +25,8 @@ import os, signal, sys
 from pathlib import Path
 from invoke import Collection, Program, task
 from swiftdeploy_tasks import errors
-from swiftdeploy_tasks.session.task import RecordedTask, current
+from swiftdeploy_tasks.session.run import current
+from swiftdeploy_tasks.session.task import RecordedTask
 
 def act(name):
     said = os.environ.get(name.upper(), "succeed")

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from swiftdeploy_tasks.metrics import Scrape, Window
-from swiftdeploy_tasks.model.release import State, Traffic
+from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.status import terminal
@@ -53,7 +53,7 @@ def full(**changes: Any) -> Picture:
             verdict(*(check(f"rule_{n}", observed=None) for n in range(20)), domain="isolation"),
             verdict(check("max_error_rate", passed=False, observed=0.25, limit=0.01), check()),
         ),
-        "drift": tuple(Deed("write", f"file-{n}", "it was edited by hand") for n in range(6)),
+        "drift": tuple(Deed("update", f"file-{n}", "edited by hand") for n in range(6)),
         "events": (event("chaos slow seen in app-green"),),
     }
     return picture(**(found | changes))
@@ -101,19 +101,19 @@ def test_a_domain_that_cannot_be_asked_is_unknown_with_its_rules_and_the_reason(
 
 def test_many_differences_are_counted() -> None:
     text = drawn(full())
-    assert text.count("is written anew, because it was edited by hand") == 4
+    assert text.count(" update: edited by hand") == 4
     assert "and 2 more steps: invoke plan" in text
 
 
 def test_steps_that_only_follow_from_a_difference_are_counted_and_not_told() -> None:
     whole = picture()
     steps = tuple(
-        Step(action, "app-green", "as it goes", State()) for action in ("start", "health", "hold", "remove")
+        Step(action, "app-green", "as it goes", State()) for action in ("start", "wait", "watch", "remove")
     )
     text = drawn(replace(whole, drift=steps))
-    assert "app-green: starts, because as it goes" in text
+    assert "app-green start: as it goes" in text
     assert "and 3 more steps: invoke plan" in text
-    assert "is watched" not in text and "is removed" not in text
+    assert "app-green watch" not in text and "app-green remove" not in text
 
 
 def test_the_first_look_shows_no_rate_and_no_graph() -> None:
@@ -136,7 +136,7 @@ def test_the_graph_has_a_column_a_look_and_a_blank_for_what_nobody_measured() ->
 
 def test_nothing_serves_and_nginx_is_down_is_said() -> None:
     text = drawn(picture(traffic=Traffic(), proxy="does not run", slots={"blue": None, "green": None}))
-    assert "nobody serves" in text and "nginx does not run" in text
+    assert "no release serves" in text and "nginx does not run" in text
 
 
 def test_a_slot_that_has_the_traffic_and_is_gone_is_said() -> None:
@@ -152,7 +152,7 @@ def test_hostile_texts_neither_move_the_cursor_nor_mark_up() -> None:
     evil = "\x1b[2J[bold]x[/bold]\r\x9b31m\u202e"
     found = picture(
         compliance=(verdict(Check("rule", False, None, None, evil)),),
-        drift=(Deed("write", evil, evil),),
+        drift=(Deed("update", evil, evil),),
         problems=(evil,),
         proxy=evil,
         events=(event(evil),),

@@ -24,7 +24,7 @@ def run() -> Any:
     return SimpleNamespace(
         masked=lambda text: masked(text, ["hunter2hunter2"]),
         notes=notes,
-        note=lambda *_, **said: notes.append(said),
+        emit=lambda event: notes.append(event.record()),
     )
 
 

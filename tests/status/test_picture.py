@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.rollout.planner import Deed
 from swiftdeploy_tasks.status.compliance import Unanswered
 from swiftdeploy_tasks.status.picture import Picture, concern
 from tests.status.values import SAMPLE, check, picture, verdict
 
 SICK: dict[str, Any] = {"slots": {"blue": replace(SAMPLE, healthy=False), "green": None}}
-DRIFT: dict[str, Any] = {"drift": (Deed("write", "nginx.conf", "it was edited by hand"),)}
+DRIFT: dict[str, Any] = {"drift": (Deed("update", "nginx.conf", "edited by hand"),)}
 REFUSED = verdict(check(passed=False, observed=900))
 UNASKED = Unanswered("isolation", ("non_root",), "nothing listens at http://127.0.0.1:8181")
 EARLY = Unanswered("canary", ("max_p99_ms",), "no window yet", early=True)
@@ -46,7 +46,7 @@ def code(found: Picture) -> int:
         "nobody to ask before a failed rule",
         "a sick slot with traffic before all",
         "the slot with the traffic is gone",
-        "nobody serves",
+        "no release serves",
         "a sick slot without traffic harms nobody",
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from swiftdeploy_tasks.history.chain import Record
-from swiftdeploy_tasks.session.task import Run
+from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.status.recent import Recent, outcomes
 from tests.status.values import check, verdict
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
-from swiftdeploy_tasks.model.release import Placement, State, Traffic
+from swiftdeploy_tasks.model.state import Placement, State, Traffic
 from swiftdeploy_tasks.rollout import canary, sampling
 from swiftdeploy_tasks.rollout.sampling import KEPT, Look, Memory, Sample
 from tests.status.values import RELEASE

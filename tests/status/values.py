@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from swiftdeploy_tasks.metrics import Scrape, Window
-from swiftdeploy_tasks.model.release import Traffic
+from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.model.verdict import Check, Verdict
 from swiftdeploy_tasks.report.audit_report import TimelineEvent
 from swiftdeploy_tasks.rollout.sampling import Sample

@@ -84,7 +84,7 @@ def _digest(context: str) -> str:
 
 
 def _asked() -> tuple[str, str, str]:
-    """Return the address, who names it, and what takes it back."""
+    """Return the address, the variable or context that names it, and the command that unsets it."""
     if host := os.environ.get("DOCKER_HOST"):
         return host, "DOCKER_HOST", "unset DOCKER_HOST"
     name = context()

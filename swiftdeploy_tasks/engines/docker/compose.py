@@ -64,7 +64,7 @@ def up(name: str, file: Path, service: str, secrets: Mapping[str, str]) -> None:
 
 
 def end_leftovers(file: Path) -> None:
-    """End the compose processes that work on `file`: a killed verb's child goes on alone."""
+    """End the compose processes that work on `file`: they survive a killed verb."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []

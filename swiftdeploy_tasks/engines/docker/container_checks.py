@@ -11,7 +11,7 @@ from swiftdeploy_tasks.engines.docker.containers import PARTS, one_part
 from swiftdeploy_tasks.errors import EngineError, PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import Finding
-from swiftdeploy_tasks.model.release import Site
+from swiftdeploy_tasks.model.state import Site
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.settings import DEFAULTS
 from swiftdeploy_tasks.system.remembered import remembered

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swiftdeploy_tasks.model.release import Difference
+from swiftdeploy_tasks.model.state import Difference
 
 Form = Mapping[str, Any]
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104  (only told)
+EVERYWHERE = "0.0.0.0"  # noqa: S104  (only named)
 # What compose adds from `proxies` in Docker's config.json, unless the definition has a value.
 _PROXIES = {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "FTP", "NO", "ALL")}
 _SECRET = re.compile(r"\$\{\w+\}")

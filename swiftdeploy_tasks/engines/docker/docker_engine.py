@@ -33,18 +33,8 @@ from swiftdeploy_tasks.engines.protocol import ACCESS_BYTES, ACCESS_LINES, Facts
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable, ProxyError
 from swiftdeploy_tasks.manifest.model import Build, Manifest
 from swiftdeploy_tasks.model.finding import Finding
-from swiftdeploy_tasks.model.release import (
-    SLOTS,
-    Difference,
-    Placement,
-    Proxy,
-    Release,
-    Site,
-    Slot,
-    State,
-    from_label,
-    from_manifest,
-)
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_label, from_manifest
+from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, Site, State
 from swiftdeploy_tasks.proxy import artifacts, probe
 from swiftdeploy_tasks.system import files
 

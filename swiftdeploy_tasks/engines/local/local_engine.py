@@ -28,17 +28,8 @@ from swiftdeploy_tasks.engines.protocol import ACCESS_BYTES, ACCESS_LINES, Facts
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import Finding
-from swiftdeploy_tasks.model.release import (
-    Difference,
-    Placement,
-    Proxy,
-    Release,
-    Site,
-    Slot,
-    State,
-    from_label,
-    from_manifest,
-)
+from swiftdeploy_tasks.model.release import Release, Slot, from_label, from_manifest
+from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, Site, State
 from swiftdeploy_tasks.proxy import artifacts, root_files
 from swiftdeploy_tasks.system import files
 
@@ -191,7 +182,7 @@ class LocalEngine:
 
     def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`: what can change about a process is the copy that it runs from."""
-        changed = Difference("the copy of the source", "as it was made", "changed or gone")
+        changed = Difference("the copy of the source", "unchanged", "changed or missing")
         placed = self.observe().slots.items()
         return {
             f"app-{slot}": (changed,)

@@ -117,7 +117,7 @@ def test_an_undo_takes_back_what_it_started_in_the_place_of_a_leftover(
     project = new_project("local", services__health={"interval": 0.2, "timeout": 3})
     project.deploy()
     project.set(services__version="2.0.0")
-    assert project.start_as([sys.executable, str(LAUNCH), "health app-*"], "deploy").end().code == -9
+    assert project.start_as([sys.executable, str(LAUNCH), "wait app-*"], "deploy").end().code == -9
     (project.state / "target.json").unlink()
     assert "app-green" in project.running()
     project.use_app("import time\ntime.sleep(600)\n")

@@ -18,7 +18,7 @@ from tests.lab import require
 EVERYWHERE = [Fault("deploy", at="drain app-*"), Fault("promote", at="rewrite the mode")]
 TABLE = [(engine, fault) for engine in PARTS for fault in EVERYWHERE] + [
     ("docker", Fault("deploy", compose=True)),
-    ("docker", Fault("deploy", at="health app-*")),
+    ("docker", Fault("deploy", at="wait app-*")),
     ("local", Fault("deploy", seconds=1.0, signals=(signal.SIGINT, signal.SIGINT))),
     ("local", Fault("deploy", seconds=1.0, signals=(signal.SIGHUP,))),
     ("local", Fault("deploy", at="start app-*")),
@@ -26,7 +26,7 @@ TABLE = [(engine, fault) for engine in PARTS for fault in EVERYWHERE] + [
     ("local", Fault("deploy", at="keep the manifest")),
     ("local", Fault("rollback", at="confirm the release")),
     ("local", Fault("promote", at="keep the manifest")),
-    ("local", Fault("promote", at="confirm public port")),
+    ("local", Fault("promote", at="verify public port")),
     ("local", Fault("promote", at="rewrite the mode", recover="deploy")),
     ("local", Fault("promote", at="drain app-*", recover="deploy")),
     ("local", Fault("rollback", at="rewrite the mode")),

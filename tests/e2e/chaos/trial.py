@@ -77,7 +77,9 @@ def strike(project: Project, fault: Fault) -> Recovery:
         code = _struck(project, fault)
         planned = project.run("plan", "--json").document()["steps"]
         is_noted = (project.state / "target.json").exists()
-        assert ("settle" in [deed["action"] for deed in planned]) is is_noted, f"{fault}: plan says {planned}"
+        assert ("recover" in [deed["action"] for deed in planned]) is is_noted, (
+            f"{fault}: plan says {planned}"
+        )
         began, then = time.monotonic(), len(project.history())
         if after := _next(fault, project.history()[before:]):
             project.run(after).ok()
@@ -171,7 +173,7 @@ def _hold(project: Project, fault: Fault, wanted: tuple[str, str]) -> None:
         project.run("plan", "--check").ok()
 
 
-STEPS = ("start app-*", "health app-*", "route nginx", "confirm public port", "drain app-*", "remove app-*")
+STEPS = ("start app-*", "wait app-*", "route nginx", "verify public port", "drain app-*", "remove app-*")
 KEPT = ("applied", "confirm the release", "keep the manifest")
 BOUNDARIES = {
     "deploy": (*STEPS, *KEPT),

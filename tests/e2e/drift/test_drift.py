@@ -24,7 +24,8 @@ from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.rollout import observation, preview
 from swiftdeploy_tasks.rollout.project import engine_of
-from swiftdeploy_tasks.session import task
+from swiftdeploy_tasks.session import invocation
+from swiftdeploy_tasks.session import run as runs
 from tests.e2e.conftest import PARTS
 from tests.e2e.project import Project, make, used
 from tests.lab import require
@@ -92,7 +93,6 @@ def told(document: dict[str, Any]) -> dict[str, str]:
     return about
 
 
-@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize(("engine", "name"), TABLE)
 def test_it_is_found_named_and_mended(stacks: Callable[[str], Project], engine: str, name: str) -> None:
     stack, case = stacks(engine), READ[name]
@@ -123,7 +123,6 @@ def found(stack: Project, wanted: dict[str, str], slot: str, given: dict[str, An
         assert wording in " ".join(said), json.dumps(about, indent=1)
 
 
-@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize("engine", PARTS)
 def test_nothing_is_found_where_nothing_was_touched_however_often_it_is_looked_for(
     stacks: Callable[[str], Project], engine: str, monkeypatch: pytest.MonkeyPatch
@@ -134,7 +133,7 @@ def test_nothing_is_found_where_nothing_was_touched_however_often_it_is_looked_f
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     for _ in range(PLANS):
-        monkeypatch.setattr(task, "INVOCATION", task.Invocation())
-        run = task.Run("plan", settings.find(project.root), {}, has_no_effect=True)
+        monkeypatch.setattr(runs, "INVOCATION", invocation.Invocation())
+        run = runs.Run("plan", settings.find(project.root), {}, has_no_effect=True)
         found = preview.prospect(run, observation.look(engine_of(run), run.settings))
         assert found.changes == 0, [str(deed) for deed in found.deeds]

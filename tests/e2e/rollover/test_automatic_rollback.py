@@ -70,7 +70,7 @@ def goes_back(project: Project, fault: str, code: int, *words: str, fine: frozen
     assert [r["action"] for r in going[last_route:]] in (["route"], ["route", "drain", "remove"])
     assert {r["outcome"] for r in ended_so[last_route:]} == {"done"}
     assert [sorted(r["weights"].values()) for r in going[last_route:]] == [[100]] * len(going[last_route:])
-    assert going[last_route]["reason"].startswith("going back: app-")
+    assert going[last_route]["reason"].startswith("undo: app-")
     assert end["log"]
     assert [line for line in end["log"] if line not in ended.err] == []
 

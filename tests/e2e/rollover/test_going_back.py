@@ -132,10 +132,10 @@ def test_after_a_rollback_the_release_is_barred_and_a_change_of_nginx_is_not(pro
     project.set(nginx__private=["/metrics", "/admin"])
     planned = project.run("plan", "--json").ok()
     assert {step["target"] for step in planned.document()["steps"]} == {"nginx"}
-    assert "version 1.0.0 goes on, and nginx alone is changed" in planned.err
+    assert "version 1.0.0 stays, and only nginx changes" in planned.err
 
     changed = project.deploy()
-    assert "version 1.0.0 goes on, and nginx alone is changed" in changed.said
+    assert "version 1.0.0 stays, and only nginx changes" in changed.said
     assert (project.get("/admin").status, project.get("/").json()["version"]) == (403, "1.0.0")
     assert project.running() == before
 

@@ -76,7 +76,7 @@ def test_a_release_that_was_refused_and_stays_for_want_of_another_is_never_confi
         back = project.run("rollback")
     assert (refused.code, again.code) == (3, 3), refused.said + again.said
     assert "unconfirmed" in refused.said
-    assert "never confirmed" in again.said
+    assert "serves and is not confirmed" in again.said
     back.ok()
     assert project.get("/").status == 200
     assert [r["version"] for r in project.history() if r["event"] == "confirmed"] == ["1.0.0", "1.0.0"]
@@ -159,7 +159,7 @@ def test_a_well_release_is_watched_for_the_interval_and_loses_no_request(serving
         r for r in serving.history() if r["event"] == "step" and r["run"] == serving.history()[-1]["run"]
     ]
     going = [r["action"] for r in steps[::2]]
-    assert going.index("hold") < going.index("drain") < going.index("remove")
+    assert going.index("watch") < going.index("drain") < going.index("remove")
 
 
 def test_nothing_is_watched_where_no_client_asks(serving: Project) -> None:
@@ -167,7 +167,7 @@ def test_nothing_is_watched_where_no_client_asks(serving: Project) -> None:
     course = alone(serving, "deploy")
     course.ended.ok()
     assert course.document["spent"]["gate"] < ALL_AT_ONCE["interval"]
-    assert "no requests come in" in course.ended.err
+    assert "no requests: nothing to watch" in course.ended.err
 
 
 @pytest.mark.parametrize("fault", ["errors", "dies later"])

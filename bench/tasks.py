@@ -1,4 +1,4 @@
-"""The dev.* tasks: lint, tests, benchmarks and chaos. They need a checkout and the `dev` extra."""
+"""The dev.* tasks: lint, tests, benchmarks and chaos. They need a checkout with the `dev` extra."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invoke import Collection, Context, Exit, task
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 @task
@@ -16,7 +16,7 @@ def lint(c: Context) -> None:
     """Check style with ruff and types with mypy."""
     for tool, *words in (["ruff", "check", "."], ["mypy"]):
         if subprocess.run([sys.executable, "-m", tool, *words], check=False, cwd=CHECKOUT).returncode:
-            raise Exit(f"{tool} found something to mend", code=1)
+            raise Exit(f"{tool} failed", code=1)
 
 
 @task(help={"rounds": "How often each whole process is run.", "questions": "How many answers of the gate."})
@@ -45,7 +45,7 @@ def bench_audit(c: Context, rounds: int = 5) -> None:
 
 @task(pre=[bench_verbs, bench_history, bench_audit])
 def bench(c: Context) -> None:
-    """Measure all that needs nothing running: the verbs, the gate, the history and the audit."""
+    """Measure the verbs, the gate, the history and the audit: all that needs nothing running."""
 
 
 @task(help={"engine": "docker or local; both without it.", "rounds": "How often each process is run."})
@@ -72,7 +72,7 @@ def bench_status(c: Context, engine: str = "", looks: int = 5000) -> None:
     }
 )
 def bench_rollover(c: Context, engine: str = "", size: str = "usual", rate: int = 0) -> None:
-    """Change what runs under load: requests that failed, shares, sick canaries, and what a promote takes."""
+    """Change what runs under load: failed requests, shares, sick canaries, seconds of a promote."""
     from bench.rollover import ENGINES, main
 
     main([engine] if engine else ENGINES, size=size, rate=rate)
@@ -86,7 +86,7 @@ def bench_rollover(c: Context, engine: str = "", size: str = "usual", rate: int 
     }
 )
 def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> None:
-    """Kill verbs everywhere, under load, and see whether the next one puts everything right."""
+    """Kill verbs at every step, under load, and check that the next verb recovers."""
     from bench.chaos import ENGINES, main
 
     if broken := main([engine] if engine else ENGINES, trials=trials, seed=seed):
@@ -95,7 +95,7 @@ def chaos(c: Context, engine: str = "", trials: int = 100, seed: int = 1) -> Non
 
 @task
 def pictures(c: Context) -> None:
-    """Make the README's pictures of the report and of the dashboard, from a project that really runs."""
+    """Make docs/pictures/ from a project that runs: the report and the dashboard."""
     from bench.pictures import main
 
     main()

@@ -1,0 +1,115 @@
+"""The state of a project on its engine, seen or wanted: proxy, slots and traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The share of each slot in percent, and the slot that catches what the others cannot answer.
+
+    `counted` says that nginx writes a line for each request, for a watch to read.
+    """
+
+    weights: Mapping[Slot, int] = field(default_factory=dict)
+    backup: Slot | None = None
+    counted: bool = False
+
+    def of(self, slot: Slot) -> int:
+        """Return the slot's share, 0 when it has none."""
+        return self.weights.get(slot, 0)
+
+    @property
+    def leader(self) -> Slot | None:
+        """The slot with the largest share, or None when no slot has one."""
+        ranked = sorted(SLOTS, key=self.of, reverse=True)
+        return ranked[0] if self.of(ranked[0]) else None
+
+    def __str__(self) -> str:
+        shares = [f"{slot} {self.of(slot)} %" for slot in SLOTS if self.of(slot)]
+        backup = [f"{self.backup} as backup"] if self.backup else []
+        return ", ".join(shares + backup) or "none (503)"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A property of a running component that differs from its definition."""
+
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.found} instead of {self.expected}"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A release in a slot. `spec` digests how it is run; `address` is host:port as nginx reaches it.
+
+    `trouble` says why it is not `live`, and `differences` what was changed about it since it was started.
+    """
+
+    release: Release | None
+    spec: str
+    live: bool = True
+    healthy: bool | None = None
+    address: str = ""
+    since: float | None = None
+    trouble: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The running nginx: `spec` digests how it is run, `config` what it has loaded ("" when not known).
+
+    `trouble` and `differences` are as those of a Placement, and `generation` is what it says that it has
+    loaded; it is no part of the desired state.
+    """
+
+    spec: str
+    config: str
+    live: bool = True
+    generation: str = field(default="", compare=False)
+    trouble: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands on an engine, seen or wanted."""
+
+    proxy: Proxy | None = None
+    slots: Mapping[Slot, Placement] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def release_of(self, slot: Slot | None) -> Release | None:
+        """Return what runs in the slot, if anything does."""
+        placement = self.slots.get(slot) if slot else None
+        return placement.release if placement else None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where an engine's nginx stands: what differs between a host, a container and a file for review.
+
+    `bind` is the listen prefix ("" for every address), `operators` the addresses that may use the
+    operator port, `resolver` the DNS server that follows a container's address ("" for literals), and
+    `inline` says that nginx.conf holds the upstreams itself. `counts` is the folder, as nginx sees it, in
+    which it counts the requests of a watch ("" where it never does).
+    """
+
+    bind: str
+    operators: tuple[str, ...]
+    resolver: str
+    pid: str
+    temp: str
+    error_log: str
+    access_logs: tuple[str, ...]
+    inline: bool = False
+    counts: str = ""
