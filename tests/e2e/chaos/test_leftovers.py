@@ -92,7 +92,7 @@ def test_a_log_volume_that_was_opened_up_is_not_opened_up_again(new_project: Cal
     told = ["--filter", "event=create", "--format", "{{.Actor.Attributes.name}}"]
     made = docker("events", "--since", since, "--until", str(time.time()), *told).split()
     assert f"{project.name}-app-green" in made
-    assert not [name for name in made if "-volume-" in name]
+    assert not [name for name in made if name.startswith(f"{project.name}-volume-")]
 
 
 @pytest.mark.parametrize("slot", ["app-blue", "process"])

@@ -168,7 +168,7 @@ def test_rollback_starts_an_opa_that_does_not_answer_anew_and_asks_it(course: di
 
 
 def test_rollback_goes_on_when_nobody_can_be_asked_and_says_so(course: dict[str, Course]) -> None:
-    assert "canary is unanswered" in course["to the first"].ended.err
+    assert "canary gave no answer" in course["to the first"].ended.err
     assert course["to the first"].document["verdicts"] == []
 
 
