@@ -176,10 +176,10 @@ def test_window_since_the_start_is_as_long_as_the_app_is_old() -> None:
 
 
 @pytest.mark.parametrize("odd", [{"uptime": None}, {"uptime": 0.0}, {"uptime": None, "started": 1031.0}])
-def test_no_window_since_a_start_that_is_not_told(odd: dict[str, float | None]) -> None:
+def test_no_window_since_a_start_whose_time_is_not_known(odd: dict[str, float | None]) -> None:
     after = replace(AFTER, **odd)  # type: ignore[arg-type]
     assert at_start(after) is None
-    with pytest.raises(UnreadableMetrics, match="age"):
+    with pytest.raises(UnreadableMetrics, match="start time"):
         window(None, after)
 
 
