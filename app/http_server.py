@@ -99,6 +99,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 if idle:
                     _end_input(connection)
             self._changed.wait_for(lambda: not self._idle, grace)
+        for _, connection in self._leaving:
+            connection.close()
 
     def note_idle(self, connection: socket.socket) -> None:
         """Note that nothing is asked on this connection; while stopping, what has arrived is still read."""

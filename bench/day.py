@@ -1,7 +1,6 @@
-"""What is there to tell of a project? One that really runs, on the local engine, and lives through a day's
-worth of trouble in a minute or two, under load.
+"""The history of an eventful day: a project on the local engine, under load, for a minute or two.
 
-Stands apart so that whoever needs such a history makes the same one. It measures nothing.
+The pictures and the tests of the report use it.
 """
 
 from __future__ import annotations

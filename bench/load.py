@@ -1,11 +1,11 @@
-"""What does somebody who uses the service feel while it is changed?
+"""A load generator that counts every failed request, as clients see them.
 
     python -m bench.load --port 8080 --rate 1000 --connections 64 --seconds 20
 
-Stands apart from what it measures, and shares no HTTP library with it: raw sockets, so that every refusal,
-reset and short body is seen where a library would ask again. Requests follow a schedule that the answers
+It uses raw sockets and no HTTP library, so that every refusal, reset and short body is seen where a library
+would retry. Requests follow a schedule that the answers
 cannot slow down; one that comes due while its connection is busy is sent late, and its wait is counted from
-when it was due. It never asks twice, talks to 127.0.0.1 only, and is bounded in rate, connections and time.
+when it was due. It never retries, talks to 127.0.0.1 only, and is bounded in rate, connections and time.
 """
 
 from __future__ import annotations

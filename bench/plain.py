@@ -1,7 +1,6 @@
-"""What does the same service cost with nothing but compose, or nothing but a process?
+"""The same service without SwiftDeploy: with compose alone, or as a process. Figures to compare ours with.
 
-The figures beside ours. Stands apart because none of our code runs here, only what people use without it. It
-measures starting the service until it was healthy so many times in a row, and recreating it under load.
+It measures a start until the service was healthy, and a recreation under load.
 """
 
 from __future__ import annotations

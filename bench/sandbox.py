@@ -1,7 +1,4 @@
-"""Where is it measured? In a project of its own, which nobody else's ports, limits or leftovers can touch.
-
-Stands apart so that what is measured holds no scaffolding. It measures nothing, and deploys nothing.
-"""
+"""A project for measurements, with a name and ports of its own."""
 
 from __future__ import annotations
 

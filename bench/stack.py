@@ -1,8 +1,4 @@
-"""How is a deployed project driven from outside while it is measured: changed, asked, hurt, and removed?
-
-Stands apart so that the measurements read as what is measured. It uses the verbs as a person does, in
-processes of their own, and does only to the running parts what nobody asks before doing.
-"""
+"""A deployed project that a measurement drives: its verbs run as processes, and its parts can be broken."""
 
 from __future__ import annotations
 

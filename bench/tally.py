@@ -1,7 +1,4 @@
-"""What came of a load: how many requests, which of them failed and how, and for how long nothing went well.
-
-Stands apart so that what is counted can be read, and tested, without a socket. It sends nothing.
-"""
+"""Counts of a load: its requests, its failures by kind, and the longest time without a good answer."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from swiftdeploy_tasks.report.summary import Summary
 from swiftdeploy_tasks.report.violation import Violation
 
 THREAT = (
-    "Whoever can write the whole state folder can rewrite all of this history unnoticed, unless a head of it"
-    " was kept elsewhere."
+    "Anyone who can write the whole state folder can rewrite all of this history unnoticed, unless a head of"
+    " it was kept elsewhere."
 )
 
 Kind = Literal[

@@ -71,10 +71,11 @@ def execute(run: Run, job: Job, aim: Aim) -> None:
 
     release = aim.release
     with signals.undisturbed():
+        # The release serves: where its ending fails, on a full disk, OPA still stays with it.
+        opa_process.keep_opa(run)
         ending.confirm(
             run, release, aim.file.content, former=aim.former, back_to=aim.back_to, write_mode=write_mode
         )
-        opa_process.keep_opa(run)
         scrape_records.record_scrape(run, job.manifest, job.engine)
         recovery.forget(run.settings)
     if problem:

@@ -20,7 +20,7 @@ class OpaStart:
     """The OPA that this invocation started.
 
     `is_ours` where there was none before, `parts` its part of the compose file, and `stays` where a release
-    was confirmed with it.
+    serves with it.
     """
 
     is_ours: bool = False
@@ -68,12 +68,12 @@ def start_opa(run: Run, engine: Engine, asked: Manifest, spec: str, text: str) -
 
 
 def end_opa(run: Run, engine: Engine) -> None:
-    """Stop OPA where this invocation started it and confirmed no release."""
+    """Stop OPA where this invocation started it and no release serves."""
     start = run.invocation.shared(OpaStart)
     if start.is_ours and not start.stays:
         engine.stop_opa()
 
 
 def keep_opa(run: Run) -> None:
-    """Keep the OPA that this invocation started: a release was confirmed."""
+    """Keep the OPA that this invocation started: a release serves."""
     run.invocation.shared(OpaStart).stays = True

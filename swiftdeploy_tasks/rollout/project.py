@@ -87,7 +87,7 @@ def engine_of(run: Run) -> Engine:
         asked = read_manifest(run)
         known.engine = registry.choose(run.settings, asked)
         if notice := registry.notice(run.settings, asked, known.engine):
-            run.say(f"{notice}", "warn")
+            run.say(notice, "warn")
     return quiet(run, known.engine)
 
 

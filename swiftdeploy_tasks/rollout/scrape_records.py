@@ -46,7 +46,7 @@ def tell_metrics(run: Run, asked: Manifest, engine: Engine, slot: Slot) -> None:
         run.say(f"metrics  {canary.outlook(asked, engine.operator_port(), slot)}")
     except UnreadableMetrics as error:
         text = f"metrics  {error.message}; the next deploy or promote is refused; {error.next}"
-        run.say(f"{run.masked(text)}", "warn")
+        run.say(run.masked(text), "warn")
 
 
 def record_samples(run: Run, samples: Mapping[Slot, Sample | None], **more: Any) -> None:

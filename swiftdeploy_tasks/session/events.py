@@ -1,6 +1,6 @@
 """The events of a verb: what happened, as values.
 
-A verb emits events; the history, the console and the `--json` document subscribe to them (see `journal`).
+A verb emits events; the history, the console and the `--json` document subscribe (`run.Run.emit`).
 """
 
 from __future__ import annotations

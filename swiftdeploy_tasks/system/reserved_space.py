@@ -45,7 +45,7 @@ def open_for_use(state: Path) -> None:
 def spend(*files: Path) -> bool:
     """Give one part back to the disk; False where none is left, or this process may not spend it.
 
-    Where `files` are to be written, a reserve on another disk than theirs is left alone.
+    A reserve on another disk than that of `files` is kept.
     """
     for path in _OPEN:
         with suppress(OSError):

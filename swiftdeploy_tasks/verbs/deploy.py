@@ -38,7 +38,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     is_barred = not again and release_store.was_rolled_back(run.settings.releases, release.id)
     kept = preview.changes_nginx_alone(job, seen, present) if is_barred else None
     if kept:
-        run.say(f"{preview.kept_instead(release, kept)}", "warn")
+        run.say(preview.kept_instead(release, kept), "warn")
         release = kept
     before = observation.compared(job, seen, release)
     noting.target(run, before, release, asked)
@@ -52,7 +52,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     job.discard_volumes = discard_volumes
     slot_data.refuse_loss(job, "deploy", before, release)
     if not before.slots and (notice := engine.volume_notice(asked)):
-        run.say(f"{notice}", "warn")
+        run.say(notice, "warn")
     leader = before.traffic.leader
     job.secrets = secrets_of(release, engine.environment(leader) if kept and leader else {})
     running = before.release_of(leader)

@@ -20,7 +20,7 @@ def show(run: Run, *, check: bool) -> None:
     if effect := effect_on_requests(found.steps):
         run.say(effect)
     for note in filter(None, (*found.notes, engine_of(run).volume_notice(read_manifest(run)))):
-        run.say(f"{note}", "warn")
+        run.say(note, "warn")
     run.document |= {
         "in_sync": found.changes == 0,
         "steps": found.document(),

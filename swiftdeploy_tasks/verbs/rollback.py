@@ -59,7 +59,7 @@ def rollback(run: Run, to: str) -> None:
     release = _kept(run, engine, row)
     if other:
         run.emit(ManifestChanged(outcome="replaced", found=other))
-        run.say(f"{other}", "warn")
+        run.say(other, "warn")
     with suppress(ManifestError):
         kept = kept.in_mode(release.mode)
     asked = kept.manifest

@@ -69,7 +69,7 @@ def answer(path):
 """
 )
 
-# Knows nothing of modes and versions; tells its environment and its command line to whoever asks.
+# An app without modes and versions that answers with its environment and its command line.
 FOREIGN = (
     _SERVER
     % """

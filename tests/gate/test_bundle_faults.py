@@ -1,4 +1,4 @@
-"""Policies that are broken, missing or without limits: nobody gets a yes from either answerer."""
+"""Policies that are broken, missing or without limits are never allowed by either engine."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_decision_that_is_no_verdict(tmp_path: Path, decision: str, words: str, 
         ask(SOUND, _bundle(tmp_path, f"decision := {decision}"))
 
 
-def test_what_goes_wrong_while_it_is_warmed_is_told_by_whoever_asks(
+def test_a_fault_of_the_warm_up_is_reported_by_the_first_question(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     broken = _bundle(tmp_path, "not rego at all")

@@ -119,7 +119,7 @@ def test_processes_that_are_no_part_are_ended_and_what_serves_stays(
 
 
 def test_a_helper_that_an_app_started_is_no_stranger(new_project: Callable[..., Project]) -> None:
-    """It carries the port of its launch, whoever its parent is now."""
+    """It carries the port of its launch, whatever its parent is now."""
     project = new_project("local")
     project.deploy()
     (serving,) = mine(project)
