@@ -11,6 +11,7 @@ It refuses to judge: a bound that does not hold is printed, and is no failure.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import platform
@@ -27,11 +28,12 @@ from statistics import median, quantiles
 from bench.sandbox import COMMAND, Sandbox, opa_server, sandbox
 from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.engines import registry
+from swiftdeploy_tasks.engines.docker import compose_file
 from swiftdeploy_tasks.gate import Question, Verdict, ask_embedded, ask_server
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.proxy import artifacts
-from swiftdeploy_tasks.rollout import admission, policies
+from swiftdeploy_tasks.model import components
+from swiftdeploy_tasks.rollout import admission, policies, review
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import host
 
@@ -151,8 +153,8 @@ def _rendering(project: Settings, asked: Manifest, times: int) -> list[Row]:
 
 
 def _renderer(project: Settings, asked: Manifest) -> Callable[[tuple[Path, ...]], dict[str, str]]:
-    review = registry.make(ENGINE, project).review(asked)
-    return lambda folders: artifacts.render_root(asked, folders=folders, review=review, with_opa=True)
+    engine, gated = registry.make(ENGINE, project), dataclasses.replace(asked, gate="server")
+    return lambda folders: review.render(gated, engine, folders)
 
 
 def _gate(place: Sandbox, project: Settings, asked: Manifest, times: int) -> list[Row]:
@@ -169,11 +171,12 @@ def _gate(place: Sandbox, project: Settings, asked: Manifest, times: int) -> lis
 
 def _questions(project: Settings, asked: Manifest) -> tuple[Question, ...]:
     """The two questions before a deploy."""
-    rendered = _renderer(project, asked)(project.template_folders)
-    compose, nginx = rendered["docker-compose.yml"], rendered["nginx.conf"]
+    nginx = _renderer(project, asked)(project.template_folders)["nginx.conf"]
+    specs = components.for_review(asked, with_opa=True)
+    written = compose_file.as_applied(specs, project.template_folders, home=project.home, mark="")
     return (
         admission.about_host(ENGINE, host.measure((project.root,))),
-        admission.about_isolation(ENGINE, asked, compose=compose, nginx=nginx),
+        admission.about_isolation(ENGINE, asked, written=written, nginx=nginx, home=project.home),
     )
 
 

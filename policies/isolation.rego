@@ -1,6 +1,7 @@
 # Is what would be deployed shut off as it should be?
-# input.compose and input.nginx are what would be applied, input.home is the absolute path of the project's state
-# folder; what to compare with is data.limits.isolation.
+# input.specs says how each component would run, in the terms of the Compose specification; input.beyond lists what
+# would be applied and no Spec says; input.nginx is what nginx would listen to; input.home is the absolute path of
+# the project's state folder. The limits are data.limits.isolation.
 package swiftdeploy.isolation
 
 # Each rule's limit is of this type. A figure must not exceed its limit, a text must equal it, a list must
@@ -110,22 +111,24 @@ exempt[rule] := "does not apply, no OPA is run" if {
 	some rule in ["opa_bind", "opa_network_members", "opa_networks"]
 }
 
-# ---- containers
+# ---- components
 
-services := input.compose.services if is_object(input.compose.services)
+specs := input.specs if is_object(input.specs)
 
-runs_opa if services.opa
+runs_opa if specs.opa
 
 composed if {
 	input.engine == "docker"
-	services.nginx
+	specs.nginx
 	count(apps) > 0
-	count([service | some service in services; not is_object(service)]) == 0
+	count([spec | some spec in specs; not is_object(spec)]) == 0
 }
 
-apps := [name | some name in object.keys(services); not name in ["nginx", "opa"]]
+names := object.keys(specs)
 
-container_rules := {
+apps := [name | some name in names; not name in ["nginx", "opa"]]
+
+component_rules := {
 	"cap_drop_all": "all capabilities dropped",
 	"memory_limit": "mem_limit set",
 	"no_added_capabilities": "no capability added",
@@ -134,81 +137,73 @@ container_rules := {
 	"no_privileged": "not privileged, and no device of the host",
 	"no_shared_namespaces": "no namespace of the host or of another container",
 	"non_root": "user is a number other than 0",
+	"own_mounts": "read-only binds from below home, volumes and networks with a plain name",
 	"pids_limit": "pids_limit set",
 	"read_only": "root filesystem read-only",
 }
 
-finding[rule] := {"observed": count(names) == 0, "message": concat(": ", [where(names), text])} if {
+finding[rule] := {"observed": count(breaking) == 0, "message": concat(": ", [where(breaking), text])} if {
 	composed
-	some rule, text in container_rules
-	names := breaking[rule]
+	some rule, text in component_rules
+	keeping := kept[rule]
+	breaking := [name | some name in names; not name in keeping]
 }
 
-# A function for each rule: the embedded engine tries every clause of one, whatever its first argument.
-breaking["cap_drop_all"] := [name | some name in object.keys(services); service := services[name]; not cap_drop_all(service)]
-
-breaking["memory_limit"] := [name | some name in object.keys(services); service := services[name]; not memory_limit(service)]
-
-breaking["no_added_capabilities"] := [name | some name in object.keys(services); service := services[name]; not no_added_capabilities(service)]
-
-breaking["no_docker_socket"] := [name | some name in object.keys(services); service := services[name]; not no_docker_socket(service)]
-
-breaking["no_new_privileges"] := [name | some name in object.keys(services); service := services[name]; not no_new_privileges(service)]
-
-breaking["no_privileged"] := [name | some name in object.keys(services); service := services[name]; not no_privileged(service)]
-
-breaking["no_shared_namespaces"] := [name | some name in object.keys(services); service := services[name]; not no_shared_namespaces(service)]
-
-breaking["non_root"] := [name | some name in object.keys(services); service := services[name]; not non_root(service)]
-
-breaking["pids_limit"] := [name | some name in object.keys(services); service := services[name]; not pids_limit(service)]
-
-breaking["read_only"] := [name | some name in object.keys(services); service := services[name]; not read_only(service)]
-
-where(breaking) := "in every service" if count(breaking) == 0
+where(breaking) := "in every component" if count(breaking) == 0
 
 where(breaking) := concat(" ", ["not in", concat(", ", sort(breaking))]) if count(breaking) > 0
 
-cap_drop_all(service) if "ALL" in service.cap_drop
+# The components that keep each rule. The embedded engine has no `some name, spec in specs` inside a comprehension.
+kept["cap_drop_all"] := [name | some name in names; "ALL" in specs[name].cap_drop]
 
-memory_limit(service) if amount(service.mem_limit)
+kept["memory_limit"] := [name | some name in names; amount(specs[name].mem_limit)]
 
-no_added_capabilities(service) if object.get(service, "cap_add", []) == []
+kept["no_added_capabilities"] := [name | some name in names; object.get(specs[name], "cap_add", []) == []]
 
-no_docker_socket(service) if {
-	mounts := object.get(service, "volumes", [])
+kept["no_docker_socket"] := [name | some name in names; no_docker_socket(specs[name])]
+
+kept["no_new_privileges"] := [name | some name in names; no_new_privileges(specs[name])]
+
+kept["no_privileged"] := [name |
+	some name in names
+	spec := specs[name]
+	object.get(spec, "privileged", false) == false
+	object.get(spec, "devices", []) == []
+]
+
+kept["no_shared_namespaces"] := [name | some name in names; no_shared_namespaces(specs[name])]
+
+kept["non_root"] := [name | some name in names; regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(specs[name].user))]
+
+kept["own_mounts"] := [name | some name in names; own_mounts(name, specs[name]); own_networks(specs[name])] if at_home
+
+kept["pids_limit"] := [name | some name in names; amount(specs[name].pids_limit)]
+
+kept["read_only"] := [name | some name in names; specs[name].read_only == true]
+
+no_docker_socket(spec) if {
+	mounts := object.get(spec, "volumes", [])
 	is_array(mounts)
 	count([mount | some mount in mounts; not harmless_mount(mount)]) == 0
 }
 
-no_new_privileges(service) if {
-	is_array(service.security_opt)
-	count(service.security_opt) > 0
+no_new_privileges(spec) if {
+	is_array(spec.security_opt)
+	count(spec.security_opt) > 0
 	allowed := ["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"]
-	count([option | some option in service.security_opt; not option in allowed]) == 0
+	count([option | some option in spec.security_opt; not option in allowed]) == 0
 }
 
-no_privileged(service) if {
-	object.get(service, "privileged", false) == false
-	object.get(service, "devices", []) == []
-}
-
-no_shared_namespaces(service) if {
+no_shared_namespaces(spec) if {
 	keys := ["cgroup", "ipc", "network_mode", "pid", "userns_mode", "uts"]
-	count([key | some key in keys; object.get(service, key, null) != null]) == 0
-	joined := networks(service)
+	count([key | some key in keys; object.get(spec, key, null) != null]) == 0
+	joined := networks(spec)
 	not "host" in joined
 }
-
-non_root(service) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(service.user))
 
 user_text(user) := user if is_string(user)
 
 user_text(user) := json.marshal(user) if is_number(user)
-
-pids_limit(service) if amount(service.pids_limit)
-
-read_only(service) if service.read_only == true
 
 amount(figure) if {
 	is_number(figure)
@@ -236,96 +231,75 @@ harmless(source) if {
 	not folder in ["", "/run", "/var", "/var/run"]
 }
 
-# ---- what the file may say at all
+# ---- what may be said at all
 
-finding["known_keys"] := {"observed": strange, "message": told(strange)} if {
+finding["known_keys"] := {"observed": strange, "message": beyond_specs(strange)} if {
 	composed
-	listed := known
-	top := [key | beyond := object.keys(input.compose) - known; some key in beyond]
-	names := [path | some name in object.keys(services); path := concat(".", ["services", name]); not path in listed]
+	is_array(input.beyond)
+	count([text | some text in input.beyond; not is_string(text)]) == 0
+	known := limits.known_keys
+	beyond := [text | some text in input.beyond; not text in known]
 	keys := [concat(".", [name, key]) |
-		some name in object.keys(services)
-		beyond := object.keys(services[name]) - known_of_any
-		some key in beyond
+		some name in names
+		some key in object.keys(specs[name])
+		listed := concat(".", ["*", key])
+		not listed in known
 	]
-	strange := sort(array.concat(array.concat(top, names), array.concat(keys, joining_options)))
+	strange := sort(array.concat(array.concat(beyond, keys), array.concat(joining_options, mounted_secrets)))
 }
 
 # A network that is joined with options: they can set what the keys may not.
 joining_options := [concat(".", [name, "networks", network, option]) |
-	some name in object.keys(services)
-	joined := services[name].networks
-	is_object(joined)
-	some network in object.keys(joined)
-	is_object(joined[network])
-	some option in object.keys(joined[network])
+	some name in names
+	spec := specs[name]
+	is_object(spec.networks)
+	some network in object.keys(spec.networks)
+	is_object(spec.networks[network])
+	some option in object.keys(spec.networks[network])
 ]
 
-known := {key | some key in limits.known_keys}
+# A Spec refers to a secret by name; compose's own list of secrets mounts files.
+mounted_secrets := [concat(".", [name, "secrets"]) |
+	some name in names
+	references := object.get(specs[name], "secrets", {})
+	not is_object(references)
+]
 
-# "*.init" stands for the key init of any service.
-known_of_any := {trim_prefix(key, "*.") | some key in known; startswith(key, "*.")}
+beyond_specs(strange) := "nothing beyond what a Spec may say" if count(strange) == 0
 
-told(keys) := "nothing unknown in the compose file" if count(keys) == 0
-
-told(keys) := concat("", ["unknown in the compose file: ", concat(", ", keys)]) if count(keys) > 0
+beyond_specs(strange) := concat(": ", ["beyond what a Spec may say", concat(", ", strange)]) if count(strange) > 0
 
 # ---- what is mounted and joined
-
-finding["own_mounts"] := {"observed": count(strange) == 0, "message": message} if {
-	composed
-	at_home
-	is_object(defined("networks"))
-	is_object(defined("volumes"))
-	using := [name | some name in object.keys(services); service := services[name]; not own_parts(name, service)]
-	strange := array.concat(using, array.concat(made_here("networks"), made_here("volumes")))
-	message := concat(": ", [where(strange), "read-only binds from below home, volumes and networks made beforehand"])
-}
-
-made_here(kind) := [concat(".", [kind, key]) |
-	definitions := defined(kind)
-	some key in object.keys(definitions)
-	definition := definitions[key]
-	not made_beforehand(key, definition)
-]
-
-defined(kind) := object.get(input.compose, kind, {})
 
 at_home if {
 	is_string(input.home)
 	regex.match(`^/.*[^/]$`, input.home)
 }
 
-own_parts(name, service) if {
-	own_mounts(name, service)
-	networks_defined := object.keys(defined("networks"))
-	count([key | some key in network_keys(service); not key in networks_defined]) == 0
-}
-
-own_mounts(name, service) if {
-	mounts := object.get(service, "volumes", [])
+own_mounts(name, spec) if {
+	mounts := object.get(spec, "volumes", [])
 	is_array(mounts)
-	count([mount | some mount in mounts; not own_mount(mount); not counts_mount(name, mount)]) == 0
+	count([mount | some mount in mounts; not own_mount(name, mount)]) == 0
 }
 
-# nginx alone has a writable bind: the folder in which it counts the requests of a watched change.
-counts_mount("nginx", mount) if {
+own_mount(_, mount) if {
 	plain_mount(mount)
-	mount.type == "bind"
-	mount.source == concat("", [replace(input.home, "$", "$$"), "/counts"])
+	mount.type == "volume"
+	plain_name(mount.source)
 }
 
-own_mount(mount) if {
+own_mount(_, mount) if {
 	plain_mount(mount)
 	mount.type == "bind"
 	mount.read_only == true
 	below_home(mount.source)
 }
 
-own_mount(mount) if {
+# nginx alone has a writable bind: the folder in which it counts the requests of a watched change.
+own_mount("nginx", mount) if {
 	plain_mount(mount)
-	mount.type == "volume"
-	mount.source in object.keys(defined("volumes"))
+	mount.type == "bind"
+	mount.source == concat("/", [input.home, "counts"])
 }
 
 plain_mount(mount) if {
@@ -333,20 +307,16 @@ plain_mount(mount) if {
 	object.keys(mount) - {"read_only", "source", "target", "type"} == set()
 }
 
-# A dollar of home's own is written twice in the file; any other would be filled in after this was asked.
 below_home(source) if {
 	is_string(source)
-	prefix := concat("", [replace(input.home, "$", "$$"), "/"])
+	prefix := concat("", [input.home, "/"])
 	startswith(source, prefix)
 	regex.match(`^[\w-][\w.-]*(/[\w-][\w.-]*)*$`, trim_prefix(source, prefix))
 }
 
-made_beforehand(key, definition) if {
-	is_object(definition)
-	object.keys(definition) - {"external", "name"} == set()
-	definition.external == true
-	plain_name(key)
-	plain_name(object.get(definition, "name", key))
+own_networks(spec) if {
+	joined := networks(spec)
+	count([network | some network in joined; not plain_name(network)]) == 0
 }
 
 plain_name(name) if {
@@ -354,21 +324,29 @@ plain_name(name) if {
 	regex.match(`^[\w.-]+$`, name)
 }
 
+# Not defined for a component that names no network: it would join a default one.
+networks(spec) := sort(spec.networks) if texts(spec.networks)
+
+networks(spec) := sort([network | some network in object.keys(spec.networks)]) if {
+	is_object(spec.networks)
+	count(spec.networks) > 0
+}
+
 # ---- ports
 
 finding["app_published_ports"] := {"observed": count(published), "message": message} if {
 	composed
-	count([name | some name in apps; is_array(ports(services[name]))]) == count(apps)
-	published := [name | some name in apps; some _ in ports(services[name])]
+	count([name | some name in apps; is_array(ports(specs[name]))]) == count(apps)
+	published := [name | some name in apps; some _ in ports(specs[name])]
 	message := concat(" ", [json.marshal(count(published)), "published by", concat(", ", sort(apps))])
 }
 
 finding["operator_bind"] := bind("nginx, its public port apart,", addresses) if {
 	composed
 	listening
-	well_formed(services.nginx)
+	well_formed(specs.nginx)
 	public := listen_ports("public")
-	reserved := [port | some port in services.nginx.ports; target := port.target; not target in public]
+	reserved := [port | some port in specs.nginx.ports; target := port.target; not target in public]
 	count([port | some port in reserved; port.target in listen_ports("operator")]) > 0
 	addresses := [object.get(port, "host_ip", "*") | some port in reserved]
 }
@@ -388,17 +366,17 @@ finding["local_bind"] := bind("nginx", addresses) if {
 
 finding["opa_bind"] := bind("OPA", addresses) if {
 	composed
-	well_formed(services.opa)
-	addresses := [object.get(port, "host_ip", "*") | some port in services.opa.ports]
+	well_formed(specs.opa)
+	addresses := [object.get(port, "host_ip", "*") | some port in specs.opa.ports]
 	count(addresses) > 0
 }
 
-ports(service) := object.get(service, "ports", [])
+ports(spec) := object.get(spec, "ports", [])
 
-well_formed(service) if {
-	is_array(service.ports)
-	sound_ports := [port | some port in service.ports; is_number(port.target); is_string(object.get(port, "host_ip", "*"))]
-	count(sound_ports) == count(service.ports)
+well_formed(spec) if {
+	is_array(spec.ports)
+	sound_ports := [port | some port in spec.ports; is_number(port.target); is_string(object.get(port, "host_ip", "*"))]
+	count(sound_ports) == count(spec.ports)
 }
 
 listening if {
@@ -463,49 +441,37 @@ finding["opa_networks"] := {"observed": count(opa_networks), "message": message}
 finding["opa_network_members"] := {"observed": count(members), "message": message} if {
 	networked
 	members := sort([name |
-		some name in object.keys(services)
-		count([network | some network in networks(services[name]); network in opa_networks]) > 0
+		some name in names
+		count([network | some network in networks(specs[name]); network in opa_networks]) > 0
 	])
 	message := concat(" ", ["OPA's network is joined by", concat(", ", members)])
 }
 
-opa_networks := networks(services.opa)
+opa_networks := networks(specs.opa)
 
 networked if {
 	composed
-	count([service | some service in services; not network_keys(service)]) == 0
+	count([spec | some spec in specs; not networks(spec)]) == 0
 }
-
-# The names that the engine will see: two keys of the file can name one network.
-networks(service) := sort([name | some key in network_keys(service); name := network_name(key)])
-
-network_keys(service) := ["default"] if object.get(service, "networks", null) in [null, [], {}]
-
-network_keys(service) := service.networks if texts(service.networks)
-
-network_keys(service) := [key | some key in object.keys(service.networks)] if {
-	is_object(service.networks)
-	count(service.networks) > 0
-}
-
-network_name(key) := object.get(input.compose, ["networks", key, "name"], key)
 
 # ---- what must be in the input for a rule to be judged
 
-services_wanted := "input.engine must be docker or local, and input.compose.services a mapping with nginx and an app"
+specs_wanted := "input.engine must be docker or local, and input.specs a mapping with nginx and an app"
+
+networks_wanted := "networks of each component in input.specs must be a list of names or a mapping, and not empty"
 
 wanted := object.union(
-	{rule: services_wanted | some rule in object.keys(container_rules)},
+	{rule: specs_wanted | some rule in object.keys(component_rules)},
 	{
-		"app_published_ports": "each app's ports in input.compose must be a list",
-		"known_keys": services_wanted,
+		"app_published_ports": "ports of each app in input.specs must be a list",
+		"known_keys": "input.specs must be a mapping with nginx and an app, and input.beyond a list of texts",
 		"local_bind": "input.nginx.listen must list address, port and role (public or operator) of each listener",
-		"opa_bind": "input.compose must publish OPA's port in the long form, with target and host_ip",
-		"opa_network_members": "each service's networks in input.compose must be a list of names or a mapping",
-		"opa_networks": "each service's networks in input.compose must be a list of names or a mapping",
+		"opa_bind": "input.specs must publish OPA's port in the long form, with target and host_ip",
+		"opa_network_members": networks_wanted,
+		"opa_networks": networks_wanted,
 		"operator_bind": "the operator port must be in input.nginx.listen, and published in the long form on docker",
 		"operator_hosts": "input.nginx.operator_hosts must list the host names that it answers to",
 		"operator_sources": "input.nginx.operator_allow must list single addresses",
-		"own_mounts": "input.home must be an absolute path, and services, networks and volumes in input.compose mappings",
+		"own_mounts": "input.home must be an absolute path, and input.specs a mapping with nginx and an app",
 	},
 )

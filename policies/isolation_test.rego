@@ -6,18 +6,13 @@ limits := {
 	"app_published_ports": 0,
 	"cap_drop_all": true,
 	"known_keys": [
-		"networks",
-		"services",
-		"services.app-blue",
-		"services.nginx",
-		"services.opa",
-		"volumes",
 		"*.cap_drop",
 		"*.mem_limit",
 		"*.networks",
 		"*.pids_limit",
 		"*.ports",
 		"*.read_only",
+		"*.secrets",
 		"*.security_opt",
 		"*.user",
 		"*.volumes",
@@ -51,7 +46,7 @@ hardened := {
 	"networks": ["app"],
 }
 
-services := {
+specs := {
 	"app-blue": hardened,
 	"nginx": object.union(hardened, {"ports": [
 		{"target": 8080, "published": "8080"},
@@ -66,11 +61,8 @@ services := {
 stack := {
 	"engine": "docker",
 	"home": "/home/of/state",
-	"compose": {
-		"services": services,
-		"networks": {"app": {"name": "a", "external": true}, "opa": {"name": "o", "external": true}},
-		"volumes": {"logs": {"name": "l", "external": true}},
-	},
+	"specs": specs,
+	"beyond": [],
 	"nginx": {
 		"listen": [
 			{"address": "*", "port": 8080, "role": "public"},
@@ -98,32 +90,45 @@ decide(document) := decision if {
 
 failed(document) := {check.rule | some check in decide(document).checks; not check.passed}
 
-failed_with(service, change) := failed(object.union(stack, {"compose": {"services": {service: change}}}))
+failed_with(name, change) := failed(object.union(stack, {"specs": {name: change}}))
 
 test_a_sound_stack_passes if {
 	decide(stack).allow
 	failed(stack) == set()
 }
 
-test_each_service_must_be_hardened if {
-	every service in ["app-blue", "nginx", "opa"] {
-		failed_with(service, {"user": "0"}) == {"non_root"}
-		failed_with(service, {"read_only": false}) == {"read_only"}
-		failed_with(service, {"cap_drop": []}) == {"cap_drop_all"}
-		failed_with(service, {"cap_add": ["CHOWN"]}) == {"known_keys", "no_added_capabilities"}
-		failed_with(service, {"security_opt": []}) == {"no_new_privileges"}
-		failed_with(service, {"privileged": true}) == {"known_keys", "no_privileged"}
-		failed_with(service, {"pid": "host"}) == {"known_keys", "no_shared_namespaces"}
-		failed_with(service, {"volumes": ["/var/run/docker.sock:/s"]}) == {"no_docker_socket", "own_mounts"}
-		failed_with(service, {"pids_limit": 0}) == {"pids_limit"}
-		failed_with(service, {"mem_limit": null}) == {"memory_limit"}
+test_each_component_must_be_hardened if {
+	every name in ["app-blue", "nginx", "opa"] {
+		failed_with(name, {"user": "0"}) == {"non_root"}
+		failed_with(name, {"read_only": false}) == {"read_only"}
+		failed_with(name, {"cap_drop": []}) == {"cap_drop_all"}
+		failed_with(name, {"cap_add": ["CHOWN"]}) == {"known_keys", "no_added_capabilities"}
+		failed_with(name, {"security_opt": []}) == {"no_new_privileges"}
+		failed_with(name, {"privileged": true}) == {"known_keys", "no_privileged"}
+		failed_with(name, {"pid": "host"}) == {"known_keys", "no_shared_namespaces"}
+		failed_with(name, {"volumes": ["/var/run/docker.sock:/s"]}) == {"no_docker_socket", "own_mounts"}
+		failed_with(name, {"pids_limit": 0}) == {"pids_limit"}
+		failed_with(name, {"mem_limit": null}) == {"memory_limit"}
 	}
 }
 
 test_only_known_keys_may_be_said if {
 	failed_with("app-blue", {"extends": {"file": "other.yml", "service": "x"}}) == {"known_keys"}
-	failed(object.union(stack, {"compose": {"include": ["other.yml"]}})) == {"known_keys"}
-	failed_with("stranger", hardened) == {"known_keys"}
+	failed_with("app-blue", {"secrets": {"TOKEN": "OTHER"}}) == set()
+	failed_with("app-blue", {"secrets": ["other"]}) == {"known_keys"}
+	failed_with("app-blue", {"networks": {"app": {"driver_opts": {}}}}) == {"known_keys"}
+	failed_with("worker", hardened) == set()
+}
+
+test_nothing_beyond_the_specs_may_be_said if {
+	every beyond in [["include"], ["app-blue.image"], [1], "include", null] {
+		failed(object.union(stack, {"beyond": beyond})) == {"known_keys"}
+	}
+	failed(object.remove(stack, ["beyond"])) == {"known_keys"}
+	listed := object.union(limits, {"known_keys": array.concat(limits.known_keys, ["include"])})
+	decision := isolation.decision with input as object.union(stack, {"beyond": ["include"]})
+		with data.limits.isolation as listed
+	decision.allow
 }
 
 test_only_own_things_are_mounted_and_joined if {
@@ -131,9 +136,15 @@ test_only_own_things_are_mounted_and_joined if {
 	failed_with("nginx", {"volumes": [bind]}) == set()
 	failed_with("nginx", {"volumes": [object.union(bind, {"source": "/etc"})]}) == {"own_mounts"}
 	failed_with("nginx", {"volumes": [object.union(bind, {"read_only": false})]}) == {"own_mounts"}
-	failed_with("app-blue", {"volumes": [{"type": "volume", "source": "other", "target": "/v"}]}) == {"own_mounts"}
-	driven := {"logs": {"driver_opts": {"device": "/"}}}
-	failed(object.union(stack, {"compose": {"volumes": driven}})) == {"own_mounts"}
+	failed_with("app-blue", {"volumes": [{"type": "volume", "source": "logs", "target": "/v"}]}) == set()
+	failed_with("app-blue", {"volumes": [{"type": "volume", "source": "/etc", "target": "/v"}]}) == {"own_mounts"}
+	failed_with("app-blue", {"networks": ["${X:-opa}"]}) == {"own_mounts"}
+}
+
+test_nginx_alone_writes_the_counts if {
+	counts := {"type": "bind", "source": "/home/of/state/counts", "target": "/c"}
+	failed_with("nginx", {"volumes": [counts]}) == set()
+	failed_with("app-blue", {"volumes": [counts]}) == {"own_mounts"}
 }
 
 test_the_app_publishes_nothing if {
@@ -163,7 +174,7 @@ test_containers_do_not_matter_on_local_but_addresses_do if {
 }
 
 test_a_limit_of_false_asks_for_nothing if {
-	writable := object.union(stack, {"compose": {"services": {"nginx": {"read_only": false}}}})
+	writable := object.union(stack, {"specs": {"nginx": {"read_only": false}}})
 	decision := isolation.decision with input as writable
 		with data.limits.isolation as object.union(limits, {"read_only": false})
 	decision.allow

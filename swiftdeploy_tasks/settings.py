@@ -91,11 +91,6 @@ class Settings:
         return self.state / "counts"
 
     @property
-    def compose_file(self) -> Path:
-        """The applied compose file."""
-        return self.state / "compose.yml"
-
-    @property
     def bundle(self) -> Path:
         """The policy bundle that OPA serves."""
         return self.state / "bundle"

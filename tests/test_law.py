@@ -38,10 +38,10 @@ DOORS = {
     "jsonschema": {"manifest.validation"},
     "jinja2": {"proxy.templates"},
     "matplotlib": {"report.canvas"},
-    "yaml": {"manifest.source", "proxy.artifacts"},
+    "yaml": {"manifest.source", "engines.docker.compose_file"},
     "prometheus_client": {"metrics.exposition"},
     "rich": {"session.console", "status.screen", "status.terminal"},
-    "psutil": {"system.host", "rollout.preflight", "engines"},
+    "psutil": {"system.host", "engines"},
 }
 COSTLY = {"docker", "requests", "regopy", "jsonschema", "jinja2", "rich", "matplotlib"}
 ENGINES = {path.name for path in (PACKAGE / "engines").iterdir() if (path / "__init__.py").is_file()}

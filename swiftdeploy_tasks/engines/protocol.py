@@ -1,6 +1,6 @@
 """The engine protocol: what every engine can do.
 
-An engine starts, observes and stops components. It renders nothing, and it does not ask the gate.
+An engine gets Specs; how it writes, starts and observes them is its own matter. It does not ask the gate.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Protocol
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.spec import Spec, Written
 from swiftdeploy_tasks.model.state import Difference, Site, State
 
 Say = Callable[[str], None]
@@ -23,16 +24,47 @@ ACCESS_BYTES = 150 * ACCESS_LINES
 
 @dataclass(frozen=True)
 class Facts:
-    """What rendering needs to know of the place: nginx's site, and how nginx reaches each slot.
+    """What rendering and the host's policy need to know of the place.
 
-    `addresses` are host:port by slot, `images` ids by component (empty where there are none), and `mount`
-    marks the folder that nginx has mounted: a recreated folder has another mark.
+    `site` is where nginx runs, and `candidate` one with which files can be tested before anything of ours
+    exists. `addresses` are host:port of what runs in each slot, as nginx reaches it. `disks` has a path on
+    each filesystem that running here writes to.
     """
 
     site: Site
+    candidate: Site
     addresses: Mapping[Slot, str]
-    images: Mapping[str, str]
-    mount: str = ""
+    disks: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that is not here yet: what would be done about it (build, pull, create), to what, and why."""
+
+    action: str
+    name: str
+    reason: str = "missing"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a one-off ended: its exit code, what it printed, and the name of what was run."""
+
+    code: int
+    output: str
+    program: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What takes more than a look at a slot.
+
+    `listening` are the addresses and TCP ports on which its app listens, None where they cannot be seen.
+    `data` names each place in it that holds data which the next release would not have.
+    """
+
+    listening: frozenset[tuple[str, int]] | None
+    data: tuple[str, ...]
 
 
 class Engine(Protocol):
@@ -43,48 +75,16 @@ class Engine(Protocol):
         """Return what the manifest calls it."""
         ...
 
-    @property
-    def gate(self) -> str:
-        """Return the answerer that `gate: auto` stands for here: server or embedded."""
+    def check(self, manifest: Manifest, *, with_opa: bool) -> tuple[Finding, ...]:
+        """Make the checks `engine`, `image`, `port` and `compose`; only `engine` where it cannot be used."""
         ...
 
-    def check(self, manifest: Manifest) -> tuple[Finding, ...]:
-        """Make the checks `engine`, `image` and `compose` that are the engine's own."""
-        ...
-
-    def held_ports(self) -> frozenset[int]:
-        """Return the host ports that our own running nginx and OPA hold."""
-        ...
-
-    def holder(self, port: int) -> str:
-        """Return the component of this engine, of any project, that holds the host port, "" for none."""
-        ...
-
-    def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
-        """Let the real nginx read candidate files, without network; return its version.
-
-        Raises ProxyError when it refuses, PreflightError when it is too old.
-        """
-        ...
-
-    def nginx_identity(self, manifest: Manifest) -> str:
-        """Return what identifies this nginx (an image id, a binary), "" while it is not here."""
-        ...
-
-    def candidate_site(self, manifest: Manifest) -> Site:
-        """Return a site with which files can be tested, also before anything of ours exists."""
-        ...
-
-    def review(self, manifest: Manifest) -> tuple[Site, str]:
-        """Return the site of the files for review, and how nginx there reaches the app."""
-        ...
-
-    def to_obtain(self, manifest: Manifest) -> Mapping[str, str]:
-        """Return what `obtain` would build or pull, by image, and why."""
+    def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[Missing, ...]:
+        """Return what `obtain` and `prepare` would build, pull and create."""
         ...
 
     def obtain(self, manifest: Manifest, say: Say) -> None:
-        """Build and pull what is missing; raises ImageError."""
+        """Build and pull the images of nginx and the app that are missing; raises ImageError."""
         ...
 
     def release(self, manifest: Manifest) -> Release:
@@ -94,59 +94,56 @@ class Engine(Protocol):
     def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
         """Keep what the release needs to run again later; raises PreflightError when it changes meanwhile.
 
-        Returns what to say of data that was moved aside for it.
+        Returns sentences on what its data will meet.
         """
         ...
 
-    def prepare(self, manifest: Manifest) -> None:
-        """Make the networks, volumes and folders that are missing; raises PreflightError for another's."""
+    def identity(self, spec: Spec) -> str:
+        """Return what identifies the program of this Spec, an image or a binary; "" while it is not here.
+
+        Raises PreflightError or GateUnavailable where it can never be had here.
+        """
+        ...
+
+    def prepare(self, specs: Sequence[Spec], say: Say) -> None:
+        """Have the images, networks, volumes and folders of these Specs.
+
+        Raises PreflightError for one that is another project's, GateUnavailable where OPA cannot be had.
+        """
         ...
 
     def facts(self, manifest: Manifest) -> Facts:
-        """Return what rendering needs; call after `prepare`."""
+        """Return what rendering needs; `site` is final after `prepare`."""
         ...
 
     def observe(self) -> State:
-        """Return nginx and the slots as the engine sees them: no traffic and no health in it."""
+        """Return what stands as the engine sees it: no traffic and no health in it."""
         ...
 
-    def address(self, slot: Slot, release: Release) -> str:
-        """Return how nginx will reach the release in a slot that it does not run in yet."""
+    def written(self, specs: Sequence[Spec]) -> Written:
+        """Return these Specs as they would be applied here."""
         ...
 
-    def reach(self, slot: Slot) -> tuple[str, int]:
-        """Return the (host, port) at which this host reaches the slot past nginx, ("", 0) where it cannot."""
+    def differences(self, written: Written) -> Mapping[str, tuple[Difference, ...]]:
+        """Return what was changed about each component since it was started, compared with `written`."""
         ...
 
-    def listening(self, slot: Slot) -> frozenset[tuple[str, int]] | None:
-        """Return the addresses and TCP ports on which the slot's app listens, None where that is not seen."""
-        ...
+    def start(self, spec: Spec, secrets: Mapping[str, str]) -> None:
+        """Start the component in the place of one that is there; `secrets` are by the caller's names.
 
-    def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
-        """Return what was changed about each of `nginx`, `opa` and `app-<slot>` since it was started.
-
-        `compose` is the applied compose file as it should be.
+        What `written` gives of it has been applied. Raises AppUnhealthy, GateUnavailable or EngineError.
         """
         ...
 
-    def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[str, ...]:
-        """Return what `prepare` and `prepare_opa` would make, each as its kind and name."""
+    def stop(self, component: str, *, discard_volumes: bool = False) -> tuple[str, ...]:
+        """End and remove a component, or a stranger that `observe` names.
+
+        Data that the app wrote is kept unless `discard_volumes`; returns what to say of it, and where it is.
+        """
         ...
 
-    def operator_port(self) -> int:
-        """Return the operator port of the nginx that runs, 0 when none does."""
-        ...
-
-    def proxy_spec(self, manifest: Manifest, compose: str) -> str:
-        """Return the digest of nginx's definition."""
-        ...
-
-    def slot_spec(self, slot: Slot, compose: str) -> str:
-        """Return the digest of the slot's definition."""
-        ...
-
-    def start_proxy(self, project: str, spec: str, operator_port: int) -> None:
-        """Start nginx on the applied files, in the place of one of ours that is there; raises ProxyError."""
+    def run(self, spec: Spec, files: Mapping[str, bytes], words: Sequence[str]) -> Ran:
+        """Run the program of this Spec once with these words, without network, in a folder of these files."""
         ...
 
     def test_candidate(self, folder: Path) -> None:
@@ -165,109 +162,20 @@ class Engine(Protocol):
         """Return how many clients of this port nginx's leaving workers hold, None where it is not known."""
         ...
 
-    def start_slot(
-        self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]
-    ) -> None:
-        """Start the release, which was kept, in the slot, which is free; `secrets` by the caller's names.
-
-        Raises AppUnhealthy or EngineError.
-        """
-        ...
-
-    def stop_slot(self, slot: Slot, *, discard_volumes: bool = False) -> tuple[str, ...]:
-        """End and remove whatever of ours is in the slot.
-
-        Data that the app wrote is kept unless `discard_volumes`; returns what to say of it, and where it is.
-        """
-        ...
-
-    def environment(self, slot: Slot) -> Mapping[str, str]:
-        """Return the environment of what runs in the slot, empty when nothing does."""
-        ...
-
-    def has(self, release: Release) -> bool:
-        """Return whether what the release runs is still kept."""
-        ...
-
-    def is_alive(self, slot: Slot) -> bool:
-        """Return whether the slot's process or container runs."""
-        ...
-
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
-        """Return the last lines that `nginx`, `opa`, `app-blue` or `app-green` printed."""
+        """Return the last lines that a component printed."""
         ...
 
     def access_log(self, seconds: float) -> tuple[str, ...]:
         """Return nginx's access log of about the last `seconds`, at most ACCESS_LINES and ACCESS_BYTES."""
         ...
 
-    def prepare_opa(self, manifest: Manifest, say: Say) -> None:
-        """Have what OPA needs to start; raises GateUnavailable when it cannot be had."""
-        ...
-
-    def opa_spec(self, manifest: Manifest, compose: str) -> str:
-        """Return the digest of OPA's definition."""
-        ...
-
-    def has_opa(self) -> bool:
-        """Return whether an OPA of ours is there, running or not."""
-        ...
-
-    def opa_fault(self, spec: str, compose: str) -> str:
-        """Return why OPA must be restarted, "" when it runs by this definition."""
-        ...
-
-    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:
-        """Start OPA in this form on the applied bundle, in the place of one of ours that is there.
-
-        Raises GateUnavailable.
-        """
-        ...
-
-    def opa_identity(self, manifest: Manifest) -> str:
-        """Return what identifies this version of OPA: an image id, "" while it is not here, or a binary.
-
-        Raises GateUnavailable where there is no binary.
-        """
-        ...
-
-    def run_opa(self, manifest: Manifest, files: Mapping[str, bytes], words: Sequence[str]) -> str:
-        """Run `opa` with these words in a folder of these files and return what it prints; its input is `{}`.
-
-        Raises GateUnavailable.
-        """
-        ...
-
-    def opa_doubt(self, manifest: Manifest) -> str:
-        """Return why what answers on OPA's port is not the OPA that we started, "" when it is."""
-        ...
-
-    def stop_opa(self) -> None:
-        """End and remove OPA."""
-        ...
-
-    def disks(self) -> tuple[Path, ...]:
-        """Return a path on each filesystem that running here writes to."""
+    def inspect(self, slot: Slot) -> Inspection:
+        """Return what takes more than a look at what runs in the slot."""
         ...
 
     def quiesce(self) -> None:
         """End what a killed verb's own children still do, and wait until nothing changes any more."""
-        ...
-
-    def strangers(self) -> tuple[str, ...]:
-        """Return the names of what carries our home and is none of our parts."""
-        ...
-
-    def remove_strangers(self) -> tuple[str, ...]:
-        """End and remove those; return their names."""
-        ...
-
-    def volume_notice(self, manifest: Manifest) -> str:
-        """Return a sentence on the volumes that the image declares, "" for none or while it is not here."""
-        ...
-
-    def data(self, slot: Slot) -> tuple[str, ...]:
-        """Return each place in the slot that holds data which the next release would not have."""
         ...
 
     def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:

@@ -6,19 +6,34 @@ never chosen instead.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from swiftdeploy_tasks.engines.docker import client
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.components import LOOPBACK
+from swiftdeploy_tasks.model.state import Site
+from swiftdeploy_tasks.proxy.configuration import CONTAINER_SITE
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import files
 
 SOCKET = Path("/var/run/docker.sock")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """How an engine is made, who answers where `gate` is auto, and the site of the files at the root."""
+
+    make: Callable[[Settings], Engine]
+    gate: Literal["server", "embedded"]
+    review: Site
 
 
 def choose(settings: Settings, manifest: Manifest) -> Engine:
@@ -42,7 +57,17 @@ def make(name: str, settings: Settings) -> Engine:
         raise PreflightError(
             f"there is no engine {name!r}, only {known}", f"set engine to one of {known} in manifest.yaml"
         )
-    return _ENGINES[name](settings)
+    return _ENGINES[name].make(settings)
+
+
+def default_gate(name: str) -> str:
+    """Return what `gate: auto` stands for on this engine: server or embedded."""
+    return _ENGINES[name].gate
+
+
+def review_site(name: str) -> Site:
+    """Return where the nginx.conf at the root stands: it is the same on every host."""
+    return _ENGINES[name].review
 
 
 def _local(settings: Settings) -> Engine:
@@ -57,7 +82,17 @@ def _docker(settings: Settings) -> Engine:
     return DockerEngine(settings.root, settings.state)
 
 
-_ENGINES: Mapping[str, Callable[[Settings], Engine]] = {"local": _local, "docker": _docker}
+_REVIEW = dataclasses.replace(CONTAINER_SITE, inline=True)
+_ENGINES: Mapping[str, _Entry] = {
+    "local": _Entry(
+        _local,
+        "embedded",
+        dataclasses.replace(
+            _REVIEW, bind=f"{LOOPBACK}:", operators=(LOOPBACK,), resolver="", address=f"{LOOPBACK}:{{port}}"
+        ),
+    ),
+    "docker": _Entry(_docker, "server", _REVIEW),
+}
 
 
 def candidates(settings: Settings) -> tuple[str, ...]:

@@ -14,10 +14,17 @@ from swiftdeploy_tasks.gate.bundle import PACKAGE, Bundle
 from swiftdeploy_tasks.gate.decision import NEXT, first_of, short
 from swiftdeploy_tasks.gate.declared_rules import Answer, Declared, rules_by_domain
 
+INPUT = "input.json"
+
+
+def files(bundle: Bundle) -> dict[str, bytes]:
+    """Return the bundle's files and the empty input, by name."""
+    return {**bundle.files(), INPUT: b"{}"}
+
 
 def words(bundle: Bundle) -> list[str]:
-    """Return the arguments of `opa`, to be run in a folder that holds the bundle, with `{}` as its input."""
-    return ["eval", "--strict", "--bundle", ".", "--format", "json", "--stdin-input", _query(bundle)]
+    """Return the arguments of `opa`, to be run in a folder that holds `files`."""
+    return ["eval", "--strict", "--bundle", ".", "--format", "json", "--input", INPUT, _query(bundle)]
 
 
 def _query(bundle: Bundle) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.proxy import artifacts, generated_files
+from swiftdeploy_tasks.proxy import generated_files
 from swiftdeploy_tasks.settings import STATE
 from swiftdeploy_tasks.system import files
 
+ROOT_FILES = ("nginx.conf", "docker-compose.yml")
 _HEAD = 4096
 _LINE = 65536
 _GENERATOR = '<meta name="generator" content="SwiftDeploy">'
@@ -43,7 +44,7 @@ def folder_of(rendered: str, *, root: Path, state: Path) -> Path:
 
 def foreign_files(folder: Path) -> tuple[Path, ...]:
     """Return the files that have the name of a rendered one and were not made by us."""
-    paths = (folder / name for name in artifacts.ROOT_FILES)
+    paths = (folder / name for name in ROOT_FILES)
     return tuple(path for path in paths if _is_there(path) and not is_rendered(path))
 
 
@@ -123,7 +124,7 @@ def made(manifest: Manifest, *, root: Path, home: Path, also: Iterable[Path] = (
         rendered=frozenset(
             folder / name
             for folder in places((manifest.rendered,), root=root, state=home)
-            for name in artifacts.ROOT_FILES
+            for name in ROOT_FILES
         ),
     )
 

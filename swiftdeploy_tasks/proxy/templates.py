@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -48,6 +48,24 @@ def environment(folders: tuple[Path, ...], **options: Any) -> Environment:
         lstrip_blocks=True,
         **options,
     )
+
+
+def for_text(folders: tuple[Path, ...], **filters: Callable[..., Any]) -> Environment:
+    """Return the environment, with these filters, for files that are not HTML."""
+    found = _for_text(folders)
+    found.filters |= filters
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def _for_text(folders: tuple[Path, ...]) -> Environment:
+    # nginx and YAML, not HTML; every value is bounded by the schema.
+    return environment(folders, keep_trailing_newline=True, autoescape=False)
+
+
+def forget() -> None:
+    """Read each template again when it is next used."""
+    _for_text.cache_clear()
 
 
 def fill(environment: Environment, name: str, values: Mapping[str, Any]) -> str:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
+from swiftdeploy_tasks.errors import PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.model.spec import Written
 from swiftdeploy_tasks.model.verdict import Question, Verdict
-from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.rollout.canary import Figures
-from swiftdeploy_tasks.rollout.policies import as_gate, declared_rules, is_server, opa_url
+from swiftdeploy_tasks.rollout.policies import declared_rules, is_server, opa_url, refuse_doubt
 from swiftdeploy_tasks.settings import Settings
 
 # The name of one part of a rendered file, and its content as JSON.
@@ -37,15 +37,22 @@ def about_host(engine: str, host: Mapping[str, Any]) -> Question:
     return Question("infrastructure", {"engine": engine, "host": dict(host)})
 
 
-def about_isolation(engine: str, manifest: Manifest, *, compose: str, nginx: str, home: str = "") -> Question:
-    """Ask whether what would be applied keeps its parts apart; read from the rendered text itself.
+def about_isolation(
+    engine: str, manifest: Manifest, *, written: Written, nginx: str, home: str = ""
+) -> Question:
+    """Ask whether what would be applied keeps its components apart.
 
     `nginx` is the text of all its files. `home` is where mounts may come from; with none, no mount is
     allowed.
     """
-    composed = artifacts.parse_compose(compose)
-    facts = _nginx_facts(nginx, manifest.nginx.operator_port)
-    return Question("isolation", {"engine": engine, "home": home, "compose": composed, "nginx": facts})
+    asked = {
+        "engine": engine,
+        "home": home,
+        "specs": dict(written.documents),
+        "beyond": list(written.beyond),
+        "nginx": _nginx_facts(nginx, manifest.nginx.operator_port),
+    }
+    return Question("isolation", asked)
 
 
 def _nginx_facts(nginx: str, operator_port: int) -> dict[str, Any]:
@@ -60,12 +67,9 @@ def _nginx_facts(nginx: str, operator_port: int) -> dict[str, Any]:
     }
 
 
-def compose_parts(compose: str) -> frozenset[Part]:
-    """Return the parts of a compose file: each service, and all the rest as one."""
-    found = artifacts.parse_compose(compose)
-    services = found["services"]
-    rest = {key: value for key, value in found.items() if key != "services"}
-    parts = {f"services.{name}": own for name, own in services.items()} | {"networks and volumes": rest}
+def spec_parts(written: Written) -> frozenset[Part]:
+    """Return the parts of written Specs that the isolation policy judges."""
+    parts = {**written.documents, "networks and volumes": list(written.beyond)}
     return frozenset((name, json.dumps(own, sort_keys=True, default=str)) for name, own in parts.items())
 
 
@@ -145,13 +149,13 @@ def ask(
     counts only if it is the one that we started, both before the answer and after it.
     """
     known = declared_rules(settings, manifest, engine, rules)
-    if not is_server(manifest, engine.gate):
+    if not is_server(manifest, engine):
         from swiftdeploy_tasks.gate.embedded import ask_embedded
 
         return ask_embedded(question, rules)
     from swiftdeploy_tasks.gate.opa_server import ask_server
 
-    _refuse_doubt(manifest, engine)
+    refuse_doubt(manifest, engine)
     verdict = ask_server(
         question,
         url=opa_url(manifest.opa.port),
@@ -159,12 +163,5 @@ def ask(
         rules=known.get(question.domain, ()),
         timeout=timeout,
     )
-    _refuse_doubt(manifest, engine)
+    refuse_doubt(manifest, engine)
     return verdict
-
-
-def _refuse_doubt(manifest: Manifest, engine: Engine) -> None:
-    with as_gate():
-        doubt = engine.opa_doubt(manifest)
-    if doubt:
-        raise GateUnavailable(doubt, "invoke deploy")

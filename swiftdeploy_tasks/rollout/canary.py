@@ -103,7 +103,8 @@ def before(
 
     Beside the app's page it is what nginx's access log says of that time.
     """
-    port, pace = engine.operator_port(), Pace()
+    seen, pace = engine.observe(), Pace()
+    port = seen.operator_port
     try:
         now = scrape(manifest, port, slot, pace)
         if now is None:
@@ -117,7 +118,7 @@ def before(
             figures = Figures(metrics.window(start, now))
     except UnreadableMetrics as error:
         figures = Figures(None, error.message, 1)
-    host, own = engine.reach(slot)
+    host, own = seen.reach(slot)
     if not host:
         return figures
     until = _now()
@@ -254,7 +255,7 @@ class SlotWatch:
 
     def _look_at_health(self) -> None:
         assert self.release is not None
-        if not self.engine.is_alive(self.slot):
+        if not self.engine.observe().is_alive(self.slot):
             raise self._sick("it died while it was watched")
         limits = self.release.health
         reply = self.pace.of(probe.health(self.port, self.slot, limits, timeout=self.pace.timeout))
@@ -269,7 +270,7 @@ class SlotWatch:
         verdict = self.ask(phase, self.release, seen, self.unhealthy == 0)
         if verdict.failed:
             # An app that died or turned unhealthy is named as that, not by the errors that it causes.
-            if self.unhealthy or not self.engine.is_alive(self.slot):
+            if self.unhealthy or not self.engine.observe().is_alive(self.slot):
                 self._look_at_health()
             first = verdict.failed[0]
             raise PolicyRefused(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
 from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.rollout import (
@@ -28,7 +29,7 @@ from swiftdeploy_tasks.rollout import (
 )
 from swiftdeploy_tasks.rollout.admission import Part
 from swiftdeploy_tasks.rollout.applied import ManifestFile
-from swiftdeploy_tasks.rollout.job import Job, write_compose
+from swiftdeploy_tasks.rollout.job import Job, write_specs
 from swiftdeploy_tasks.rollout.planner import Step, plan, serving_slot
 from swiftdeploy_tasks.rollout.release_store import Confirmation
 from swiftdeploy_tasks.session.events import ChangeEnded, Drifted, Undone
@@ -118,7 +119,7 @@ def _apply(run: Run, job: Job, aim: Aim) -> None:
     try:
         job.former = former_proxy.former(job, _in_force(run))
         job.back = way_back(before, serving_slot(before, release_store.present(run.settings.releases)))
-        drifted += job.engine.remove_strangers()
+        drifted += _remove_strangers(job)
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
             executor.apply(job, steps)
             stands = observation.look(job.engine, run.settings)
@@ -127,9 +128,9 @@ def _apply(run: Run, job: Job, aim: Aim) -> None:
                 raise ProxyError("nginx sends traffic to no slot", "invoke deploy")
             was_asked = any(step.action == "verify" for step in steps)
             (slot_health.refuse_sick if was_asked else slot_health.confirm)(job, serving, release)
-            write_compose(job, stands)
+            write_specs(job, stands)
             if not job.with_opa:
-                job.engine.stop_opa()
+                job.engine.stop(components.OPA)
     except BaseException as problem:
         # The gate was not asked about the files of an undo, and must not stop it.
         job.admitted = None
@@ -147,6 +148,14 @@ def _apply(run: Run, job: Job, aim: Aim) -> None:
     run.say(f"version {release.version} ({release.mode}) {done}, {where}", "pass")
 
 
+def _remove_strangers(job: Job) -> tuple[str, ...]:
+    """Remove what is labelled as ours and is no component; return the names."""
+    strangers = job.engine.observe().strangers
+    for name in strangers:
+        job.engine.stop(name)
+    return strangers
+
+
 def _admitted_steps(run: Run, job: Job, aim: Aim) -> tuple[Step, ...]:
     """Return the steps after the gate allowed the files that they write.
 
@@ -154,7 +163,7 @@ def _admitted_steps(run: Run, job: Job, aim: Aim) -> tuple[Step, ...]:
     """
     before = aim.before
     try:
-        job.engine.prepare(job.manifest)
+        job.engine.prepare((components.nginx(job.manifest, job.settings.home),), job.say)
         wanted = executor.goal(job, aim.release, confirmed=release_store.present(run.settings.releases))
         steps = plan(before, wanted)
         job.admitted = aim.ask(run, job, [before, *(step.then for step in steps)])

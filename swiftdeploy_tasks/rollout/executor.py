@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, probe
 from swiftdeploy_tasks.rollout import generation, traffic
-from swiftdeploy_tasks.rollout.job import Job, Watch, compose, render, write_compose
+from swiftdeploy_tasks.rollout.job import Job, Watch, render, write_specs, written
 from swiftdeploy_tasks.rollout.planner import Goal, Step
 from swiftdeploy_tasks.rollout.slot_health import confirm, refuse_sick, target_of, wait_healthy
 from swiftdeploy_tasks.session.events import StepBegan, StepEnded
@@ -34,10 +35,10 @@ def boundary(name: str) -> None:
 def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     """Return the goal that this release runs alone, as the manifest and the place have it."""
     alone = State(None, {"blue": Placement(release, "")}, Traffic())
-    text = compose(job, alone)
+    digests = written(job, alone).digests
     config = generated_files.content_digest(render(job, alone)["nginx.conf"])
-    proxy = Proxy(job.engine.proxy_spec(job.manifest, text), config)
-    wanted = Placement(release, job.engine.slot_spec("blue", text))
+    proxy = Proxy(digests[components.NGINX], config)
+    wanted = Placement(release, digests[components.app("blue")])
     shares = (100,) if job.at_once else job.manifest.rollout.steps
     return Goal(proxy, wanted, shares, confirmed, watched=not job.at_once)
 
@@ -68,15 +69,14 @@ def recorded_step(job: Job, action: str, target: str, reason: str, then: Traffic
 
 
 def _start_proxy(job: Job, step: Step) -> None:
-    assert step.then.proxy is not None
-    traffic.start_proxy(job, step.then, step.then.proxy.spec)
+    traffic.start_proxy(job, step.then)
 
 
 def _start_slot(job: Job, step: Step) -> None:
     slot, release = target_of(step)
     say_all(job, job.engine.keep(job.manifest, release))
-    write_compose(job, step.then)
-    job.engine.start_slot(job.manifest, slot, release, job.secrets)
+    write_specs(job, step.then)
+    job.engine.start(components.app_in(job.manifest, slot, release), job.secrets)
     traffic.route(job, step.then)
 
 
@@ -141,8 +141,8 @@ def _drain(job: Job, step: Step) -> None:
 
 def _remove(job: Job, step: Step) -> None:
     assert step.slot is not None
-    say_all(job, job.engine.stop_slot(step.slot, discard_volumes=job.discard_volumes))
-    write_compose(job, step.then)
+    say_all(job, job.engine.stop(components.app(step.slot), discard_volumes=job.discard_volumes))
+    write_specs(job, step.then)
 
 
 def say_all(job: Job, sentences: Iterable[str]) -> None:

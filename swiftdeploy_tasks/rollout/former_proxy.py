@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout.generation import (
@@ -18,9 +19,10 @@ from swiftdeploy_tasks.rollout.generation import (
     loaded_id,
     put,
     runs,
+    start_nginx,
     write_way_back,
 )
-from swiftdeploy_tasks.rollout.job import FormerProxy, Job, compose
+from swiftdeploy_tasks.rollout.job import FormerProxy, Job, written
 from swiftdeploy_tasks.rollout.traffic import route
 from swiftdeploy_tasks.system import files
 
@@ -28,19 +30,18 @@ from swiftdeploy_tasks.system import files
 def former(job: Job, in_force: Manifest | None) -> FormerProxy | None:
     """Return the nginx that runs, with all that it takes to start it again; None where none runs.
 
-    Its compose file is rendered from the manifest in force: the one on disk may have the new one already.
+    Its Spec is that of the manifest in force: the one on disk may be the new one already.
     """
-    there = job.engine.observe().proxy
-    port = job.engine.operator_port()
-    if there is None or not port:
+    seen = job.engine.observe()
+    there = seen.proxy
+    if there is None or not there.operator_port:
         return None
-    folder = job.settings.nginx_folder
-    paths = (*files_of(folder), job.settings.compose_file)
-    kept = {path: path.read_bytes() for path in paths if path.exists()}
-    if in_force:
-        text = compose(replace(job, manifest=in_force), job.engine.observe())
-        kept[job.settings.compose_file] = text.encode()
-    return FormerProxy(kept, there.spec, port)
+    kept = {path: path.read_bytes() for path in files_of(job.settings.nginx_folder) if path.exists()}
+    was = replace(job, manifest=in_force or job.manifest)
+    files_then = written(was, seen).files
+    kept |= {job.settings.state / name: text.encode() for name, text in files_then.items()}
+    spec = components.nginx(was.manifest, job.settings.home)
+    return FormerProxy(kept, spec, there.spec, there.operator_port)
 
 
 def restore_proxy(job: Job) -> None:
@@ -51,7 +52,7 @@ def restore_proxy(job: Job) -> None:
     files.replace_all(job.former.files)
     was = _former_generation(job)
     job.back_id = was.id if was and job.back and was.traffic == job.back.traffic else ""
-    job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
+    start_nginx(job.engine, job.former.spec)
 
 
 def go_back(job: Job, whole: State) -> None:
@@ -70,7 +71,7 @@ def go_back(job: Job, whole: State) -> None:
     put(folder / "back", folder)
     try:
         # An nginx that started again has read these files already.
-        if loaded_id(job.engine.operator_port()) != job.back_id:
+        if loaded_id(job.engine.observe().operator_port) != job.back_id:
             load(job, job.back_id)
     except ProxyError as error:
         job.say(f"{error.message}; writing the configuration again")
@@ -86,7 +87,7 @@ def is_former(job: Job) -> bool:
     if job.former is None or there is None:
         return True
     was = _former_generation(job)
-    now = probe.generation(job.former.operator_port) if there.spec == job.former.spec else None
+    now = probe.generation(job.former.operator_port) if there.spec == job.former.digest else None
     return was is not None and now is not None and now.config == was.config
 
 
@@ -100,11 +101,11 @@ def _former_generation(job: Job) -> probe.Generation | None:
 def _restart_former(job: Job) -> bool:
     """Restart nginx in its form before this change; False where its form did not change."""
     there = job.engine.observe().proxy
-    if job.former is None or there is None or there.spec == job.former.spec:
+    if job.former is None or there is None or there.spec == job.former.digest:
         return False
     job.say("starting nginx with its former definition; open connections are cut")
     files.replace_all(job.former.files)
-    job.engine.start_proxy(job.manifest.name, job.former.spec, job.former.operator_port)
+    start_nginx(job.engine, job.former.spec)
     port = job.former.operator_port
     if not probe.until(lambda: bool(loaded_id(port)), seconds=IN_FORCE_SECONDS):
         raise ProxyError(

@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from swiftdeploy_tasks.engines.protocol import Engine
-from swiftdeploy_tasks.errors import ProxyError
+from swiftdeploy_tasks.errors import EngineError, ProxyError
+from swiftdeploy_tasks.model import components
+from swiftdeploy_tasks.model.spec import Spec
 from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import generated_files, probe
 from swiftdeploy_tasks.rollout import admission
@@ -36,10 +38,21 @@ WATCHED = "watched"
 TICK = 1.0
 
 
+def start_nginx(engine: Engine, spec: Spec) -> None:
+    """Start nginx on the applied files, in the place of one that is there; raises ProxyError."""
+    try:
+        engine.start(spec, {})
+    except ProxyError:
+        raise
+    except EngineError as error:
+        log = error.log or engine.logs(components.NGINX)
+        raise ProxyError(error.message, error.next, log=log) from None
+
+
 def loaded(engine: Engine) -> probe.Generation | None:
     """Return what nginx has loaded, None where it stays silent: one late answer is none yet."""
     for attempt in range(ANSWER_TRIES):
-        port = engine.operator_port()
+        port = engine.observe().operator_port
         if port and (found := probe.generation(port)):
             return found
         if attempt < ANSWER_TRIES - 1:
@@ -49,7 +62,7 @@ def loaded(engine: Engine) -> probe.Generation | None:
 
 def runs(engine: Engine) -> bool:
     """Return whether nginx runs, or comes back in a moment by itself."""
-    return probe.until(lambda: bool(engine.operator_port()), seconds=COMING_BACK_SECONDS, every=0.2)
+    return probe.until(lambda: bool(engine.observe().operator_port), seconds=COMING_BACK_SECONDS, every=0.2)
 
 
 def refuse_dead_proxy(job: Job) -> None:
@@ -78,7 +91,7 @@ def kept_files(job: Job, back: State) -> tuple[str, Mapping[Path, bytes]] | None
     They are not where nginx was started in another form since, or where other traffic was in force.
     """
     there = job.engine.observe().proxy
-    if job.former is None or there is None or there.spec != job.former.spec:
+    if job.former is None or there is None or there.spec != job.former.digest:
         return None
     paths = files_of(job.settings.nginx_folder)
     contents = {path: job.former.files[path] for path in paths if path in job.former.files}
@@ -117,7 +130,7 @@ def load(job: Job, generation: str, *, when_read: Callable[[], None] = lambda: N
     job.engine.reload_proxy()
 
     def loaded_by_all() -> bool:
-        port = job.engine.operator_port()
+        port = job.engine.observe().operator_port
         if loaded_id(port) != generation:
             if not port:
                 refuse_dead_proxy(job)

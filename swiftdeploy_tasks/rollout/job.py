@@ -9,11 +9,13 @@ from typing import Protocol
 
 from swiftdeploy_tasks.engines.protocol import Engine, Facts
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.spec import Spec, Written
 from swiftdeploy_tasks.model.state import State
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.proxy.probe import Pace
-from swiftdeploy_tasks.rollout.admission import Part, compose_parts, refuse_unasked
+from swiftdeploy_tasks.rollout.admission import Part, refuse_unasked, spec_parts
 from swiftdeploy_tasks.session.events import Event, Said
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import files
@@ -49,10 +51,14 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class FormerProxy:
-    """The nginx that stood before this change: its applied files and how it was started."""
+    """The nginx that stood before this change: the applied files, and how it was started.
+
+    `digest` is that of its Spec as it was started.
+    """
 
     files: Mapping[Path, bytes]
-    spec: str
+    spec: Spec
+    digest: str
     operator_port: int
 
 
@@ -95,13 +101,17 @@ class Job:
 def render(
     job: Job, state: State, generation: str = "", *, generation_id: str = "", foreseen: bool = False
 ) -> dict[str, str]:
-    """Return the nginx files as they are applied for this state; see `artifacts.render_nginx`.
+    """Return the nginx files as they are applied for this state; see `configuration.render`.
 
     With `foreseen`, a slot that nothing runs in yet stands at the address that it would get.
     """
     facts = job.known or job.engine.facts(job.manifest)
-    future = {s: job.engine.address(s, p.release) for s, p in state.slots.items() if foreseen and p.release}
-    return artifacts.render_nginx(
+    future = {
+        slot: facts.site.address.format(slot=slot, port=there.release.port)
+        for slot, there in state.slots.items()
+        if foreseen and there.release
+    }
+    return configuration.render(
         job.manifest,
         facts.site,
         folders=job.settings.template_folders,
@@ -112,25 +122,17 @@ def render(
     )
 
 
-def compose(job: Job, state: State) -> str:
-    """Return the compose file as it is applied for this state."""
+def written(job: Job, state: State) -> Written:
+    """Return the Specs of this state as they are applied."""
     placed = {slot: there.release for slot, there in state.slots.items() if there.release}
-    own = {f"app-{slot}": release.artifact for slot, release in placed.items()}
-    facts = job.known or job.engine.facts(job.manifest)
-    return artifacts.render_compose(
-        job.manifest,
-        folders=job.settings.template_folders,
-        placed=placed,
-        with_opa=job.with_opa,
-        images={**facts.images, **own},
-        home=job.settings.home,
-        mount=facts.mount,
-    )
+    specs = components.specs(job.manifest, placed, state=job.settings.home, with_opa=job.with_opa)
+    return job.engine.written(specs)
 
 
-def write_compose(job: Job, state: State) -> str:
-    """Write the applied compose file with the slots that are occupied in this state, and return it."""
-    text = compose(job, state)
-    refuse_unasked(compose_parts(text), job.admitted)
-    files.replace(job.settings.compose_file, text, mode=0o600)
-    return text
+def write_specs(job: Job, state: State) -> Written:
+    """Write the Specs of this state where the engine reads them; raises PolicyRefused for unasked ones."""
+    found = written(job, state)
+    refuse_unasked(spec_parts(found), job.admitted)
+    for name, text in found.files.items():
+        files.replace(job.settings.state / name, text, mode=0o600)
+    return found

@@ -7,11 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, health, probe
 from swiftdeploy_tasks.rollout import generation
-from swiftdeploy_tasks.rollout.job import Job, compose, render
+from swiftdeploy_tasks.rollout.job import Job, render, written
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import environ
 
@@ -24,23 +25,23 @@ def look(engine: Engine, settings: Settings) -> State:
     """
     seen = engine.observe()
     loaded = generation.loaded(engine) if seen.proxy else None
-    port = engine.operator_port() if loaded else 0
+    port = seen.operator_port if loaded else 0
     slots = {
-        slot: dataclasses.replace(there, healthy=_is_healthy(engine, port, slot, there))
+        slot: dataclasses.replace(there, healthy=_is_healthy(port, slot, there))
         for slot, there in seen.slots.items()
     }
     if seen.proxy is None:
-        return State(None, slots, Traffic())
+        return dataclasses.replace(seen, slots=slots)
     if loaded is None:
-        return State(dataclasses.replace(seen.proxy, live=False), slots, Traffic())
+        return dataclasses.replace(seen, proxy=dataclasses.replace(seen.proxy, live=False), slots=slots)
     config = loaded.config if _is_applied(loaded, settings.nginx_folder) else ""
     proxy = dataclasses.replace(seen.proxy, config=config, generation=loaded.text)
-    return State(proxy, slots, loaded.traffic)
+    return dataclasses.replace(seen, proxy=proxy, slots=slots, traffic=loaded.traffic)
 
 
 def is_settled(job: Job, wanted: Traffic) -> bool:
     """Return whether this traffic is in force and no reload to another one is pending."""
-    loaded = probe.generation(job.engine.operator_port())
+    loaded = probe.generation(job.engine.observe().operator_port)
     return loaded is not None and loaded.traffic == wanted and _is_applied(loaded, job.settings.nginx_folder)
 
 
@@ -61,20 +62,20 @@ def compared(job: Job, seen: State, wanted: Release) -> State:
     A definition that is not the one it was started by is no such change: that is for the plan to see. A
     secret is compared where `wanted` runs and the variable that it comes from is set here.
     """
-    text = compose(job, seen)
-    found = job.engine.differences(text)
+    specs = written(job, seen)
+    found, digests = job.engine.differences(specs), specs.digests
     proxy = seen.proxy
     if proxy and proxy.config and not _knows_the_slots(job, seen, proxy):
         proxy = dataclasses.replace(proxy, config="")
-    if proxy and proxy.spec == job.engine.proxy_spec(job.manifest, text):
-        proxy = dataclasses.replace(proxy, differences=found.get("nginx", ()))
+    if proxy and proxy.spec == digests[components.NGINX]:
+        proxy = dataclasses.replace(proxy, differences=found.get(components.NGINX, ()))
     slots = {}
     for slot, there in seen.slots.items():
-        other = _secrets_changed(job, slot, there) if there.release == wanted else ()
-        if there.release and there.spec == job.engine.slot_spec(slot, text):
-            other += found.get(f"app-{slot}", ())
+        other = _secrets_changed(there) if there.release == wanted else ()
+        if there.release and there.spec == digests[components.app(slot)]:
+            other += found.get(components.app(slot), ())
         slots[slot] = dataclasses.replace(there, differences=other)
-    return State(proxy, slots, seen.traffic)
+    return dataclasses.replace(seen, proxy=proxy, slots=slots)
 
 
 def _knows_the_slots(job: Job, seen: State, proxy: Proxy) -> bool:
@@ -84,10 +85,10 @@ def _knows_the_slots(job: Job, seen: State, proxy: Proxy) -> bool:
     return change.state == "unchanged"
 
 
-def _secrets_changed(job: Job, slot: Slot, there: Placement) -> tuple[Difference, ...]:
+def _secrets_changed(there: Placement) -> tuple[Difference, ...]:
     if there.release is None or not there.release.secrets:
         return ()
-    has = job.engine.environment(slot)
+    has = there.environment
     if "MODE" not in has:
         # The process has overwritten its environment: nothing in it can be compared.
         return ()
@@ -98,7 +99,7 @@ def _secrets_changed(job: Job, slot: Slot, there: Placement) -> tuple[Difference
     )
 
 
-def _is_healthy(engine: Engine, port: int, slot: Slot, there: Placement) -> bool | None:
+def _is_healthy(port: int, slot: Slot, there: Placement) -> bool | None:
     """Return what its health path says: through the operator port, or without one (0) past nginx.
 
     None where it cannot be asked: this host need not reach a container.
@@ -106,7 +107,7 @@ def _is_healthy(engine: Engine, port: int, slot: Slot, there: Placement) -> bool
     if there.release is None:
         return None
     limits, pace = there.release.health, probe.Pace()
-    host, own = (probe.HOST, port) if port else engine.reach(slot)
+    host, own = (probe.HOST, port) if port else there.reach
     if not host:
         return None
 

@@ -8,11 +8,15 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from swiftdeploy_tasks.engines import port_check, registry
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import EngineError, GateUnavailable
 from swiftdeploy_tasks.gate.bundle import Bundle, read_bundle, stale
 from swiftdeploy_tasks.gate.declared_rules import Declared
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
+from swiftdeploy_tasks.model.spec import Written
+from swiftdeploy_tasks.model.state import PolicyServer
 from swiftdeploy_tasks.proxy.probe import HOST
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system.remembered import remembered
@@ -24,9 +28,10 @@ REMEMBERED_AS = "policies 3"
 DOMAINS = ("infrastructure", "isolation", "canary")
 
 
-def is_server(manifest: Manifest, default: str) -> bool:
-    """Return whether an OPA server answers; `default` is what the engine takes where the gate is auto."""
-    return (default if manifest.gate == "auto" else manifest.gate) == "server"
+def is_server(manifest: Manifest, engine: Engine) -> bool:
+    """Return whether an OPA server answers."""
+    gate = registry.default_gate(engine.name) if manifest.gate == "auto" else manifest.gate
+    return gate == "server"
 
 
 def bundle(settings: Settings, manifest: Manifest) -> Bundle:
@@ -57,9 +62,9 @@ def _rules_in(said: str) -> Declared:
 
 def policies_made_of(manifest: Manifest, engine: Engine, rules: Bundle) -> list[str]:
     """Return what a check of the policies depends on; raises GateUnavailable where no engine can make it."""
-    if is_server(manifest, engine.gate):
+    if is_server(manifest, engine):
         with as_gate():
-            judge = engine.opa_identity(manifest)
+            judge = engine.identity(components.opa(manifest, ""))
         if not judge:
             raise GateUnavailable(f"{manifest.opa.image} is not here", "invoke deploy")
     else:
@@ -68,11 +73,12 @@ def policies_made_of(manifest: Manifest, engine: Engine, rules: Bundle) -> list[
 
 
 def _judged(manifest: Manifest, engine: Engine, rules: Bundle) -> Declared:
-    if is_server(manifest, engine.gate):
+    if is_server(manifest, engine):
         from swiftdeploy_tasks.gate import opa_check
 
-        printed = engine.run_opa(manifest, rules.files(), opa_check.words(rules))
-        return opa_check.read(rules, printed, required=DOMAINS)
+        with as_gate():
+            ran = engine.run(components.opa(manifest, ""), opa_check.files(rules), opa_check.words(rules))
+        return opa_check.read(rules, ran.output, required=DOMAINS)
     from swiftdeploy_tasks.gate.embedded import check_bundle
 
     return check_bundle(rules, required=DOMAINS)
@@ -124,11 +130,44 @@ def other_revision(rules: Bundle, manifest: Manifest, engine: Engine) -> str:
             opa_url(manifest.opa.port),
             rules.revision,
             deadline=LOOK_SECONDS,
-            is_starting=lambda: not engine.opa_doubt(manifest),
+            is_starting=lambda: not doubt(manifest, engine),
         )
     except GateUnavailable as error:
         return error.message
     return ""
+
+
+def fault(manifest: Manifest, engine: Engine, there: PolicyServer | None, written: Written) -> str:
+    """Return why OPA has to be restarted, "" when the one that was observed runs as it is `written`."""
+    if there is None:
+        return "OPA does not run"
+    if not there.live:
+        return f"it {there.trouble}"
+    if there.spec != written.digests[components.OPA]:
+        return "its port, image or Spec changed"
+    if found := engine.differences(written).get(components.OPA):
+        return "; ".join(map(str, found))
+    listens = (HOST, manifest.opa.port) in there.addresses
+    return "" if listens else f"it does not listen on {HOST}:{manifest.opa.port}"
+
+
+def doubt(manifest: Manifest, engine: Engine) -> str:
+    """Return why what answers on OPA's port is not the OPA of this project, "" when it is."""
+    there, at = engine.observe().policy, (HOST, manifest.opa.port)
+    if there and there.live and at in there.addresses:
+        return ""
+    what = "does not listen" if there and there.live else "does not run"
+    holder = port_check.process_on(at[1])
+    answers = f"the port is held by {holder}" if holder else "what answers there is something else"
+    return f"the OPA of this project {what} on {HOST}:{at[1]}; {answers}"
+
+
+def refuse_doubt(manifest: Manifest, engine: Engine) -> None:
+    """Raise GateUnavailable where something else than the OPA of this project answers on its port."""
+    with as_gate():
+        why = doubt(manifest, engine)
+    if why:
+        raise GateUnavailable(why, "invoke deploy")
 
 
 def _kept(settings: Settings) -> Path:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.model.state import State
-from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
+from swiftdeploy_tasks.proxy import generated_files, root_files
 from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.proxy.probe import Generation
 from swiftdeploy_tasks.rollout import (
@@ -23,10 +22,11 @@ from swiftdeploy_tasks.rollout import (
     policies,
     recovery,
     release_store,
+    review,
     slot_data,
 )
 from swiftdeploy_tasks.rollout.applied import in_mode
-from swiftdeploy_tasks.rollout.job import Job, compose, render
+from swiftdeploy_tasks.rollout.job import Job, render, written
 from swiftdeploy_tasks.rollout.noting import Found
 from swiftdeploy_tasks.rollout.planner import Deed, Goal, Step, plan
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file, read_manifest
@@ -104,12 +104,13 @@ def prospect(run: Run, seen: State) -> Prospect:
         unavailable = error.message
     notes = tuple(_refusals(job, before, steps, is_removed=is_removed and not kept, unavailable=unavailable))
     notes = (*notes, kept_instead(given, kept)) if kept else notes
-    places = tuple(_places(job))
-    mends = (*published, *_settling(settled), *_images(engine, asked), *places)
+    places = (*_missing(job), *_strangers(seen))
+    mends = (*published, *_settling(settled), *places)
     root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)
     found = (*_edited(root), *noting.drifted(before), *_edited(applied))
     if _is_in_force(run):
-        found += tuple(Found(deed.target, "the state", deed.reason) for deed in (*published, *places))
+        lost = (deed for deed in (*published, *places) if deed.action not in {"build", "pull"})
+        found += tuple(Found(deed.target, "the state", deed.reason) for deed in lost)
     return Prospect(root, mends, steps, applied, found, notes)
 
 
@@ -168,16 +169,13 @@ def _settling(settled: Settlement | None) -> Iterator[Deed]:
         yield from settled.steps
 
 
-def _images(engine: Engine, asked: Manifest) -> Iterator[Deed]:
-    for image, reason in engine.to_obtain(asked).items():
-        is_built = image == asked.services.image and asked.services.build is not None
-        yield Deed("build" if is_built else "pull", image, reason)
+def _missing(job: Job) -> Iterator[Deed]:
+    for one in job.engine.missing(job.manifest, with_opa=job.with_opa):
+        yield Deed(one.action, one.name, one.reason)
 
 
-def _places(job: Job) -> Iterator[Deed]:
-    for name in job.engine.missing(job.manifest, with_opa=job.with_opa):
-        yield Deed("create", name, "missing")
-    for name in job.engine.strangers():
+def _strangers(seen: State) -> Iterator[Deed]:
+    for name in seen.strangers:
         yield Deed("remove", name, "labelled as ours but not a known component")
 
 
@@ -185,26 +183,19 @@ def _policies(job: Job, seen: State) -> Iterator[Deed]:
     rules = policies.bundle(job.settings, job.manifest)
     if stale := policies.unpublished(job.settings, rules):
         yield Deed("publish", "policies", stale)
-    there = job.engine.has_opa()
+    there = seen.policy
     if not job.with_opa:
         if there:
             yield Deed("remove", "opa", "the embedded engine answers")
         return
-    text = compose(job, seen)
-    fault = job.engine.opa_fault(job.engine.opa_spec(job.manifest, text), text)
-    if fault:
+    if fault := policies.fault(job.manifest, job.engine, there, written(job, seen)):
         yield Deed("recreate" if there else "start", "opa", fault)
     elif not stale and (other := policies.other_revision(rules, job.manifest, job.engine)):
         yield Deed("recreate", "opa", other)
 
 
 def _root_files(run: Run, job: Job) -> tuple[FileChange, ...]:
-    rendered = artifacts.render_root(
-        job.manifest,
-        folders=run.settings.template_folders,
-        review=job.engine.review(job.manifest),
-        with_opa=job.with_opa,
-    )
+    rendered = review.render(job.manifest, job.engine, run.settings.template_folders)
     places = run.settings
     try:
         folder = root_files.folder_of(job.manifest.rendered, root=places.root, state=places.state)
@@ -225,7 +216,7 @@ def _applied_files(job: Job, before: State, wanted: Goal, steps: tuple[Step, ...
         text = there.generation
     rendered = render(job, last, text, foreseen=True)
     files = generated_files.compare(job.settings.nginx_folder, rendered)
-    return (*files, *generated_files.compare(job.settings.state, {"compose.yml": compose(job, last)}))
+    return (*files, *generated_files.compare(job.settings.state, written(job, last).files))
 
 
 def changed(changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:

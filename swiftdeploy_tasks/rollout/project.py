@@ -135,6 +135,6 @@ def job_of(run: Run, asked: Manifest, engine: Engine) -> Job:
         settings=run.settings,
         manifest=asked,
         engine=engine,
-        with_opa=policies.is_server(asked, engine.gate),
+        with_opa=policies.is_server(asked, engine),
         emit=run.emit,
     )

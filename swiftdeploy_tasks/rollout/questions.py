@@ -15,15 +15,16 @@ from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
 from swiftdeploy_tasks.gate.bundle import Bundle
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.metrics import Counter, Scrape
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
 from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.model.verdict import Question, Verdict
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.proxy.probe import Generation
 from swiftdeploy_tasks.rollout import admission, canary, policies, release_store
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.canary import Figures
-from swiftdeploy_tasks.rollout.job import Job, compose, render
+from swiftdeploy_tasks.rollout.job import Job, render, written
 from swiftdeploy_tasks.rollout.opa_process import OpaStart, have_opa
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
 from swiftdeploy_tasks.rollout.scrape_records import ROLLBACK_WINDOW, record_chaos, scrapes_of
@@ -66,7 +67,7 @@ def _refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
     is_isolation = any(verdict.failed and verdict.domain == "isolation" for verdict in verdicts)
     if is_isolation and run.invocation.shared(OpaStart).parts:
         # It was started from the files that are refused.
-        engine.stop_opa()
+        engine.stop(components.OPA)
     more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
     raise PolicyRefused(
         f"{refused[0].sentence}{more}; nothing that runs was changed",
@@ -118,13 +119,13 @@ def _written(
     looked = replace(job, known=job.engine.facts(job.manifest))
     port = job.manifest.nginx.operator_port
     for state in sorted(states, key=lambda state: len(state.slots), reverse=True):
-        composed = compose(looked, state)
+        found = written(looked, state)
         generation = Generation(state.traffic, "0" * 16, run.invocation.run).text
         nginx = "\n".join(render(looked, state, generation, foreseen=True).values())
         question = admission.about_isolation(
-            job.engine.name, job.manifest, compose=composed, nginx=nginx, home=job.settings.home
+            job.engine.name, job.manifest, written=found, nginx=nginx, home=job.settings.home
         )
-        yield question, admission.compose_parts(composed) | admission.nginx_parts(nginx, port)
+        yield question, admission.spec_parts(found) | admission.nginx_parts(nginx, port)
 
 
 def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
@@ -139,7 +140,7 @@ def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
         if answers.rules is None:
             rules = policies.bundle(run.settings, asked)
             policies.publish(run.settings, rules)
-            if policies.is_server(asked, engine.gate):
+            if policies.is_server(asked, engine):
                 have_opa(run, asked, engine, rules)
             answers.rules = rules
     except GateUnavailable as error:
@@ -152,21 +153,13 @@ def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
 
 def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, ...]:
     """Return what is asked before a deploy: about this host, and about the files as they would be applied."""
-    home = run.settings.home
-    with_opa = policies.is_server(asked, engine.gate)
-    images = {"nginx": asked.nginx.image, "opa": asked.opa.image}
-    composed = artifacts.render_compose(
+    home, facts = run.settings.home, engine.facts(asked)
+    with_opa = policies.is_server(asked, engine)
+    placed = dict.fromkeys(SLOTS, from_manifest(asked, artifact="", process=()))
+    found = engine.written(components.specs(asked, placed, state=home, with_opa=with_opa))
+    rendered = configuration.render(
         asked,
-        folders=run.settings.template_folders,
-        placed=dict.fromkeys(SLOTS, from_manifest(asked, artifact="", process=())),
-        with_opa=with_opa,
-        images=images,
-        home=home,
-        mount="asked",
-    )
-    rendered = artifacts.render_nginx(
-        asked,
-        engine.candidate_site(asked),
+        facts.candidate,
         folders=run.settings.template_folders,
         addresses={},
         traffic=Traffic(),
@@ -174,8 +167,8 @@ def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, 
     )
     nginx = "\n".join(rendered.values())
     return (
-        admission.about_host(engine.name, host.measure(engine.disks())),
-        admission.about_isolation(engine.name, asked, compose=composed, nginx=nginx, home=home),
+        admission.about_host(engine.name, host.measure(facts.disks)),
+        admission.about_isolation(engine.name, asked, written=found, nginx=nginx, home=home),
     )
 
 
@@ -280,7 +273,7 @@ def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> canary.S
     """Return the watch of the new slot beside the `old` one; each of its verdicts is recorded."""
     asked, engine = job.manifest, job.engine
     rules = ready(run, asked, engine, "canary")
-    host, port = engine.reach(old) if old else ("", 0)
+    host, port = engine.observe().reach(old)
     tolerated = rules.limits("canary").get("max_error_rate")
 
     def put(phase: str, release: Release, figures: Figures, healthy: bool) -> Verdict:

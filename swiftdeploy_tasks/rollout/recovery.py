@@ -15,6 +15,7 @@ from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ManifestError
 from swiftdeploy_tasks.manifest import edit
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.state import Placement, Proxy, State
 from swiftdeploy_tasks.rollout import applied, ending, executor, observation, release_store, write_back
@@ -138,7 +139,8 @@ def _settle(run: Run, cut_off: Target) -> None:
             run.say(f"{cut_off.verb} was interrupted before confirmation; removing what it started")
         try:
             if found.job and found.steps:
-                found.job.engine.prepare(found.job.manifest)
+                nginx = components.nginx(found.job.manifest, run.settings.home)
+                found.job.engine.prepare((nginx,), run.say)
                 executor.apply(found.job, found.steps)
         except (EngineError, AppUnhealthy) as error:
             failure = error.message

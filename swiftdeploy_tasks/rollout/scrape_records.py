@@ -36,14 +36,14 @@ def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
     seen = observation.look(engine, run.settings)
     if seen.traffic.leader:
         nothing = sampling.Memory(recall=lambda slot, release: ())
-        look = sampling.Look(asked, engine.operator_port(), seen, seconds=ROLLBACK_WINDOW)
+        look = sampling.Look(asked, engine.observe().operator_port, seen, seconds=ROLLBACK_WINDOW)
         record_samples(run, sampling.take(look, nothing))
 
 
 def tell_metrics(run: Run, asked: Manifest, engine: Engine, slot: Slot) -> None:
     """Say what later changes can judge by the metrics of what was deployed first."""
     try:
-        run.say(f"metrics  {canary.outlook(asked, engine.operator_port(), slot)}")
+        run.say(f"metrics  {canary.outlook(asked, engine.observe().operator_port, slot)}")
     except UnreadableMetrics as error:
         text = f"metrics  {error.message}; the next deploy or promote is refused; {error.next}"
         run.say(run.masked(text), "warn")

@@ -16,7 +16,7 @@ def lost(job: Job, before: State, steps: Iterable[Step]) -> str:
     """Return which data in the slots these steps would lose, in a sentence; "" for none."""
     ends = {step.slot for step in steps if step.action in {"remove", "start"}}
     slots = [slot for slot in SLOTS if slot in ends and slot in before.slots]
-    found = [f"app-{slot} holds {held}" for slot in slots for held in job.engine.data(slot)]
+    found = [f"app-{slot} holds {held}" for slot in slots for held in job.engine.inspect(slot).data]
     return f"{' and '.join(found)}, which the next release does not get" if found else ""
 
 

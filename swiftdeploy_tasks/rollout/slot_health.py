@@ -38,7 +38,7 @@ def wait_healthy(job: Job, step: Step) -> None:
     latest = deadline + (ROLLBACK_PATIENCE - 1) * limits.timeout * job.at_once
     passes, last, reply = 0, "no answer yet", probe.Reply(None)
     while passes < limits.passes:
-        if not job.engine.is_alive(slot):
+        if not job.engine.observe().is_alive(slot):
             raise _unhealthy(
                 job, slot, release, f"it died before it was healthy {limits.passes} times in a row"
             )
@@ -110,7 +110,7 @@ def refuse_sick(job: Job, slot: Slot, release: Release) -> None:
 
     It was healthy before: a rollback is not undone by answers that are late.
     """
-    if not job.engine.operator_port():
+    if not job.engine.observe().operator_port:
         return
     port = job.manifest.nginx.operator_port
     deadline, tries = time.monotonic() + LATE_SECONDS, 0
@@ -131,11 +131,11 @@ def _problem(job: Job, reply: probe.Reply, release: Release) -> str:
 
 def _unheard(job: Job, slot: Slot, reply: probe.Reply) -> str:
     """Return why nginx cannot connect to the app, "" where it can or that cannot be seen."""
-    host, port = job.engine.reach(slot)
+    host, port = job.engine.observe().reach(slot)
     if reply.status != 502 or not port:
         return ""
     loopback = host == probe.HOST
-    return health.where_it_listens(port, job.engine.listening(slot), loopback=loopback)
+    return health.where_it_listens(port, job.engine.inspect(slot).listening, loopback=loopback)
 
 
 def target_of(step: Step) -> tuple[Slot, Release]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from swiftdeploy_tasks.errors import ProxyError
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout.generation import (
@@ -23,10 +24,11 @@ from swiftdeploy_tasks.rollout.generation import (
     loaded_id,
     new_generation,
     put,
+    start_nginx,
     write,
     write_way_back,
 )
-from swiftdeploy_tasks.rollout.job import Job, write_compose
+from swiftdeploy_tasks.rollout.job import Job, write_specs
 from swiftdeploy_tasks.system import files
 
 DRAIN_POLL = 0.1
@@ -34,13 +36,13 @@ DRAIN_SAID_EVERY = 10.0
 DRAIN_SAID_AFTER = 3.0
 
 
-def start_proxy(job: Job, state: State, spec: str) -> None:
+def start_proxy(job: Job, state: State) -> None:
     """Start nginx with this state's traffic, in the place of one that is there; raises ProxyError."""
     generation = new_generation(job, state)
     write(job, state, job.settings.nginx_folder, generation)
-    write_compose(job, state)
+    write_specs(job, state)
     port = job.manifest.nginx.operator_port
-    job.engine.start_proxy(job.manifest.name, spec, port)
+    start_nginx(job.engine, components.nginx(job.manifest, job.settings.home))
     if not probe.until(lambda: loaded_id(port) == generation.id, seconds=IN_FORCE_SECONDS):
         raise ProxyError(
             f"nginx was started and its operator port {port} does not answer within {IN_FORCE_SECONDS:g} s",
@@ -105,7 +107,7 @@ def drain(job: Job, meanwhile: Callable[[], None]) -> None:
 
     Where one never goes, nginx itself ends it after rollout.drain and proxy_timeout.
     """
-    if not job.engine.operator_port():
+    if not job.engine.observe().operator_port:
         return
     old = {pid for pid, leaving in job.engine.workers().items() if leaving}
     deadline = time.monotonic() + job.manifest.rollout.drain + job.manifest.nginx.proxy_timeout

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 
 from swiftdeploy_tasks.errors import EngineError
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Slot
 from swiftdeploy_tasks.model.state import Placement, State, Traffic
 from swiftdeploy_tasks.rollout import former_proxy, generation, traffic
 from swiftdeploy_tasks.rollout.executor import recorded_step, say_all, watch_nothing
-from swiftdeploy_tasks.rollout.job import Job, write_compose
+from swiftdeploy_tasks.rollout.generation import files_of
+from swiftdeploy_tasks.rollout.job import Job, write_specs
 from swiftdeploy_tasks.rollout.observation import is_settled
 from swiftdeploy_tasks.system import files
 
@@ -49,18 +51,19 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
         with recorded_step(job, "drain", f"app-{slot}", reason, whole.traffic):
             traffic.drain(job, watch_nothing)
         with recorded_step(job, "remove", f"app-{slot}", reason, whole.traffic):
-            say_all(job, job.engine.stop_slot(slot, discard_volumes=slot not in job.given))
-    _restore_compose(job, before, whole)
+            say_all(job, job.engine.stop(components.app(slot), discard_volumes=slot not in job.given))
+    _restore_specs(job, before, whole)
     return back if serving else None
 
 
-def _restore_compose(job: Job, before: State, whole: State) -> None:
-    """Write the compose file of what stands again: the one from before the change, where it fits."""
-    path = job.settings.compose_file
-    if job.former and path in job.former.files and set(before.slots) == set(whole.slots):
-        files.replace(path, job.former.files[path], mode=0o600)
+def _restore_specs(job: Job, before: State, whole: State) -> None:
+    """Write the Specs of what stands again: those from before the change, where they fit."""
+    nginx = files_of(job.settings.nginx_folder)
+    if job.former and set(before.slots) == set(whole.slots):
+        for path in job.former.files.keys() - set(nginx):
+            files.replace(path, job.former.files[path], mode=0o600)
     else:
-        write_compose(job, whole)
+        write_specs(job, whole)
 
 
 def _keep_what_is_left(job: Job, now: State) -> None:
@@ -69,7 +72,7 @@ def _keep_what_is_left(job: Job, now: State) -> None:
     left = {slot: there for slot, there in now.slots.items() if there.live}
     if now.proxy and len(left) == 1:
         traffic.route(job, State(now.proxy, left, Traffic(dict.fromkeys(left, 100))))
-    write_compose(job, now)
+    write_specs(job, now)
 
 
 def _wait_for_engine(job: Job) -> None:

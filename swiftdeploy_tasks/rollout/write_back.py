@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from swiftdeploy_tasks.errors import PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest import edit
-from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
+from swiftdeploy_tasks.proxy import generated_files, root_files
 from swiftdeploy_tasks.proxy.generated_files import FileChange
-from swiftdeploy_tasks.rollout import policies
+from swiftdeploy_tasks.rollout import review
 from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.project import carry, engine_of, forget_manifest, read_manifest
 from swiftdeploy_tasks.session.events import Drifted, FilesWritten, ManifestChanged, ModeNotWritten
@@ -21,12 +21,7 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
     """
     asked, engine, places = read_manifest(run), engine_of(run), run.settings
     folder = root_files.refuse_foreign(asked.rendered, root=places.root, state=places.state)
-    rendered = artifacts.render_root(
-        asked,
-        folders=places.template_folders,
-        review=engine.review(asked),
-        with_opa=policies.is_server(asked, engine.gate),
-    )
+    rendered = review.render(asked, engine, places.template_folders)
     changes = generated_files.compare(folder, rendered)
     try:
         files.make_folder(folder, mode=0o755)
@@ -92,5 +87,5 @@ def try_to_write_mode(run: Run, mode: str) -> None:
     try:
         write_root(run)
     except (SwiftDeployError, OSError) as error:
-        names = " and ".join(artifacts.ROOT_FILES)
+        names = " and ".join(root_files.ROOT_FILES)
         run.say(f"{names} were not written: {error}; next: invoke render", "warn")

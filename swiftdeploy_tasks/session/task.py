@@ -28,7 +28,7 @@ from swiftdeploy_tasks.errors import (
     UsageError,
 )
 from swiftdeploy_tasks.manifest import loading
-from swiftdeploy_tasks.proxy import artifacts, root_files
+from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.session import access, console, host_errors, lock
 from swiftdeploy_tasks.session.arguments import Argument
 from swiftdeploy_tasks.session.events import Finished, LockRefused, VerbKilled
@@ -195,7 +195,7 @@ def _clean_up_after(run: Run, holder: lock.Holder) -> None:
     places = run.settings
     named = (loading.rendered_folder(places.manifest),)
     for folder in root_files.places(named, root=places.root, state=places.state):
-        files.sweep(folder, artifacts.ROOT_FILES)
+        files.sweep(folder, root_files.ROOT_FILES)
     files.sweep(run.settings.state, settings.GENERATED)
     for folder in run.settings.written:
         files.sweep(folder)

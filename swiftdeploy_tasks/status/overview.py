@@ -21,8 +21,8 @@ from swiftdeploy_tasks.errors import GateUnavailable, ManifestError, SwiftDeploy
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import SLOTS, Slot
-from swiftdeploy_tasks.model.state import State
-from swiftdeploy_tasks.proxy import artifacts, root_files
+from swiftdeploy_tasks.model.state import Placement, State
+from swiftdeploy_tasks.proxy import root_files, templates
 from swiftdeploy_tasks.report import record_fields
 from swiftdeploy_tasks.rollout import observation, policies, preview, release_store, sampling
 from swiftdeploy_tasks.rollout.noting import Found
@@ -84,7 +84,7 @@ class Observer:
     def _manifest(self, *, needed: bool) -> Manifest:
         """Return the manifest; the applied one, with a word about it, where it cannot be used."""
         forget_manifest(self.run)
-        artifacts.forget_templates()
+        templates.forget()
         try:
             return read_manifest(self.run)
         except ManifestError as error:
@@ -106,9 +106,10 @@ class Observer:
 
     def _deployed(self, asked: Manifest, engine: Engine, seen: State) -> Picture:
         in_force = self._applied() or asked
-        look = sampling.Look(in_force, engine.operator_port(), seen, seconds=self._window(asked))
+        look = sampling.Look(in_force, seen.operator_port, seen, seconds=self._window(asked))
         samples = {
-            slot: _masked(engine, slot, sample) for slot, sample in sampling.take(look, self.memory).items()
+            slot: _masked(seen.slots.get(slot), sample)
+            for slot, sample in sampling.take(look, self.memory).items()
         }
         prospect, unknown = self._prospect(seen)
         self.problems += prospect.notes if prospect else ()
@@ -124,7 +125,7 @@ class Observer:
             proxy=_fault(seen),
             slots=samples,
             rates=self._graphed(samples),
-            host=self._tried(lambda: host.measure(engine.disks()), {}),
+            host=self._tried(lambda: host.measure(engine.facts(asked).disks), {}),
             drift=prospect.drift if prospect else (),
             drift_unknown=unknown,
             problems=tuple(self.problems),
@@ -245,11 +246,11 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
         raise problem
 
 
-def _masked(engine: Engine, slot: Slot, sample: Sample | None) -> Sample | None:
+def _masked(there: Placement | None, sample: Sample | None) -> Sample | None:
     """Return the sample with the slot's secrets masked: its error may quote the app's page."""
-    if sample is None or sample.release is None or not sample.problem:
+    if there is None or sample is None or sample.release is None or not sample.problem:
         return sample
-    has = engine.environment(slot)
+    has = there.environment
     secrets = [has[name] for name, _ in sample.release.secrets if name in has]
     return replace(sample, problem=redaction.masked(sample.problem, secrets))
 

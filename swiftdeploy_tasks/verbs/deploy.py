@@ -51,10 +51,8 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         )
     job.discard_volumes = discard_volumes
     slot_data.refuse_loss(job, "deploy", before, release)
-    if not before.slots and (notice := engine.volume_notice(asked)):
-        run.say(notice, "warn")
     leader = before.traffic.leader
-    job.secrets = secrets_of(release, engine.environment(leader) if kept and leader else {})
+    job.secrets = secrets_of(release, before.slots[leader].environment if kept and leader else {})
     running = before.release_of(leader)
     if running and running.mode != release.mode:
         questions.may_change_mode(run, asked, engine, before, Change("deploy", running, release))

@@ -57,7 +57,7 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     job = job_of(run, asked, engine)
     job.discard_volumes = discard_volumes
     slot_data.refuse_loss(job, "promote", before, target)
-    job.secrets = secrets_of(target, engine.environment(serving))
+    job.secrets = secrets_of(target, before.slots[serving].environment)
     change = Change("promote", running, target)
     questions.may_change_mode(run, asked, engine, before, change)
     job.watch = questions.slot_watch(run, job, change, serving)

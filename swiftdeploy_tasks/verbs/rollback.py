@@ -9,6 +9,8 @@ from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import ManifestError, PreflightError, SwiftDeployError
 from swiftdeploy_tasks.manifest.loading import ManifestProblems
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.rollout import (
     applied,
@@ -56,7 +58,7 @@ def rollback(run: Run, to: str) -> None:
             run.say(f"version {running.version} ({running.mode}) serves: the rollback is done")
             return
     row = _target(run, to, before.release_of(before.traffic.leader))
-    release = _kept(run, engine, row)
+    release = _kept(run, engine, kept.manifest, row)
     if other:
         run.emit(ManifestChanged(outcome="replaced", found=other))
         run.say(other, "warn")
@@ -66,7 +68,7 @@ def rollback(run: Run, to: str) -> None:
     job = dataclasses.replace(job_of(run, asked, engine), at_once=True)
     serving = serving_slot(before, release_store.present(run.settings.releases))
     running = before.release_of(serving)
-    job.secrets = secrets_of(release, engine.environment(serving) if serving else {})
+    job.secrets = secrets_of(release, before.slots[serving].environment if serving else {})
     noting.target(run, before, release, asked)
     questions.tell_rollback(run, asked, engine, before, Change("rollback", running or release, release))
     aim = Aim(
@@ -101,9 +103,9 @@ def _target(run: Run, to: str, running: Release | None) -> Confirmation:
     return [row for row in below if row.release.startswith(to)][-1]
 
 
-def _kept(run: Run, engine: Engine, row: Confirmation) -> Release:
+def _kept(run: Run, engine: Engine, asked: Manifest, row: Confirmation) -> Release:
     release = release_store.description(run.settings.releases, row.release)
-    if release is None or not engine.has(release):
+    if release is None or not engine.identity(components.app_in(asked, "blue", release)):
         raise PreflightError(
             f"release {row.release}, version {row.version}, is gone: its image or source is no longer kept",
             "invoke rollback --list",

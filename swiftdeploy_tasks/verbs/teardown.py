@@ -7,7 +7,7 @@ import shutil
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.errors import SwiftDeployError
 from swiftdeploy_tasks.manifest.loading import rendered_folder
-from swiftdeploy_tasks.proxy import artifacts, generated_files, root_files
+from swiftdeploy_tasks.proxy import generated_files, root_files
 from swiftdeploy_tasks.rollout import release_store
 from swiftdeploy_tasks.rollout.project import refuse_another
 from swiftdeploy_tasks.session.run import Run
@@ -50,7 +50,7 @@ def _clean(run: Run) -> list[str]:
     ours = [
         path
         for folder in folders
-        for name in artifacts.ROOT_FILES
+        for name in root_files.ROOT_FILES
         if root_files.is_rendered(path := folder / name)
     ]
     removed = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.engines.local import policy_process
+from swiftdeploy_tasks.engines.local import binaries
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import Bundle, opa_check, read_bundle, worker
 from swiftdeploy_tasks.gate.embedded import CHECK_SECONDS, EVERY, load
@@ -31,7 +31,7 @@ def _by_opa(bundle: Bundle, *, strict: bool = True) -> object:
     """The decision about an empty input; raises GateUnavailable where OPA refuses the policy."""
     require("opa")
     words = [word for word in opa_check.words(bundle) if strict or word != "--strict"]
-    document = json.loads(policy_process.run(bundle.files(), words))
+    document = json.loads(binaries.run("opa", opa_check.files(bundle), words).output)
     if errors := document.get("errors"):
         raise GateUnavailable(str(errors), "")
     (value,) = (one["value"] for one in document["result"][0]["expressions"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.engines.local import policy_process
+from swiftdeploy_tasks.engines.local import binaries
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded, check_bundle, opa_check, read_bundle
 from tests.gate.conftest import POLICIES
@@ -29,7 +29,9 @@ check(rule) := {"rule": rule, "passed": passed, "observed": null, "limit": null,
 def _by_opa(bundle: Bundle) -> Mapping[str, tuple[str, ...]]:
     require("opa")
     return opa_check.read(
-        bundle, policy_process.run(bundle.files(), opa_check.words(bundle)), required=["canary"]
+        bundle,
+        binaries.run("opa", opa_check.files(bundle), opa_check.words(bundle)).output,
+        required=["canary"],
     )
 
 

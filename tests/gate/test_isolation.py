@@ -9,11 +9,11 @@ import pytest
 
 from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded
 from swiftdeploy_tasks.model.state import Traffic
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.rollout import admission
+from tests.engines.docker.test_compose_file import HOME, written
 from tests.gate.conftest import Ask
 from tests.proxy import FOLDERS, accepted
-from tests.proxy.test_compose_properties import HOME, applied
 
 MANIFEST = {
     "services": {"image": "shop:1", "port": 3000, "env": {"A": "$b", "SECRET": {"from_env": "OTHER"}}},
@@ -24,12 +24,12 @@ MANIFEST = {
 
 def _question(*, with_opa: bool = True, home: str = HOME) -> Question:
     asked = accepted(MANIFEST)
-    compose = applied(asked, {"blue", "green"}, with_opa=with_opa, home=home)
-    site = artifacts.CONTAINER_SITE
-    nginx = artifacts.render_nginx(
+    found = written(asked, {"blue", "green"}, with_opa=with_opa, home=home)
+    site = configuration.CONTAINER_SITE
+    nginx = configuration.render(
         asked, site, folders=FOLDERS, addresses={}, traffic=Traffic(), generation="asked"
     )["nginx.conf"]
-    return admission.about_isolation("docker", asked, compose=compose, nginx=nginx, home=home)
+    return admission.about_isolation("docker", asked, written=found, nginx=nginx, home=home)
 
 
 @pytest.mark.parametrize("with_opa", [True, False])
@@ -49,8 +49,6 @@ def test_what_is_mounted_from_another_home_is_refused(bundle: Bundle) -> None:
 
 
 def test_known_keys_are_those_of_the_shipped_template_and_no_other(bundle: Bundle) -> None:
-    compose: dict[str, Any] = _question().input["compose"]
-    services = compose["services"]
-    used = {*compose, *(f"services.{name}" for name in services)}
-    used |= {f"*.{key}" for service in services.values() for key in service}
+    specs: dict[str, Any] = _question().input["specs"]
+    used = {f"*.{key}" for spec in specs.values() for key in spec}
     assert sorted(bundle.limits("isolation")["known_keys"]) == sorted(used)

@@ -112,7 +112,7 @@ def test_both_answerers_agree_about_any_host(host: Any, opa: WatchingServer, bun
 _SOUND = case_files.question("isolation_docker_sound").input
 _PARTS = st.sampled_from(
     [
-        ("compose", "services", "nginx", key)
+        ("specs", "nginx", key)
         for key in (
             "user",
             "ports",
@@ -124,12 +124,10 @@ _PARTS = st.sampled_from(
             "pids_limit",
         )
     ]
-    + [("compose", "services", "opa", key) for key in ("ports", "networks", "privileged", "network_mode")]
-    + [("compose", "services", "app-blue", key) for key in ("volumes", "networks", "extends", "tmpfs")]
-    + [("compose", "services", key) for key in ("nginx", "opa", "app-blue", "redis")]
-    + [("compose", "networks", "app"), ("compose", "volumes", "logs"), ("compose", "volumes"), ("home",)]
-    + [("compose", "networks"), ("compose", "services"), ("compose", "include")]
-    + [("compose",), ("nginx",), ("engine",)]
+    + [("specs", "opa", key) for key in ("ports", "networks", "privileged", "network_mode")]
+    + [("specs", "app-blue", key) for key in ("volumes", "networks", "extends", "tmpfs", "secrets")]
+    + [("specs", key) for key in ("nginx", "opa", "app-blue", "worker")]
+    + [("specs",), ("beyond",), ("home",), ("nginx",), ("engine",)]
     + [("nginx", key) for key in ("listen", "operator_hosts", "operator_allow")]
 )
 _VALUES = st.sampled_from(
@@ -137,19 +135,22 @@ _VALUES = st.sampled_from(
     + [
         [],
         {},
-        ["opa"],
+        ["sd-opa"],
+        ["sd-opa", "host"],
+        ["include"],
         ["ALL"],
         [None],
         [{}],
         [1],
         ["/:/x"],
         [{"target": 8081}],
-        {"opa": None},
-        {"opa": {"name": "x"}},
+        {"sd-opa": None},
+        {"A": "B"},
     ]
-    + [{"external": True}, {"external": True, "name": "$x"}, {"app": {"aliases": []}}, {"app": "x"}]
+    + [{"sd-net": {"aliases": []}}, {"sd-net": "x"}, ["$x"]]
     + [
-        [{"type": "volume", "source": "logs"}],
+        [{"type": "volume", "source": "sd-logs"}],
+        [{"type": "volume", "source": "$x"}],
         [{"type": "bind", "source": "/srv/x", "read_only": True}],
         "/srv",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from swiftdeploy_tasks.manifest import loading, validation
 from swiftdeploy_tasks.manifest import model as model
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.manifest.source import parse
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import configuration as configuration
+from swiftdeploy_tasks.rollout import review
 from tests.manifest.strategies import as_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -37,5 +39,5 @@ def accepted(data: dict[str, Any]) -> Manifest:
 
 
 def root_files(asked: Manifest, *, engine: str = "docker", with_opa: bool = True) -> dict[str, str]:
-    review = registry.make(engine, PLACES).review(asked)
-    return artifacts.render_root(asked, folders=FOLDERS, review=review, with_opa=with_opa)
+    gated = dataclasses.replace(asked, gate="server" if with_opa else "embedded")
+    return review.render(gated, registry.make(engine, PLACES), FOLDERS)

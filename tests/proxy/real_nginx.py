@@ -11,7 +11,7 @@ from pathlib import Path
 
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.state import Site, Traffic
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.proxy.probe import until
 from tests.e2e.wire import status
 from tests.lab import require
@@ -56,7 +56,7 @@ def serving(folder: Path, asked: Manifest, *, app_port: int = 0, requests: int =
     app = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
     app_port = app_port or app.server_port
     threading.Thread(target=app.serve_forever, daemon=True).start()
-    rendered = artifacts.render_nginx(
+    rendered = configuration.render(
         asked,
         site,
         folders=FOLDERS,
@@ -67,7 +67,7 @@ def serving(folder: Path, asked: Manifest, *, app_port: int = 0, requests: int =
     text = rendered["nginx.conf"]
     if requests:
         text = text.replace(
-            f"limit_conn sd_requests {artifacts.REQUESTS};", f"limit_conn sd_requests {requests};"
+            f"limit_conn sd_requests {configuration.REQUESTS};", f"limit_conn sd_requests {requests};"
         )
         assert text != rendered["nginx.conf"]
     (folder / "nginx.conf").write_text(text, encoding="utf-8")

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.rollout.policies import is_server
-from tests.proxy import ROOT, SCHEMA, root_files
+from tests.proxy import PLACES, ROOT, SCHEMA, root_files
 
 CASES = sorted((Path(__file__).parent / "cases").iterdir())
-GATES = {"docker": "server", "local": "embedded"}
 
 
 def rendered(case: Path) -> dict[str, str]:
     asked = loading.load(case / "manifest.yaml", schema=SCHEMA)
     engine = "local" if asked.engine == "local" else "docker"
-    return root_files(asked, engine=engine, with_opa=is_server(asked, GATES[engine]))
+    return root_files(asked, engine=engine, with_opa=is_server(asked, registry.make(engine, PLACES)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.release import Slot
 from swiftdeploy_tasks.model.state import Site, Traffic
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.proxy.private_paths import LONGEST
 from tests.lab import require
 from tests.manifest.strategies import manifests
@@ -30,7 +30,7 @@ ON_HOST = Site(
     error_log="/srv/a shop/error.log",
     access_logs=("/srv/a shop/access.log",),
 )
-IN_CONTAINER = dataclasses.replace(artifacts.CONTAINER_SITE, operators=("172.18.0.1",))
+IN_CONTAINER = dataclasses.replace(configuration.CONTAINER_SITE, operators=("172.18.0.1",))
 traffics = st.sampled_from(
     [
         Traffic(),
@@ -54,7 +54,7 @@ def places(draw: st.DrawFn) -> tuple[Site, dict[Slot, str]]:
 def render(
     asked: Manifest, site: Site, addresses: dict[Slot, str], traffic: Traffic, generation: str = "g1"
 ) -> dict[str, str]:
-    return artifacts.render_nginx(
+    return configuration.render(
         asked, site, folders=FOLDERS, addresses=addresses, traffic=traffic, generation=generation
     )
 
@@ -92,7 +92,7 @@ def test_every_error_body_is_json_that_names_service_and_contact(
     asked = accepted(data)
     public, _, _ = servers(read(render(asked, *place, traffic)["nginx.conf"]))
     bodies = [found.arguments for found in public.all("return") if len(found.arguments) > 1]
-    assert len(bodies) == len(artifacts.ANSWERS) + 1
+    assert len(bodies) == len(configuration.ANSWERS) + 1
     for code, body in bodies:
         said = json.loads(body)
         assert said.keys() == {"error", "code", "service", "contact"}

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.proxy import artifacts, generated_files
+from swiftdeploy_tasks.proxy import generated_files
+from swiftdeploy_tasks.proxy.root_files import ROOT_FILES
+from tests.engines.docker.test_compose_file import parsed
 from tests.manifest.strategies import manifests
 from tests.proxy import EXAMPLES, accepted, root_files
 from tests.proxy.nginx_conf import read
-from tests.proxy.test_compose_properties import parsed
 
 engines = st.sampled_from(["docker", "local"])
 
@@ -25,7 +26,7 @@ def test_they_carry_no_home_gateway_generation_user_or_path_of_this_host(
     data: dict[str, Any], engine: str, with_opa: bool
 ) -> None:
     files = root_files(accepted(data), engine=engine, with_opa=with_opa)
-    assert files.keys() == set(artifacts.ROOT_FILES)
+    assert files.keys() == set(ROOT_FILES)
     conf = read(files["nginx.conf"])
     assert not list(conf.all("user")) and not list(conf.all("include"))
     (operators,) = conf.all("geo")

@@ -9,7 +9,7 @@ import pytest
 
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.model.state import Traffic
-from swiftdeploy_tasks.proxy import artifacts, templates
+from swiftdeploy_tasks.proxy import configuration, templates
 from tests.proxy import FOLDERS, accepted, root_files
 
 NGINX = {"services": {"image": "shop:1", "port": 3000}, "nginx": {"image": "nginx", "port": 8080}}
@@ -99,9 +99,9 @@ def test_a_project_s_nginx_template_runs_no_shell(tmp_path: Path) -> None:
     asked = accepted({**NGINX, "network": {"name": "net", "driver_type": "bridge"}})
     assert "worker_processes" in root_files(asked)["nginx.conf"]
     with pytest.raises(PreflightError, match=r"nginx\.conf\.j2, line 2"):
-        artifacts.render_nginx(
+        configuration.render(
             asked,
-            artifacts.CONTAINER_SITE,
+            configuration.CONTAINER_SITE,
             folders=(tmp_path, *FOLDERS),
             addresses={},
             traffic=Traffic(),

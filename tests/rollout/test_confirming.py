@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from swiftdeploy_tasks.errors import AppUnhealthy
-from swiftdeploy_tasks.model.state import State, Traffic
+from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.proxy import probe
 from swiftdeploy_tasks.rollout import slot_health
 from swiftdeploy_tasks.rollout.job import Job
@@ -45,12 +45,8 @@ def answering(*, late: Callable[[int], bool], answer: bytes = WELL) -> Iterator[
 
     with serving(one) as port:
         nginx = SimpleNamespace(port=port, operator_port=port, private=())
-        engine = SimpleNamespace(
-            operator_port=lambda: port,
-            logs=lambda part: (),
-            is_alive=lambda slot: True,
-            reach=lambda slot: ("", 0),
-        )
+        seen = State(Proxy("", "", operator_port=port), {"blue": Placement(RELEASE, "")})
+        engine = SimpleNamespace(observe=lambda: seen, logs=lambda part: ())
         job = SimpleNamespace(
             manifest=SimpleNamespace(nginx=nginx),
             engine=engine,

@@ -44,5 +44,4 @@ def test_a_secret_that_is_other_or_missing_is_drift_but_not_in_an_overwritten_en
 ) -> None:
     monkeypatch.setenv("SOURCE_OF_KEY", "value")
     release = cast("Release", SimpleNamespace(secrets=(("KEY", "SOURCE_OF_KEY"),)))
-    job = cast("Job", SimpleNamespace(engine=SimpleNamespace(environment=lambda slot: has)))
-    assert bool(observation._secrets_changed(job, "blue", Placement(release, ""))) is is_changed
+    assert bool(observation._secrets_changed(Placement(release, "", environment=has))) is is_changed

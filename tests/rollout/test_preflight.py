@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
-from swiftdeploy_tasks.rollout import preflight
+from swiftdeploy_tasks.engines import port_check
 from tests.ports import free_port
 from tests.proxy import accepted
 from tests.proxy.test_rendered_root_files import BASE
@@ -24,10 +22,10 @@ def taken() -> Iterator[list[int]]:
         yield [one.getsockname()[1], two.getsockname()[1]]
 
 
-def test_for_each_port_that_is_taken_a_free_one_is_proposed(tmp_path: Path, taken: list[int]) -> None:
+def test_for_each_port_that_is_taken_a_free_one_is_proposed(taken: list[int]) -> None:
     nginx = {**BASE["nginx"], "port": free_port(), "operator_port": taken[0]}
     manifest = accepted(BASE | {"gate": "server", "nginx": nginx, "opa": {"port": taken[1]}})
-    found = preflight._ports(manifest, LocalEngine(tmp_path, tmp_path / ".swiftdeploy"))
+    found = port_check.check(manifest, with_opa=True, ours=frozenset(), holder=lambda port: "")
     assert found.passed is False
     pattern = r"end what holds it, or set nginx.operator_port: (\d+), opa.port: (\d+) in manifest.yaml"
     proposed = re.fullmatch(pattern, found.next)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from swiftdeploy_tasks.model.state import Placement
 from swiftdeploy_tasks.rollout import questions, scrape_records
 from swiftdeploy_tasks.rollout.canary import Figures
 from swiftdeploy_tasks.status import overview
@@ -31,16 +32,16 @@ def run() -> Any:
 def test_status_shows_no_secret_that_the_slot_was_started_with() -> None:
     release = dataclasses.replace(RELEASE, secrets=(("TOKEN", "SHOP_TOKEN"),))
     sample = dataclasses.replace(SAMPLE, release=release, problem=PROBLEM)
-    engine: Any = SimpleNamespace(environment=lambda slot: {"TOKEN": "hunter2hunter2", "PLAIN": "status"})
-    shown = overview._masked(engine, "blue", sample)
+    there = Placement(release, "", environment={"TOKEN": "hunter2hunter2", "PLAIN": "status"})
+    shown = overview._masked(there, sample)
     assert shown is not None
     assert shown.problem == 'http_requests_total has status="[secret]", which is no HTTP status'
 
 
-def test_status_asks_for_no_environment_where_nothing_is_wrong() -> None:
-    engine: Any = SimpleNamespace()
-    assert overview._masked(engine, "blue", SAMPLE) is SAMPLE
-    assert overview._masked(engine, "blue", None) is None
+def test_status_masks_nothing_where_nothing_is_wrong() -> None:
+    there = Placement(RELEASE, "")
+    assert overview._masked(there, SAMPLE) is SAMPLE
+    assert overview._masked(there, None) is None
 
 
 def test_a_scrape_is_recorded_and_a_question_put_without_a_secret(run: Any) -> None:

@@ -195,6 +195,13 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+@functools.cache
+def data_root() -> Path:
+    """Return the folder in which the engine keeps its data."""
+    with translated("the engine's data root cannot be asked"):
+        return Path(client().info()["DockerRootDir"])
+
+
 def labels(project: str, home: str) -> dict[str, str]:
     """Return the labels of an object of ours."""
     return {PROJECT: project, HOME: home}

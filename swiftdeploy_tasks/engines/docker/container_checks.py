@@ -1,24 +1,32 @@
-"""The docker engine's pre-flight checks: `engine`, `image` and `compose`."""
+"""The docker engine's pre-flight checks: `engine`, `image`, `port` and `compose`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from swiftdeploy_tasks.engines.docker import buildkit, containers, image_volumes, images, networks
+from swiftdeploy_tasks.engines import port_check
+from swiftdeploy_tasks.engines.docker import (
+    buildkit,
+    compose_file,
+    containers,
+    image_volumes,
+    images,
+    networks,
+)
 from swiftdeploy_tasks.engines.docker import compose as docker_compose
 from swiftdeploy_tasks.engines.docker.client import client
-from swiftdeploy_tasks.engines.docker.containers import PARTS, one_part
+from swiftdeploy_tasks.engines.docker.containers import PARTS, one_part, published
+from swiftdeploy_tasks.engines.local import proxy_process
 from swiftdeploy_tasks.errors import EngineError, PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
-from swiftdeploy_tasks.model.state import Site
-from swiftdeploy_tasks.proxy import artifacts
 from swiftdeploy_tasks.settings import DEFAULTS
 from swiftdeploy_tasks.system.remembered import remembered
 
 
-def all_of(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str]) -> tuple[Finding, ...]:
-    """Make the checks `engine`, `image` and `compose`; the last two only where there is an engine to ask."""
+def all_of(manifest: Manifest, root: Path, home: Path, *, with_opa: bool) -> tuple[Finding, ...]:
+    """Make the checks `engine`, `image`, `port` and `compose`; all but the first need an engine to ask."""
     try:
         compose = docker_compose.version()
         engine = client().version()["Version"]
@@ -28,7 +36,17 @@ def all_of(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str])
     except EngineError as error:
         return (Finding("engine", False, error.message, error.next, unreachable=True),)
     found = Finding("engine", True, f"docker: Engine {engine}, Compose {compose}")
-    return (found, _image(manifest, root, home), _compose(manifest, root, home, review, compose))
+    ours = frozenset(port for one in containers.every(str(home)) for _, port in published(one))
+    return (
+        found,
+        _image(manifest, root, home),
+        port_check.check(manifest, with_opa=with_opa, ours=ours, holder=_holder),
+        _compose(manifest, root, home, compose, with_opa=with_opa),
+    )
+
+
+def _holder(port: int) -> str:
+    return containers.publisher(port) or proxy_process.listener(port)
 
 
 def _refuse_strangers(manifest: Manifest, home: str) -> None:
@@ -75,14 +93,11 @@ def _image(manifest: Manifest, root: Path, home: Path) -> Finding:
     return Finding("image", True, f"{image} is here ({found['Id'][7:19]})" + (notice and f"; {notice}"))
 
 
-def _compose(manifest: Manifest, root: Path, home: Path, review: tuple[Site, str], version: str) -> Finding:
+def _compose(manifest: Manifest, root: Path, home: Path, version: str, *, with_opa: bool) -> Finding:
     """Let compose read the file, unless this version of it accepted the same bytes before."""
     folders = (root / "templates", DEFAULTS / "templates")
     try:
-        rendered = artifacts.render_root(
-            manifest, folders=folders, review=review, with_opa=manifest.gate != "embedded"
-        )
-        text = rendered["docker-compose.yml"]
+        text = compose_file.for_review(components.for_review(manifest, with_opa=with_opa), folders)
         remembered(
             home / "checked",
             ["compose", version, text],

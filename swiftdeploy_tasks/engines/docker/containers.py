@@ -7,7 +7,6 @@ that is no part was left by a killed verb or made by hand.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +14,16 @@ from typing import TYPE_CHECKING
 import psutil
 
 from swiftdeploy_tasks.engines.docker.client import HOME, PROJECT, client, labels, translated
+from swiftdeploy_tasks.engines.docker.compose_file import MOUNT
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import SLOTS
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
 MAKER = "swiftdeploy.maker"
-MOUNT = "swiftdeploy.mount"
 SERVICE = "com.docker.compose.service"
-PARTS = frozenset({"nginx", "opa", *(f"app-{slot}" for slot in SLOTS)})
+PARTS = frozenset({components.NGINX, components.OPA, *map(components.app, SLOTS)})
 
 
 def every(home: str, *more: str) -> list[Container]:
@@ -35,7 +35,7 @@ def every(home: str, *more: str) -> list[Container]:
 
 def ours(home: str) -> dict[str, Container]:
     """Return our containers by part (`nginx`, `opa`, `app-blue`, …), whatever their state."""
-    return {name: one for one in every(home) if (name := part(one))}
+    return sorted_out(home)[0]
 
 
 def one_part(home: str, name: str) -> Container | None:
@@ -43,9 +43,21 @@ def one_part(home: str, name: str) -> Container | None:
     return next((one for one in every(home, f"{SERVICE}={name}") if part(one) == name), None)
 
 
-def strangers(home: str) -> list[Container]:
-    """Return the containers that carry this home and are no part, but for those of a check under way."""
-    return [one for one in every(home) if not part(one) and not _is_made_by_a_living_process(one)]
+def sorted_out(home: str) -> tuple[dict[str, Container], list[Container]]:
+    """Return our containers by part, and those that are no part, but for those of a check under way."""
+    parts: dict[str, Container] = {}
+    strangers = []
+    for one in every(home):
+        if name := part(one):
+            parts[name] = one
+        elif not _is_made_by_a_living_process(one):
+            strangers.append(one)
+    return parts, strangers
+
+
+def stranger(home: str, name: str) -> Container | None:
+    """Return the container of this name that carries this home and is no part, None where there is none."""
+    return next((one for one in sorted_out(home)[1] if one.name == name), None)
 
 
 def mount_mark(home: Path) -> str:
@@ -89,11 +101,6 @@ def _is_made_by_a_living_process(one: Container) -> bool:
 def labels_of_a_check(project: str, home: str) -> dict[str, str]:
     """Return the labels of a container that lives no longer than the process that makes it."""
     return labels(project, home) | {MAKER: f"{os.getpid()}@{psutil.Process().create_time()}"}
-
-
-def form(labels: Mapping[str, str]) -> str:
-    """Return what identifies an nginx container: its definition and the folder that it mounted."""
-    return f"{labels.get('swiftdeploy.spec', '')}.{labels.get(MOUNT, '')}"
 
 
 def runs(one: Container) -> bool:

@@ -1,43 +1,42 @@
-"""The differences between a container and its definition in the compose file.
+"""The differences between a container and its Spec as it was written.
 
-Pure: the inputs are the definition, the engine's description of the container, and the image's defaults. A
-key that our compose files never have is not compared, nor is the value of a secret.
+Pure: the inputs are the written Spec, the engine's description of the container, and the image's defaults. A
+key that no Spec has is not compared, nor is the value of a secret.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from swiftdeploy_tasks.model.spec import Document
 from swiftdeploy_tasks.model.state import Difference
 
 Form = Mapping[str, Any]
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (only named)
-# What compose adds from `proxies` in Docker's config.json, unless the definition has a value.
+# What compose adds from `proxies` in Docker's config.json, unless the Spec has a value.
 _PROXIES = {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "FTP", "NO", "ALL")}
-_SECRET = re.compile(r"\$\{\w+\}")
 _NOT_COMPARED = object()
 
 
-def differences(compose: Form, service: str, container: Form, image: Form) -> tuple[Difference, ...]:
-    """Return how `container` differs from `service`, of the parsed compose file; both as inspect gives them.
+def differences(document: Document, container: Form, image: Form) -> tuple[Difference, ...]:
+    """Return how `container` differs from the Spec; container and image are as inspect gives them.
 
-    `image` is that of the image that the definition names.
+    `image` is the one that the Spec names.
     """
-    wanted, found = _wanted(compose, service, image), _found(container, image)
+    wanted, found = _wanted(document, image), _found(container, image)
     return tuple(
-        Difference(what, _told(wanted[what]), _told(found[what]))
+        Difference(what, _shown(wanted[what]), _shown(found[what]))
         for what in wanted
         if wanted[what] is not _NOT_COMPARED and wanted[what] != found[what]
-    ) + tuple(_variables(compose["services"][service], container, image))
+    ) + tuple(_variables(document, container, image))
 
 
-def _wanted(compose: Form, service: str, image: Form) -> dict[str, Any]:
+def _wanted(own: Document, image: Form) -> dict[str, Any]:
     from docker.utils import parse_bytes
 
-    own, defaults = compose["services"][service], image["Config"]
+    defaults = image["Config"]
     entrypoint = own.get("entrypoint")
     return {
         "the image": own["image"] if str(own["image"]).startswith("sha256:") else image["Id"],
@@ -59,8 +58,8 @@ def _wanted(compose: Form, service: str, image: Form) -> dict[str, Any]:
         ),
         "the devices": sorted(own.get("devices") or ()),
         "the published ports": _ports(own.get("ports") or ()),
-        "the mounts": _mounts(own.get("volumes") or (), compose),
-        "the networks": sorted(compose["networks"][key]["name"] for key in own.get("networks") or ()),
+        "the mounts": _mounts(own.get("volumes") or ()),
+        "the networks": sorted(own.get("networks") or ()),
     }
 
 
@@ -98,14 +97,12 @@ def _found(container: Form, image: Form) -> dict[str, Any]:
     }
 
 
-def _variables(own: Form, container: Form, image: Form) -> Iterator[Difference]:
-    given = _environment(own.get("environment") or {})
-    plain = {name: value.replace("$$", "$") for name, value in given.items() if not _SECRET.fullmatch(value)}
-    secret = given.keys() - plain.keys()
+def _variables(own: Document, container: Form, image: Form) -> Iterator[Difference]:
+    plain, secret = _environment(own.get("environment") or {}), (own.get("secrets") or {}).keys()
     wanted = _environment(image["Config"].get("Env") or ()) | plain
     found = _environment(container["Config"].get("Env") or ())
     for name in sorted(wanted.keys() | found.keys() | secret):
-        if name.upper() in _PROXIES and name not in given:
+        if name.upper() in _PROXIES and name not in plain.keys() | secret:
             continue
         what = f"the variable {name}"
         if name not in found:
@@ -123,11 +120,7 @@ def _environment(pairs: Any) -> dict[str, str]:
 
 
 def _words(command: Any) -> Any:
-    return (
-        _NOT_COMPARED
-        if isinstance(command, str)
-        else [str(word).replace("$$", "$") for word in command or ()]
-    )
+    return _NOT_COMPARED if isinstance(command, str) else [str(word) for word in command or ()]
 
 
 def _capabilities(names: Any) -> list[str]:
@@ -147,18 +140,10 @@ def _port(address: str | None, outside: Any, inside: str) -> str:
     return f"{address or EVERYWHERE}:{outside}->{inside}"
 
 
-def _mounts(mounts: Any, compose: Form) -> Any:
+def _mounts(mounts: Any) -> Any:
     if any(not isinstance(one, Mapping) for one in mounts):
         return _NOT_COMPARED
-    volumes = compose.get("volumes") or {}
-    return sorted(
-        _mount(
-            volumes[one["source"]]["name"] if one["type"] == "volume" else one["source"],
-            one["target"],
-            writable=not one.get("read_only"),
-        )
-        for one in mounts
-    )
+    return sorted(_mount(one["source"], one["target"], writable=not one.get("read_only")) for one in mounts)
 
 
 def _mount(source: str, target: str, *, writable: bool) -> str:
@@ -178,7 +163,7 @@ def _mebibytes(count: float) -> str:
     return f"{count / 2**20:g} MiB" if count else "not limited"
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):

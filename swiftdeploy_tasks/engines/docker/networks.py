@@ -19,7 +19,7 @@ from swiftdeploy_tasks.system.remembered import remembered
 MADE = "swiftdeploy.made"
 
 
-def make_network(project: str, name: str, driver: str, home: str) -> None:
+def make_network(project: str, name: str, home: str) -> None:
     """Make the network unless it is there; raises PreflightError when it is another's."""
     from docker.errors import NotFound
 
@@ -28,7 +28,7 @@ def make_network(project: str, name: str, driver: str, home: str) -> None:
             found = client().networks.get(name)
             docker_client.refuse_stranger("network", name, labels_of(found), home)
         except NotFound:
-            client().networks.create(name, driver=driver, labels=docker_client.labels(project, home))
+            client().networks.create(name, driver="bridge", labels=docker_client.labels(project, home))
 
 
 def make_volume(project: str, name: str, image: str, home: Path) -> None:

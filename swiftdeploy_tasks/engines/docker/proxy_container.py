@@ -1,4 +1,4 @@
-"""nginx in a container: tested without network, reloaded by exec, its workers listed by the engine's top.
+"""nginx in a container: its files tested and reloaded by exec, its workers listed by the engine's top.
 
 The engine's kill call is not used for a reload: it disables the container's restart policy.
 """
@@ -6,23 +6,19 @@ The engine's kill call is not used for a reload: it disables the container's res
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from swiftdeploy_tasks.engines.docker import client as docker_client
-from swiftdeploy_tasks.engines.docker import containers
-from swiftdeploy_tasks.engines.docker.client import archive, client, translated
-from swiftdeploy_tasks.engines.local.proxy_process import OLDEST, first_complaint
-from swiftdeploy_tasks.errors import PreflightError, ProxyError
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.engines.docker.client import translated
+from swiftdeploy_tasks.errors import ProxyError
+from swiftdeploy_tasks.model import components
+from swiftdeploy_tasks.proxy.nginx_check import first_complaint
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-CONF = f"{artifacts.NGINX_MOUNT}/nginx.conf"
-LOG_FOLDER = "/var/log/swiftdeploy"
+CONF = f"{components.NGINX_MOUNT}/nginx.conf"
 
 
 # The sockets of the workers that shut down, and the kernel's table of all; the brackets keep this out of it.
@@ -33,39 +29,6 @@ done
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true
 """
 _ESTABLISHED = "01"
-
-
-def test(image: str, project: str, home: str, files: Mapping[str, str]) -> str:
-    """Let the image's nginx read candidate files in a container without network; return its version.
-
-    Raises ProxyError when it refuses, PreflightError when it is too old.
-    """
-    with translated(f"{image} cannot be run", kind=ProxyError):
-        container = client().containers.create(
-            image,
-            entrypoint=["sh", "-c", f"nginx -v && nginx -t -q -e /dev/stderr -c {CONF}"],
-            command=[],
-            name=f"{project}-nginx-test-{uuid.uuid4().hex[:8]}",
-            user="101:101",
-            network_mode="none",
-            cap_drop=["ALL"],
-            tmpfs={LOG_FOLDER: "mode=1777"},
-            labels=containers.labels_of_a_check(project, home),
-        )
-        try:
-            given = {f"{artifacts.NGINX_MOUNT.lstrip('/')}/{name}": text for name, text in files.items()}
-            container.put_archive("/", archive({name: text.encode() for name, text in given.items()}))
-            container.start()
-            code = container.wait(timeout=30)["StatusCode"]
-            said = docker_client.last_output(container)
-        finally:
-            container.remove(force=True, v=True)
-    version = _version(said, image)
-    if code:
-        log = tuple(said.splitlines())
-        words = first_complaint(said)
-        raise ProxyError(f"nginx refuses the configuration: {words}", "invoke validate", log=log)
-    return f"nginx {version} ({image})"
 
 
 def run(nginx: Container | None, words: Sequence[str], problem: str) -> None:
@@ -103,14 +66,3 @@ def _held(said: str, port: int) -> int:
     rows = [line.split() for line in said.splitlines() if re.match(r"\s*\d+: ", line)]
     own = [row for row in rows if len(row) > 9 and row[1].endswith(f":{port:04X}")]
     return sum(row[3] == _ESTABLISHED and row[9] in leaving for row in own)
-
-
-def _version(said: str, image: str) -> str:
-    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
-    if not found:
-        raise PreflightError(f"{image} does not say which nginx it is: {said[:200]!r}", "correct nginx.image")
-    if tuple(map(int, found.groups())) < OLDEST:
-        wanted = ".".join(map(str, OLDEST))
-        message = f"{image} is {found[0]}, and at least {wanted} is needed"
-        raise PreflightError(message, "choose a newer nginx.image")
-    return found[0].removeprefix("nginx/")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,27 +16,36 @@ from pathlib import Path
 import psutil
 
 from swiftdeploy_tasks.engines.local import (
-    launch,
+    app_process,
+    binaries,
     policy_process,
     process_checks,
     processes,
     proxy_process,
     source_copy,
 )
-from swiftdeploy_tasks.engines.protocol import ACCESS_BYTES, ACCESS_LINES, Facts, Say
-from swiftdeploy_tasks.errors import AppUnhealthy, EngineError, ProxyError
+from swiftdeploy_tasks.engines.protocol import (
+    ACCESS_BYTES,
+    ACCESS_LINES,
+    Facts,
+    Inspection,
+    Missing,
+    Ran,
+    Say,
+)
+from swiftdeploy_tasks.errors import EngineError, ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import Release, Slot, from_label, from_manifest
-from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, Site, State
-from swiftdeploy_tasks.proxy import artifacts, root_files
+from swiftdeploy_tasks.model.spec import Spec, Written, documents
+from swiftdeploy_tasks.model.state import Difference, Placement, PolicyServer, Proxy, Site, State
+from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.system import files
 
-HOST = "127.0.0.1"
-_SHOWN = 5
+HOST = components.LOOPBACK
 # An app may print lines without an end: this much of a log is read for its last ones.
 LOG_BYTES = 1 << 18
-_PORT = "port-"
 
 
 @dataclass(frozen=True)
@@ -47,56 +55,14 @@ class LocalEngine:
     root: Path
     home: Path
     name: str = "local"
-    gate: str = "embedded"
 
-    def check(self, manifest: Manifest) -> tuple[Finding, ...]:
+    def check(self, manifest: Manifest, *, with_opa: bool) -> tuple[Finding, ...]:
         """See `Engine.check`."""
-        return process_checks.all_of(manifest, self.root, self.home)
+        return process_checks.all_of(manifest, self.root, self.home, with_opa=with_opa)
 
-    def held_ports(self) -> frozenset[int]:
-        """See `Engine.held_ports`."""
-        master = proxy_process.master(self._nginx)
-        nginx = [master] if master else proxy_process.orphans(self._nginx)
-        held = [processes.listening(process) for process in nginx]
-        held.append(processes.listening_of(policy_process.noted(self.home)))
-        return frozenset(port for found in held for _, port in found)
-
-    def holder(self, port: int) -> str:
-        """See `Engine.holder`: an nginx is identified by its prefix."""
-        return proxy_process.listener(port)
-
-    def test_nginx(self, manifest: Manifest, files: Mapping[str, str]) -> str:
-        """See `Engine.test_nginx`."""
-        with tempfile.TemporaryDirectory(prefix="swiftdeploy-") as folder:
-            for name, text in files.items():
-                Path(folder, name).write_text(text, encoding="utf-8")
-            proxy_process.test(Path(folder), Path(folder, "nginx.conf"))
-        return proxy_process.find_nginx()
-
-    def nginx_identity(self, manifest: Manifest) -> str:
-        """See `Engine.nginx_identity`."""
-        binary = Path(proxy_process.find_nginx())
-        seen = binary.stat()
-        return f"{binary}:{seen.st_size}:{seen.st_mtime_ns}"
-
-    def candidate_site(self, manifest: Manifest) -> Site:
-        """See `Engine.candidate_site`: files that nginx may open and leave behind nowhere."""
-        return Site(
-            bind=f"{HOST}:",
-            operators=(HOST,),
-            resolver="",
-            pid="nginx.pid",
-            temp=".",
-            error_log="stderr",
-            access_logs=("/dev/null",),
-        )
-
-    def review(self, manifest: Manifest) -> tuple[Site, str]:
-        """See `Engine.review`."""
-        site = dataclasses.replace(
-            artifacts.CONTAINER_SITE, bind=f"{HOST}:", operators=(HOST,), resolver="", inline=True
-        )
-        return site, f"{HOST}:{manifest.services.port}"
+    def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[Missing, ...]:
+        """See `Engine.missing`: nothing is built, and nothing is shared between processes."""
+        return ()
 
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.obtain`: there is nothing to build or pull."""
@@ -113,21 +79,32 @@ class LocalEngine:
         aside = source_copy.data_folder(self.home, release.id)
         moved = source_copy.copy(
             source_copy.source(manifest, self.root),
-            self._copy(release),
+            source_copy.folder(self.home, release),
             expected=release.artifact,
             name=manifest.services.source,
             aside=aside,
             ours=root_files.made(manifest, root=self.root, home=self.home),
         )
-        return (f"{_files(moved)} changed in the copy of the source: moved to {aside}",) if moved else ()
+        said = f"{source_copy.listed(moved)} changed in the copy of the source: moved to {aside}"
+        return (said,) if moved else ()
 
-    def prepare(self, manifest: Manifest) -> None:
+    def identity(self, spec: Spec) -> str:
+        """See `Engine.identity`: that of an app is the copy that it runs from."""
+        if spec.release:
+            is_here = source_copy.is_intact(source_copy.folder(self.home, spec.release))
+            return spec.release.artifact if is_here else ""
+        return binaries.identity(spec.component)
+
+    def prepare(self, specs: Sequence[Spec], say: Say) -> None:
         """See `Engine.prepare`."""
+        for spec in specs:
+            if not spec.release:
+                binaries.path(spec.component)
         for folder in (self._nginx, self._run, self._logs, self._counts):
             files.make_folder(folder)
 
     def facts(self, manifest: Manifest) -> Facts:
-        """See `Engine.facts`."""
+        """See `Engine.facts`: nginx may open the candidate's files, and leaves them behind nowhere."""
         site = Site(
             bind=f"{HOST}:",
             operators=(HOST,),
@@ -137,26 +114,57 @@ class LocalEngine:
             error_log=str(self._logs / "nginx.log"),
             access_logs=(str(self._logs / "access.log"),),
             counts=str(self._counts),
+            # The port is a free one, found when the process starts.
+            address=f"{HOST}:PORT",
         )
         placed = self.observe().slots
-        return Facts(site, {slot: there.address for slot, there in placed.items() if there.address}, {})
+        return Facts(
+            site=site,
+            candidate=dataclasses.replace(
+                site, pid="nginx.pid", temp=".", error_log="stderr", access_logs=("/dev/null",), counts=""
+            ),
+            addresses={slot: there.address for slot, there in placed.items() if there.address},
+            disks=(self.root, self.home),
+        )
 
     def observe(self) -> State:
         """See `Engine.observe`."""
-        found = processes.heads(self._ours())
-        slots = {slot: self._placement(one) for slot, one in processes.by_slot(found).items()}
+        found = self._ours()
+        placed = processes.by_slot(processes.heads(found))
+        slots = {slot: self._placement(slot, one, found) for slot, one in placed.items()}
         master = proxy_process.master(self._nginx)
-        return State(self._proxy(master) if master else None, slots)
+        return State(
+            proxy=self._proxy(master) if master else None,
+            slots=slots,
+            policy=self._policy_server([one for one in found if _part(one) == components.OPA]),
+            strangers=tuple(map(_name, processes.strangers(found))),
+        )
 
     def _proxy(self, master: psutil.Process) -> Proxy:
         former = proxy_process.former_prefix(master, self._nginx)
         trouble = f"was started as {former}, before the project's folder was renamed" if former else ""
-        return Proxy(proxy_process.facts(master)[0], "", trouble=trouble)
+        spec, port = proxy_process.facts(master)
+        return Proxy(spec, "", trouble=trouble, operator_port=port)
 
-    def _placement(self, one: processes.Found) -> Placement:
+    def _policy_server(self, there: Sequence[processes.Found]) -> PolicyServer | None:
+        """Return the OPA that was started from here; variables can be forged, so its note identifies it."""
+        if not there:
+            return None
+        pid = policy_process.noted(self.home)
+        own = next((one for one in there if one.process.pid == pid), None)
+        if own is None:
+            return PolicyServer("", live=False, trouble="was not started from this state folder")
+        spec = own.environment.get(processes.SPEC, "")
+        trouble = "" if own.runs else "was stopped by a signal"
+        return PolicyServer(spec, own.runs, trouble, processes.listening_of(pid))
+
+    def _placement(self, slot: Slot, one: processes.Found, found: Sequence[processes.Found]) -> Placement:
         """Return what this process is; one that was started under a former path is in another form."""
         port = one.environment.get(processes.PORT, "")
         moved = one.environment.get(processes.HOME) != str(self.home)
+        # The head of a launch may be a shell that runs the app.
+        runs = any(other.runs for other in found if other.environment.get(processes.SLOT) == slot)
+        carrying = next((other for other in (one, *found) if other.carries and _in_slot(other, slot)), one)
         return Placement(
             release=from_label(one.environment.get(processes.RELEASE, "")),
             spec="moved" if moved else _form(one.environment.get(processes.PROJECT, "")),
@@ -164,63 +172,72 @@ class LocalEngine:
             trouble="" if one.runs else "was stopped by a signal",
             address=f"{HOST}:{port}" if port else "",
             since=one.since,
+            has_died=not runs,
+            reach=(HOST, int(port)) if port.isdecimal() else ("", 0),
+            environment=dict(carrying.environment),
         )
 
-    def address(self, slot: Slot, release: Release) -> str:
-        """See `Engine.address`: the port is a free one, found when the process starts."""
-        return f"{HOST}:PORT"
+    def written(self, specs: Sequence[Spec]) -> Written:
+        """See `Engine.written`: no file says how a process runs, and most of an app's is in its release."""
+        return Written(documents(specs), {spec.component: self._digest(spec) for spec in specs})
 
-    def reach(self, slot: Slot) -> tuple[str, int]:
-        """See `Engine.reach`."""
-        port = self.environment(slot).get(processes.PORT, "")
-        return (HOST, int(port)) if port.isdecimal() else ("", 0)
+    def _digest(self, spec: Spec) -> str:
+        if spec.release:
+            return _form(spec.project)
+        ports = [port.published for port in spec.ports]
+        if spec.component == components.OPA:
+            return f"port-{ports[0]}"
+        made_of = [spec.project, *ports, self.identity(spec)]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
-    def listening(self, slot: Slot) -> frozenset[tuple[str, int]] | None:
-        """See `Engine.listening`."""
-        there = [one for one in self._ours() if one.environment.get(processes.SLOT) == slot]
-        return processes.listening_of_all(there)
-
-    def differences(self, compose: str) -> Mapping[str, tuple[Difference, ...]]:
+    def differences(self, written: Written) -> Mapping[str, tuple[Difference, ...]]:
         """See `Engine.differences`: what can change about a process is the copy that it runs from."""
         changed = Difference("the copy of the source", "unchanged", "changed or missing")
         placed = self.observe().slots.items()
         return {
-            f"app-{slot}": (changed,)
+            components.app(slot): (changed,)
             for slot, there in placed
-            if there.release and not self.has(there.release)
+            if there.release and not source_copy.is_intact(source_copy.folder(self.home, there.release))
         }
 
-    def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[str, ...]:
-        """See `Engine.missing`: nothing is shared between processes."""
-        return ()
+    def start(self, spec: Spec, secrets: Mapping[str, str]) -> None:
+        """See `Engine.start`."""
+        if spec.component == components.NGINX:
+            proxy_process.end(self._nginx)
+            proxy_process.start(self._nginx, self._log(spec), spec=self._digest(spec), ports=spec.ports)
+        elif spec.component == components.OPA:
+            self.stop(spec.component)
+            policy_process.start(spec, self.home, digest=self._digest(spec), log=self._log(spec))
+        else:
+            app_process.start(spec, secrets, root=self.root, home=self.home, log=self._log(spec))
 
-    def to_obtain(self, manifest: Manifest) -> Mapping[str, str]:
-        """See `Engine.to_obtain`."""
-        return {}
+    def stop(self, component: str, *, discard_volumes: bool = False) -> tuple[str, ...]:
+        """See `Engine.stop`: what was written stays in the release's copy of the source."""
+        strangers = {one.process for one in processes.strangers(self._ours()) if _name(one) == component}
+        return self._end(lambda one: _part(one) == component or one.process in strangers)
 
-    def operator_port(self) -> int:
-        """See `Engine.operator_port`."""
-        master = proxy_process.master(self._nginx)
-        return proxy_process.facts(master)[1] if master else 0
+    def _end(self, chosen: Callable[[processes.Found], bool]) -> tuple[str, ...]:
+        """End these processes; return what to say of the files that they wrote into their copies.
 
-    def proxy_spec(self, manifest: Manifest, compose: str) -> str:
-        """See `Engine.proxy_spec`."""
-        made_of = [
-            manifest.name,
-            manifest.nginx.port,
-            manifest.nginx.operator_port,
-            self.nginx_identity(manifest),
-        ]
-        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+        Raises EngineError for a process that lives on.
+        """
+        placed, said = processes.by_slot([one for one in self._ours() if chosen(one)]), []
+        if left := processes.end_all(str(self.home), chosen):
+            pids = " ".join(str(one.process.pid) for one in left)
+            raise EngineError(f"{', '.join(map(_name, left))} did not end after SIGKILL", f"kill -9 {pids}")
+        for slot, one in placed.items():
+            release = from_label(one.environment.get(processes.RELEASE, ""))
+            copy = source_copy.folder(self.home, release) if release else None
+            if copy and (names := source_copy.written(copy)):
+                said.append(
+                    f"{components.app(slot)} wrote {source_copy.listed(names)} into its copy of the source, "
+                    f"which no other release gets: {copy}"
+                )
+        return tuple(said)
 
-    def slot_spec(self, slot: Slot, compose: str) -> str:
-        """See `Engine.slot_spec`: the rest of what makes a process is in its release."""
-        return _form(str(artifacts.parse_compose(compose)["name"]))
-
-    def start_proxy(self, project: str, spec: str, operator_port: int) -> None:
-        """See `Engine.start_proxy`."""
-        proxy_process.end(self._nginx)
-        proxy_process.start(self._nginx, self._logs / "nginx.log", spec=spec, operator_port=operator_port)
+    def run(self, spec: Spec, files: Mapping[str, bytes], words: Sequence[str]) -> Ran:
+        """See `Engine.run`."""
+        return binaries.run(spec.component, files, words)
 
     def test_candidate(self, folder: Path) -> None:
         """See `Engine.test_candidate`."""
@@ -241,91 +258,9 @@ class LocalEngine:
     def _master(self) -> psutil.Process:
         master = proxy_process.master(self._nginx)
         if master is None:
-            raise ProxyError("nginx does not run any more", "invoke deploy", log=self.logs("nginx"))
+            log = self.logs(components.NGINX)
+            raise ProxyError("nginx does not run any more", "invoke deploy", log=log)
         return master
-
-    def start_slot(
-        self, manifest: Manifest, slot: Slot, release: Release, secrets: Mapping[str, str]
-    ) -> None:
-        """See `Engine.start_slot`."""
-        copy = self._copy(release)
-        environment = self._environment(slot, release, secrets)
-        try:
-            launch.start(
-                launch.expanded(release.process, environment),
-                environment={processes.PROJECT: manifest.name, **environment},
-                folder=copy if any(copy.iterdir()) else self.root,
-                log=self._logs / f"app-{slot}.log",
-            )
-        except OSError as error:
-            raise AppUnhealthy(
-                f"app-{slot} cannot be started: {release.process[0]}: {error.strerror}",
-                "correct services.process in manifest.yaml",
-            ) from None
-
-    def _environment(self, slot: Slot, release: Release, secrets: Mapping[str, str]) -> dict[str, str]:
-        plain = {name: value for name, value in release.env if value is not None}
-        secret = {name: secrets[source] for name, source in release.secrets}
-        return {
-            **plain,
-            **secret,
-            "MODE": release.mode,
-            "APP_VERSION": release.version,
-            processes.PORT: str(launch.free_port()),
-            "APP_HOST": HOST,
-            processes.HOME: str(self.home),
-            processes.PART: "app",
-            processes.SLOT: slot,
-            processes.RELEASE: release.label,
-        }
-
-    def stop_slot(self, slot: Slot, *, discard_volumes: bool = False) -> tuple[str, ...]:
-        """See `Engine.stop_slot`: what was written stays in the release's copy of the source."""
-        return self._end(lambda one: one.environment.get(processes.SLOT) == slot)
-
-    def volume_notice(self, manifest: Manifest) -> str:
-        """See `Engine.volume_notice`: there is no image."""
-        return ""
-
-    def data(self, slot: Slot) -> tuple[str, ...]:
-        """See `Engine.data`: what the app writes into its copy stays with the release."""
-        return ()
-
-    def _end(self, chosen: Callable[[processes.Found], bool]) -> tuple[str, ...]:
-        """End these processes; return what to say of the files that they wrote into their copies.
-
-        Raises EngineError for a process that lives on.
-        """
-        placed, said = processes.by_slot([one for one in self._ours() if chosen(one)]), []
-        if left := processes.end_all(str(self.home), chosen):
-            pids = " ".join(str(one.process.pid) for one in left)
-            raise EngineError(f"{', '.join(map(_name, left))} did not end after SIGKILL", f"kill -9 {pids}")
-        for slot, one in placed.items():
-            release = from_label(one.environment.get(processes.RELEASE, ""))
-            copy = self._copy(release) if release else None
-            if copy and (names := source_copy.written(copy)):
-                said.append(
-                    f"app-{slot} wrote {_files(names)} into its copy of the source, which no other release "
-                    f"gets: {copy}"
-                )
-        return tuple(said)
-
-    def _end_part(self, part: str) -> tuple[str, ...]:
-        return self._end(lambda one: _part(one) == part)
-
-    def environment(self, slot: Slot) -> Mapping[str, str]:
-        """See `Engine.environment`."""
-        there = [one for one in self._ours() if one.environment.get(processes.SLOT) == slot]
-        ranked = sorted(processes.heads(there) + there, key=lambda one: not one.carries)
-        return dict(ranked[0].environment) if ranked else {}
-
-    def has(self, release: Release) -> bool:
-        """See `Engine.has`."""
-        return source_copy.is_intact(self._copy(release))
-
-    def is_alive(self, slot: Slot) -> bool:
-        """See `Engine.is_alive`."""
-        return any(o.runs for o in self._ours() if o.environment.get(processes.SLOT) == slot)
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""
@@ -335,86 +270,32 @@ class LocalEngine:
         """See `Engine.access_log`: what is older is among the lines, each of which has its time."""
         return files.last_lines(self._logs / "access.log", ACCESS_LINES, most=ACCESS_BYTES)
 
-    def prepare_opa(self, manifest: Manifest, say: Say) -> None:
-        """See `Engine.prepare_opa`."""
-        policy_process.binary()
-        files.make_folder(self._logs)
-
-    def opa_spec(self, manifest: Manifest, compose: str) -> str:
-        """See `Engine.opa_spec`."""
-        return f"{_PORT}{manifest.opa.port}"
-
-    def has_opa(self) -> bool:
-        """See `Engine.has_opa`."""
-        return bool(self._of_part("opa"))
-
-    def opa_fault(self, spec: str, compose: str) -> str:
-        """See `Engine.opa_fault`."""
-        port = int(spec.removeprefix(_PORT))
-        return policy_process.fault(self._of_part("opa"), self.home, spec, port)
-
-    def start_opa(self, manifest: Manifest, spec: str, say: Say) -> None:
-        """See `Engine.start_opa`."""
-        self.stop_opa()
-        say(f"starting opa on {HOST}:{manifest.opa.port}")
-        policy_process.start(manifest, self.home, spec=spec, log=self._logs / "opa.log")
-
-    def opa_identity(self, manifest: Manifest) -> str:
-        """See `Engine.opa_identity`."""
-        return policy_process.identity()
-
-    def run_opa(self, manifest: Manifest, files: Mapping[str, bytes], words: Sequence[str]) -> str:
-        """See `Engine.run_opa`."""
-        return policy_process.run(files, words)
-
-    def opa_doubt(self, manifest: Manifest) -> str:
-        """See `Engine.opa_doubt`."""
-        return policy_process.doubt(self.home, manifest.opa.port)
-
-    def stop_opa(self) -> None:
-        """See `Engine.stop_opa`."""
-        self._end(lambda one: one.environment.get(processes.PART) == "opa")
-
-    def disks(self) -> tuple[Path, ...]:
-        """See `Engine.disks`."""
-        return (self.root, self.home)
+    def inspect(self, slot: Slot) -> Inspection:
+        """See `Engine.inspect`: what the app writes into its copy stays with the release."""
+        there = [one for one in self._ours() if _in_slot(one, slot)]
+        return Inspection(processes.listening_of_all(there), ())
 
     def quiesce(self) -> None:
         """See `Engine.quiesce`: a verb leaves no child process behind."""
-
-    def strangers(self) -> tuple[str, ...]:
-        """See `Engine.strangers`."""
-        return tuple(map(_name, processes.strangers(self._ours())))
-
-    def remove_strangers(self) -> tuple[str, ...]:
-        """See `Engine.remove_strangers`."""
-        found = processes.strangers(self._ours())
-        gone = {one.process for one in found}
-        self._end(lambda one: one.process in gone)
-        return tuple(map(_name, found))
 
     def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed = []
         if proxy_process.end(self._nginx):
             say("stopped nginx")
-            removed.append("nginx")
-        found = self._ours()
-        for part in sorted({_part(one) for one in found}):
+            removed.append(components.NGINX)
+        for part in sorted({_part(one) for one in self._ours()}):
             say(f"stopping {part}")
-            for sentence in self._end_part(part):
+            for sentence in self._end(lambda one, part=part: _part(one) == part):  # type: ignore[misc]
                 say(sentence)
             removed.append(part)
         return tuple(removed)
 
-    def _of_part(self, part: str) -> list[processes.Found]:
-        return [one for one in self._ours() if one.environment.get(processes.PART) == part]
-
     def _ours(self) -> list[processes.Found]:
         return processes.ours(str(self.home))
 
-    def _copy(self, release: Release) -> Path:
-        return self.home / "releases" / release.id / "source"
+    def _log(self, spec: Spec) -> Path:
+        return self._logs / f"{spec.component}.log"
 
     @property
     def _nginx(self) -> Path:
@@ -433,16 +314,13 @@ class LocalEngine:
         return self.home / "logs"
 
 
-def _files(names: tuple[str, ...]) -> str:
-    """Return how many files these are and the first of their names."""
-    shown, more = ", ".join(names[:_SHOWN]), len(names) - _SHOWN
-    rest = f" and {more} more" if more > 0 else ""
-    return f"{len(names)} file{'s' if len(names) > 1 else ''} ({shown}{rest})"
-
-
 def _part(one: processes.Found) -> str:
     slot = one.environment.get(processes.SLOT)
     return f"app-{slot}" if slot else one.environment.get(processes.PART, "process")
+
+
+def _in_slot(one: processes.Found, slot: Slot) -> bool:
+    return one.environment.get(processes.SLOT) == slot
 
 
 def _name(one: processes.Found) -> str:

@@ -1,11 +1,12 @@
-"""The local engine's pre-flight checks: `engine` and `image`."""
+"""The local engine's pre-flight checks: `engine`, `image` and `port`."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from swiftdeploy_tasks.engines.local import processes, proxy_process, source_copy
+from swiftdeploy_tasks.engines import port_check
+from swiftdeploy_tasks.engines.local import policy_process, processes, proxy_process, source_copy
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import Finding
@@ -13,10 +14,21 @@ from swiftdeploy_tasks.model.finding import Finding
 _UNREADABLE = '"$\\{};\n*?['
 
 
-def all_of(manifest: Manifest, root: Path, home: Path) -> tuple[Finding, ...]:
-    """Make the checks `engine`, `image` and `compose`; the last is for containers alone."""
+def all_of(manifest: Manifest, root: Path, home: Path, *, with_opa: bool) -> tuple[Finding, ...]:
+    """Make the checks `engine`, `image`, `port` and `compose`; the last is for containers alone."""
     compose = Finding("compose", None, "not made on local: nothing runs through compose")
-    return (_engine(manifest, str(home)), _source(manifest, root, home), compose)
+    port = port_check.check(manifest, with_opa=with_opa, ours=_held(home), holder=proxy_process.listener)
+    return (_engine(manifest, str(home)), _source(manifest, root, home), port, compose)
+
+
+def _held(home: Path) -> frozenset[int]:
+    """Return the ports that our own nginx and OPA hold."""
+    prefix = home / "nginx"
+    master = proxy_process.master(prefix)
+    nginx = [master] if master else proxy_process.orphans(prefix)
+    held = [processes.listening(process) for process in nginx]
+    held.append(processes.listening_of(policy_process.noted(home)))
+    return frozenset(port for found in held for _, port in found)
 
 
 def _engine(manifest: Manifest, home: str) -> Finding:

@@ -13,7 +13,7 @@ import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,9 +22,10 @@ import psutil
 from swiftdeploy_tasks.engines.local import process_table
 from swiftdeploy_tasks.engines.local.processes import KILL_SECONDS, is_own, listening, still_alive
 from swiftdeploy_tasks.errors import PreflightError, ProxyError
+from swiftdeploy_tasks.model.spec import Port
+from swiftdeploy_tasks.proxy.nginx_check import OLDEST, first_complaint, version_in
 from swiftdeploy_tasks.system import signals
 
-OLDEST = (1, 27, 4)
 _PORT = re.compile(r"env SWIFTDEPLOY_OPERATOR_PORT=(\d+);")
 _PREFIX = re.compile(r"^nginx: master process .* -p (.+?)/ -e ")
 _SPEC = re.compile(r"env SWIFTDEPLOY_SPEC=(\w+);")
@@ -46,9 +47,9 @@ def find_nginx() -> str:
     said = subprocess.run(
         [path, "-v"], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=10
     )
-    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said.stderr + said.stdout)
-    if not found or tuple(map(int, found.groups())) < OLDEST:
-        version = found[0] if found else "of an unknown version"
+    found = version_in(said.stderr + said.stdout)
+    if found < OLDEST:
+        version = f"nginx/{'.'.join(map(str, found))}" if found else "of an unknown version"
         raise PreflightError(
             f"{path} is {version}, and at least {wanted} is needed", "pip install 'swiftdeploy-tasks[local]'"
         )
@@ -91,8 +92,9 @@ def test(prefix: Path, conf: Path) -> None:
         )
 
 
-def start(prefix: Path, log: Path, *, spec: str, operator_port: int) -> None:
+def start(prefix: Path, log: Path, *, spec: str, ports: Sequence[Port]) -> None:
     """Start nginx in the background; raises ProxyError with its own words when it does not start."""
+    operator_port = next(port.published for port in ports if port.address)
     globals_ = f"env SWIFTDEPLOY_OPERATOR_PORT={operator_port}; env SWIFTDEPLOY_SPEC={spec};"
     if os.geteuid() == 0:
         globals_ += " user root;"
@@ -257,12 +259,3 @@ def _title(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
-
-
-def first_complaint(stderr: str) -> str:
-    """Return what nginx complains about, without its date, level and pid."""
-    for line in stderr.splitlines():
-        found = re.search(r"\[(?:emerg|alert|crit)\] (?:\d+#\d+: )?(.*)", line)
-        if found:
-            return found[1]
-    return stderr.strip().splitlines()[-1] if stderr.strip() else "it says nothing"

@@ -16,10 +16,12 @@ from pathlib import Path
 
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.proxy.root_files import Made
 from swiftdeploy_tasks.system import files
 
+_SHOWN = 5
 DEFAULT_PROCESS = ("python", "app/main.py")
 _LEFT_OUT = ("__pycache__", ".git", ".swiftdeploy", ".venv", "node_modules")
 
@@ -156,6 +158,18 @@ def _copy(path: Path, target: Path, ours: Made | None) -> None:
         shutil.copymode(folder, there)
     for name, file in _content(path, ours):
         shutil.copy2(file, target / name, follow_symlinks=False)
+
+
+def folder(home: Path, release: Release) -> Path:
+    """Return where the copy of a release lies."""
+    return home / "releases" / release.id / "source"
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return how many files these are and the first of their names."""
+    shown, more = ", ".join(names[:_SHOWN]), len(names) - _SHOWN
+    rest = f" and {more} more" if more > 0 else ""
+    return f"{len(names)} file{'s' if len(names) > 1 else ''} ({shown}{rest})"
 
 
 def data_folder(home: Path, release: str) -> Path:

@@ -51,7 +51,7 @@ def test_containers_that_are_no_part_go_and_those_of_a_living_test_stay(
     me = f"{os.getpid()}@{psutil.Process().create_time()}"
     living = create(project, "nginx-test-living", **{"swiftdeploy.maker": me})
     serving = project.containers()[f"{project.name}-app-blue"]
-    assert set(DockerEngine(project.root, project.state).strangers()) == left
+    assert set(DockerEngine(project.root, project.state).observe().strangers) == left
     project.deploy()
     assert set(project.containers()) == {
         living,
@@ -110,7 +110,7 @@ def test_processes_that_are_no_part_are_ended_and_what_serves_stays(
         try:
             until(lambda: len(mine(project)) == 2, "it carries the home")
             engine = LocalEngine(project.root, project.state)
-            assert engine.strangers() == (f"{slot} (pid {other.pid})",)
+            assert engine.observe().strangers == (f"{slot} (pid {other.pid})",)
             project.deploy()
             assert other.wait(timeout=5) < 0
             assert mine(project) == [serving]
@@ -127,6 +127,6 @@ def test_a_helper_that_an_app_started_is_no_stranger(new_project: Callable[..., 
     with subprocess.Popen(words, env=serving.environ()) as helper:
         until(lambda: len(mine(project)) == 2, "it carries the home")
         engine = LocalEngine(project.root, project.state)
-        assert engine.strangers() == ()
+        assert engine.observe().strangers == ()
         assert engine.observe().slots["blue"].address.endswith(serving.environ()[processes.PORT])
         helper.kill()

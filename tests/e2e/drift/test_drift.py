@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from swiftdeploy_tasks import settings
-from swiftdeploy_tasks.proxy import artifacts
+from swiftdeploy_tasks.engines.docker import compose_file
 from swiftdeploy_tasks.rollout import observation, preview
 from swiftdeploy_tasks.rollout.project import engine_of
 from swiftdeploy_tasks.session import invocation
@@ -74,7 +74,7 @@ def damage(project: Project, script: str) -> None:
         "OPEN": str(free_port()),
         "IMAGE": str(project.manifest["nginx"]["image"]),
     }
-    secrets = {f"{artifacts.SECRET}{name}": value for name, value in project.environment.items()}
+    secrets = {f"{compose_file.SECRET}{name}": value for name, value in project.environment.items()}
     environment = {**os.environ, **project.environment, **secrets, **variables}
     words = ["sh", "-euc", script]
     done = subprocess.run(

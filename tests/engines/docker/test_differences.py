@@ -13,7 +13,7 @@ PROXIES = ("HTTP_PROXY", "https_proxy", "FTP_PROXY", "no_proxy", "ALL_PROXY")
 
 def differences(given: dict[str, str], found: dict[str, str], image: tuple[str, ...] = ()) -> list[str]:
     """What is said of a container with the variables `found` whose definition has `given`."""
-    compose = {"services": {"nginx": {"image": "sha256:1", "environment": given}}, "networks": {}}
+    document = {"image": "sha256:1", "environment": given}
     config = {"Env": [f"{name}={value}" for name, value in found.items()]}
     container: dict[str, Any] = {
         "Image": "sha256:1",
@@ -22,7 +22,7 @@ def differences(given: dict[str, str], found: dict[str, str], image: tuple[str, 
         "NetworkSettings": {"Networks": {}},
     }
     known = {"Id": "sha256:1", "Config": {"Env": list(image)}}
-    return [str(one) for one in docker_form.differences(compose, "nginx", container, known)]
+    return [str(one) for one in docker_form.differences(document, container, known)]
 
 
 @pytest.mark.parametrize("name", PROXIES)

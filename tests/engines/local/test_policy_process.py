@@ -15,12 +15,14 @@ import psutil
 import pytest
 
 from swiftdeploy_tasks import settings
-from swiftdeploy_tasks.engines.local import policy_process, processes, proxy_process
+from swiftdeploy_tasks.engines.local import policy_process, process_checks, processes, proxy_process
 from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import GateUnavailable
 from swiftdeploy_tasks.gate import Bundle, Question, wait_ready
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model import components
+from swiftdeploy_tasks.model.spec import Spec
 from swiftdeploy_tasks.proxy.probe import until
 from swiftdeploy_tasks.rollout import admission, policies
 from tests.lab import require
@@ -69,11 +71,16 @@ class Place:
         ).allow
 
     def start(self) -> None:
-        self.engine.prepare_opa(self.manifest, print)
-        self.engine.start_opa(self.manifest, self.engine.opa_spec(self.manifest, ""), print)
+        self.engine.prepare((self.spec,), print)
+        self.engine.start(self.spec, {})
 
     def fault(self) -> str:
-        return self.engine.opa_fault(self.engine.opa_spec(self.manifest, ""), "")
+        written = self.engine.written((self.spec,))
+        return policies.fault(self.manifest, self.engine, self.engine.observe().policy, written)
+
+    @property
+    def spec(self) -> Spec:
+        return components.opa(self.manifest, self.settings.home)
 
 
 @pytest.fixture
@@ -90,7 +97,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     policies.publish(found, rules)
     engine = LocalEngine(tmp_path, found.state)
     yield Place(found, asked, engine, rules)
-    engine.stop_opa()
+    engine.stop("opa")
 
 
 @contextmanager
@@ -104,7 +111,7 @@ def impostor(
         processes.PROJECT: place.manifest.name,
         processes.HOME: str(place.engine.home),
         processes.PART: "opa",
-        processes.SPEC: place.engine.opa_spec(place.manifest, ""),
+        processes.SPEC: place.engine.written((place.spec,)).digests["opa"],
     }
     words = [str(port), place.rules.revision, json.dumps(told), str(user)]
     with subprocess.Popen([sys.executable, "-c", IMPOSTOR, *words], env=marks) as process:
@@ -123,9 +130,9 @@ RULES = ["max_load_per_core", "max_memory_used_percent", "min_disk_free_gb"]
 @pytest.mark.parametrize("checks", [["invented"], RULES])
 def test_another_process_on_the_port_of_opa_never_answers(place: Place, user: int, checks: list[str]) -> None:
     with impostor(place, checks=checks, user=user) as process:
-        assert place.manifest.opa.port not in place.engine.held_ports()
+        assert place.manifest.opa.port not in process_checks._held(place.engine.home)
         assert place.fault()
-        with pytest.raises(GateUnavailable, match=rf"is held by .*\(pid {process.pid}\)") as raised:
+        with pytest.raises(GateUnavailable, match=rf"held by .*\(pid {process.pid}\)") as raised:
             place.ask()
     assert raised.value.exit_code == 4
 
@@ -137,7 +144,7 @@ def test_another_process_that_took_the_port_of_a_dead_opa_never_answers(place: P
     assert place.fault() == ""
     psutil.Process(policy_process.noted(place.engine.home)).kill()
     assert until(lambda: not policy_process.noted(place.engine.home), seconds=20)
-    with impostor(place, checks=RULES), pytest.raises(GateUnavailable, match="is held by"):
+    with impostor(place, checks=RULES), pytest.raises(GateUnavailable, match="held by"):
         place.ask()
 
 

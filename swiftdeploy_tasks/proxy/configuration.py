@@ -1,0 +1,89 @@
+"""Renders nginx.conf and upstream.conf, for review at the root and as applied.
+
+Pure, but for reading the templates.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import SLOTS, Slot
+from swiftdeploy_tasks.model.state import Site, Traffic
+from swiftdeploy_tasks.proxy import templates
+from swiftdeploy_tasks.proxy.generated_files import headed
+from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
+
+ANSWERS = {
+    400: "the request is malformed",
+    404: "there is nothing here",
+    405: "the method is not allowed",
+    413: "the request body is larger than 8 MiB",
+    414: "the request line is longer than 8 KiB",
+    431: "a header is longer than 36 KiB, or all together are longer than 144 KiB",
+    500: "the proxy could not handle the request",
+    501: "the request is encoded in a way that is not understood",
+    502: "the service did not answer",
+    503: "no release is serving yet",
+    504: "the service took too long to answer",
+    505: "this version of HTTP is not spoken here",
+}
+REQUESTS = 10_000
+"""How many requests each nginx worker has on their way at once; a further one gets 503."""
+PATH_BYTES = 8192
+CONTAINER_SITE = Site(
+    bind="",
+    operators=(),
+    resolver="127.0.0.11",
+    pid="/tmp/nginx.pid",  # noqa: S108  (in the container: its only writable folder)
+    temp="/tmp",  # noqa: S108
+    error_log="/dev/stderr",
+    access_logs=("/dev/stdout", "/var/log/swiftdeploy/access.log"),
+)
+
+
+def render(
+    manifest: Manifest,
+    site: Site,
+    *,
+    folders: tuple[Path, ...],
+    addresses: Mapping[Slot, str],
+    traffic: Traffic,
+    generation: str,
+    generation_id: str = "",
+) -> dict[str, str]:
+    """Return `nginx.conf`, and `upstream.conf` unless the site wants it inline; `addresses` are host:port.
+
+    Where the traffic is counted, the lines go to a file named by `generation_id`.
+    """
+    environment = templates.for_text(folders, spellings=spellings)
+    service = manifest.name
+    count = f"{site.counts}/{generation_id}.log" if traffic.counted and site.counts else ""
+    values = {
+        "manifest": manifest,
+        "nginx": manifest.nginx,
+        "rollout": manifest.rollout,
+        "site": site,
+        "slots": SLOTS,
+        "addresses": addresses,
+        "traffic": traffic,
+        "generation": generation,
+        "generation_id": generation_id,
+        "count": count,
+        "answers": ANSWERS,
+        "requests": REQUESTS,
+        "path_bytes": PATH_BYTES,
+        "hidden_parent": HIDDEN_PARENT,
+        "body": functools.partial(_error_body, service=service, contact=manifest.contact),
+    }
+    names = ("nginx.conf",) if site.inline else ("nginx.conf", "upstream.conf")
+    return {name: headed(templates.fill(environment, f"{name}.j2", values)) for name in names}
+
+
+def _error_body(code: int, words: str, *, service: str, contact: str) -> str:
+    return json.dumps(
+        {"error": words, "code": code, "service": service, "contact": contact}, ensure_ascii=False
+    )
