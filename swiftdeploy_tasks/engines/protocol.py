@@ -15,6 +15,7 @@ from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.spec import Spec, Written
 from swiftdeploy_tasks.model.state import Difference, Site, State
+from swiftdeploy_tasks.proxy.publication import Configuration
 
 Say = Callable[[str], None]
 # How many lines of the access log are read at most: some seconds of a busy service.
@@ -65,6 +66,14 @@ class Inspection:
 
     listening: frozenset[tuple[str, int]] | None
     data: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """The workers that shut down, by pid, and how many clients of one port they hold (None: not known)."""
+
+    workers: frozenset[int]
+    clients: int | None = None
 
 
 class Engine(Protocol):
@@ -146,20 +155,15 @@ class Engine(Protocol):
         """Run the program of this Spec once with these words, without network, in a folder of these files."""
         ...
 
-    def test_candidate(self, folder: Path) -> None:
-        """Let the running nginx read the candidate in `folder`/next; raises ProxyError."""
+    def publish(self, new: Configuration, *, back: Configuration | None = None) -> None:
+        """Put nginx's configuration in force everywhere; raises ProxyError, with the former one in force.
+
+        An nginx that starts again reads `back` from now on, `new` where it is None.
+        """
         ...
 
-    def reload_proxy(self) -> None:
-        """Make nginx read its applied files again; raises ProxyError."""
-        ...
-
-    def workers(self) -> Mapping[int, bool]:
-        """Return nginx's workers by pid; True where one is shutting down."""
-        ...
-
-    def draining(self, port: int) -> int | None:
-        """Return how many clients of this port nginx's leaving workers hold, None where it is not known."""
+    def leaving(self, *, port: int | None = None) -> Leaving:
+        """Return what of nginx still answers by former configurations, and with `port` its clients there."""
         ...
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:

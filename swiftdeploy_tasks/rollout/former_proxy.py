@@ -8,22 +8,10 @@ from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.state import State
-from swiftdeploy_tasks.proxy import probe
-from swiftdeploy_tasks.rollout.generation import (
-    IN_FORCE_SECONDS,
-    WATCHED,
-    files_of,
-    forget_counts,
-    kept_files,
-    load,
-    loaded_id,
-    put,
-    runs,
-    start_nginx,
-    write_way_back,
-)
+from swiftdeploy_tasks.proxy import probe, publication
+from swiftdeploy_tasks.rollout.generation import forget_counts, former_configuration, runs, start_nginx
 from swiftdeploy_tasks.rollout.job import FormerProxy, Job, written
-from swiftdeploy_tasks.rollout.traffic import route
+from swiftdeploy_tasks.rollout.traffic import route, wait_for
 from swiftdeploy_tasks.system import files
 
 
@@ -36,10 +24,10 @@ def former(job: Job, in_force: Manifest | None) -> FormerProxy | None:
     there = seen.proxy
     if there is None or not there.operator_port:
         return None
-    kept = {path: path.read_bytes() for path in files_of(job.settings.nginx_folder) if path.exists()}
+    folder = job.settings.nginx_folder
     was = replace(job, manifest=in_force or job.manifest)
-    files_then = written(was, seen).files
-    kept |= {job.settings.state / name: text.encode() for name, text in files_then.items()}
+    kept = {folder / name: content for name, content in publication.read(folder).items()}
+    kept |= {job.settings.state / name: text.encode() for name, text in written(was, seen).files.items()}
     spec = components.nginx(was.manifest, job.settings.home)
     return FormerProxy(kept, spec, there.spec, there.operator_port)
 
@@ -50,34 +38,27 @@ def restore_proxy(job: Job) -> None:
         return
     job.say("starting nginx again")
     files.replace_all(job.former.files)
-    was = _former_generation(job)
-    job.back_id = was.id if was and job.back and was.traffic == job.back.traffic else ""
     start_nginx(job.engine, job.former.spec)
+    job.way_back = former_configuration(job, job.back) if job.back else None
 
 
 def go_back(job: Job, whole: State) -> None:
-    """Undo the change of traffic: by a reload of the files that lie on disk, else by writing `whole`.
+    """Undo the change of traffic: by the files that were in force before, else by those of `whole`.
 
     An nginx that this change started in another form is replaced by one in the form that it had.
     """
     if _restart_former(job):
         return
-    if not job.back_id and job.back and kept_files(job, job.back):
-        write_way_back(job, job.back, "")
-    if not job.back_id:
+    way_back = job.way_back or (former_configuration(job, job.back) if job.back else None)
+    if way_back is None:
         route(job, whole)
         return
-    folder = job.settings.nginx_folder
-    put(folder / "back", folder)
     try:
-        # An nginx that started again has read these files already.
-        if loaded_id(job.engine.observe().operator_port) != job.back_id:
-            load(job, job.back_id)
+        job.engine.publish(way_back)
     except ProxyError as error:
         job.say(f"{error.message}; writing the configuration again")
         route(job, whole)
         return
-    (folder / WATCHED).unlink(missing_ok=True)
     forget_counts(job.settings)
 
 
@@ -93,7 +74,7 @@ def is_former(job: Job) -> bool:
 
 def _former_generation(job: Job) -> probe.Generation | None:
     """Return the generation of the nginx that ran before this change, None where its files do not show it."""
-    _, upstream = files_of(job.settings.nginx_folder)
+    upstream = job.settings.nginx_folder / publication.NAMES[-1]
     content = job.former.files.get(upstream, b"") if job.former else b""
     return probe.generation_in(content.decode("utf-8", "replace"))
 
@@ -106,13 +87,7 @@ def _restart_former(job: Job) -> bool:
     job.say("starting nginx with its former definition; open connections are cut")
     files.replace_all(job.former.files)
     start_nginx(job.engine, job.former.spec)
-    port = job.former.operator_port
-    if not probe.until(lambda: bool(loaded_id(port)), seconds=IN_FORCE_SECONDS):
-        raise ProxyError(
-            f"nginx was started and its operator port {port} does not answer within {IN_FORCE_SECONDS:g} s",
-            "invoke validate",
-            log=job.engine.logs("nginx"),
-        )
-    (job.settings.nginx_folder / WATCHED).unlink(missing_ok=True)
+    wait_for(job, job.former.operator_port)
+    (job.settings.nginx_folder / publication.WATCHED).unlink(missing_ok=True)
     forget_counts(job.settings)
     return True

@@ -15,6 +15,7 @@ from swiftdeploy_tasks.model.spec import Spec, Written
 from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.proxy.probe import Pace
+from swiftdeploy_tasks.proxy.publication import Configuration
 from swiftdeploy_tasks.rollout.admission import Part, refuse_unasked, spec_parts
 from swiftdeploy_tasks.session.events import Event, Said
 from swiftdeploy_tasks.settings import Settings
@@ -67,7 +68,7 @@ class Job:
     """One change of what runs: the manifest, the engine, and how its steps are printed and recorded.
 
     `back` is the state that an undo goes to, and that nginx starts from while another one is in force: what
-    served before, alone. `back_id` is its generation on disk, "" before it was written.
+    served before, alone. `way_back` are nginx's files of it, None before they were made.
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
     going to change; without it they are asked for each time. `discard_volumes` says that what a slot holds
     in volumes of its own goes with it. `pace` is how long the app's answers are waited for. `admitted` are
@@ -85,7 +86,7 @@ class Job:
     given: set[Slot] = field(default_factory=set)
     former: FormerProxy | None = None
     back: State | None = None
-    back_id: str = ""
+    way_back: Configuration | None = None
     watch: Watch | None = None
     at_once: bool = False
     known: Facts | None = None

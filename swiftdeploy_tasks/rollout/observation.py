@@ -10,7 +10,7 @@ from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
-from swiftdeploy_tasks.proxy import generated_files, health, probe
+from swiftdeploy_tasks.proxy import generated_files, health, probe, publication
 from swiftdeploy_tasks.rollout import generation
 from swiftdeploy_tasks.rollout.job import Job, render, written
 from swiftdeploy_tasks.settings import Settings
@@ -51,7 +51,7 @@ def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
     if not all(map(generated_files.is_intact, paths)):
         return False
     with suppress(OSError):
-        if (folder / generation.WATCHED).read_text(encoding="ascii") == loaded.id:
+        if (folder / publication.WATCHED).read_text(encoding="ascii") == loaded.id:
             return True
     return loaded.id in paths[1].read_text(encoding="utf-8")
 

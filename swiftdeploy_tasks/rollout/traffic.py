@@ -1,35 +1,26 @@
 """Puts a state of the traffic in force, and waits until the former one is drained.
 
-After a reload nginx's old workers still answer. In force: the new generation answers and every serving worker
-is new. Drained: no worker is left that could send a request to the slot.
+After a reload nginx's old workers still answer. Drained: none is left that could send the slot a request.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.state import State
-from swiftdeploy_tasks.proxy import probe
+from swiftdeploy_tasks.proxy import probe, publication
+from swiftdeploy_tasks.proxy.publication import IN_FORCE_SECONDS, loaded_id
 from swiftdeploy_tasks.rollout.generation import (
-    IN_FORCE_SECONDS,
     TICK,
-    WATCHED,
-    files_of,
+    configuration,
     forget_counts,
-    load,
-    loaded_id,
-    new_generation,
-    put,
+    former_configuration,
     start_nginx,
-    write,
-    write_way_back,
 )
 from swiftdeploy_tasks.rollout.job import Job, write_specs
-from swiftdeploy_tasks.system import files
 
 DRAIN_POLL = 0.1
 DRAIN_SAID_EVERY = 10.0
@@ -38,55 +29,42 @@ DRAIN_SAID_AFTER = 3.0
 
 def start_proxy(job: Job, state: State) -> None:
     """Start nginx with this state's traffic, in the place of one that is there; raises ProxyError."""
-    generation = new_generation(job, state)
-    write(job, state, job.settings.nginx_folder, generation)
+    new = configuration(job, state)
+    publication.write(job.settings.nginx_folder, new)
     write_specs(job, state)
-    port = job.manifest.nginx.operator_port
     start_nginx(job.engine, components.nginx(job.manifest, job.settings.home))
-    if not probe.until(lambda: loaded_id(port) == generation.id, seconds=IN_FORCE_SECONDS):
+    wait_for(job, job.manifest.nginx.operator_port, new.generation)
+
+
+def wait_for(job: Job, port: int, generation: str = "") -> None:
+    """Wait until an nginx that was started answers, with this generation; raises ProxyError."""
+
+    def answers() -> bool:
+        there = loaded_id(port)
+        return there == generation if generation else bool(there)
+
+    if not probe.until(answers, seconds=IN_FORCE_SECONDS):
         raise ProxyError(
             f"nginx was started and its operator port {port} does not answer within {IN_FORCE_SECONDS:g} s",
             "invoke validate",
-            log=job.engine.logs("nginx"),
+            log=job.engine.logs(components.NGINX),
         )
 
 
 def route(job: Job, state: State) -> None:
-    """Put the state's traffic in force: tested beside, renamed, reloaded, seen in every worker.
+    """Put the state's traffic in force.
 
-    While the change can be undone, the files on disk are those of the undo: an nginx that starts again
-    meanwhile reads them.
+    While the change can be undone, an nginx that starts again meanwhile reads the files of the undo.
     """
-    folder = job.settings.nginx_folder
-    generation = new_generation(job, state)
+    new = configuration(job, state)
     can_undo = job.back is not None and _can_undo(job.back, state)
     if job.back and can_undo:
-        write_way_back(job, job.back, generation.id)
-    write(job, state, folder / "next", generation)
-    try:
-        job.engine.test_candidate(folder)
-        if can_undo:
-            put(folder / "next", folder)
-        else:
-            before = {path: path.read_bytes() for path in files_of(folder) if path.exists()}
-            put(folder / "next", folder)
-    finally:
-        shutil.rmtree(folder / "next", ignore_errors=True)
-    try:
-        load(job, generation.id, when_read=lambda: put(folder / "back", folder) if can_undo else None)
-    except ProxyError:
-        if not can_undo:
-            files.replace_all(before)
-            job.engine.reload_proxy()
-        raise
-    finally:
-        if can_undo:
-            put(folder / "back", folder)
+        job.way_back = former_configuration(job, job.back) or configuration(job, job.back)
+    job.engine.publish(new, back=job.way_back if can_undo else None)
     if not can_undo:
-        job.back_id = ""
-        (folder / WATCHED).unlink(missing_ok=True)
-    _follow_count(job, state, generation.id)
-    forget_counts(job.settings, but=generation.id)
+        job.way_back = None
+    _follow_count(job, state, new.generation)
+    forget_counts(job.settings, but=new.generation)
 
 
 def _follow_count(job: Job, state: State, generation: str) -> None:
@@ -109,11 +87,11 @@ def drain(job: Job, meanwhile: Callable[[], None]) -> None:
     """
     if not job.engine.observe().operator_port:
         return
-    old = {pid for pid, leaving in job.engine.workers().items() if leaving}
+    old = job.engine.leaving().workers
     deadline = time.monotonic() + job.manifest.rollout.drain + job.manifest.nginx.proxy_timeout
     called = time.monotonic()
     said_at = called + DRAIN_SAID_AFTER
-    while old & set(job.engine.workers()) and time.monotonic() < deadline:
+    while old & job.engine.leaving().workers and time.monotonic() < deadline:
         time.sleep(DRAIN_POLL)
         if time.monotonic() - called >= TICK:
             meanwhile()
@@ -125,7 +103,7 @@ def drain(job: Job, meanwhile: Callable[[], None]) -> None:
 
 def _waited_for(job: Job, seconds: float) -> str:
     """Return the sentence on what a drain waits for."""
-    many = job.engine.draining(job.manifest.nginx.port)
+    many = job.engine.leaving(port=job.manifest.nginx.port).clients
     what = (
         "open connections"
         if many is None

@@ -10,7 +10,6 @@ from swiftdeploy_tasks.model.release import Slot
 from swiftdeploy_tasks.model.state import Placement, State, Traffic
 from swiftdeploy_tasks.rollout import former_proxy, generation, traffic
 from swiftdeploy_tasks.rollout.executor import recorded_step, say_all, watch_nothing
-from swiftdeploy_tasks.rollout.generation import files_of
 from swiftdeploy_tasks.rollout.job import Job, write_specs
 from swiftdeploy_tasks.rollout.observation import is_settled
 from swiftdeploy_tasks.system import files
@@ -58,17 +57,17 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
 
 def _restore_specs(job: Job, before: State, whole: State) -> None:
     """Write the Specs of what stands again: those from before the change, where they fit."""
-    nginx = files_of(job.settings.nginx_folder)
     if job.former and set(before.slots) == set(whole.slots):
-        for path in job.former.files.keys() - set(nginx):
-            files.replace(path, job.former.files[path], mode=0o600)
+        for path, content in job.former.files.items():
+            if path.parent != job.settings.nginx_folder:
+                files.replace(path, content, mode=0o600)
     else:
         write_specs(job, whole)
 
 
 def _keep_what_is_left(job: Job, now: State) -> None:
     """Give all traffic to the slot that still runs: the files on disk are those of one that does not."""
-    job.back, job.back_id = None, ""
+    job.back = job.way_back = None
     left = {slot: there for slot, there in now.slots.items() if there.live}
     if now.proxy and len(left) == 1:
         traffic.route(job, State(now.proxy, left, Traffic(dict.fromkeys(left, 100))))

@@ -145,6 +145,11 @@ def published(one: Container) -> list[tuple[str, int]]:
     ]
 
 
+def loopback_port(one: Container) -> int:
+    """Return the port that it publishes on the loopback address: nginx's operator port, 0 for none."""
+    return next((port for host, port in published(one) if host == components.LOOPBACK), 0)
+
+
 def publisher(port: int) -> str:
     """Return the running container that publishes this port of the host, and whose it is; "" for none."""
     with translated("the containers cannot be listed"):

@@ -18,10 +18,10 @@ from swiftdeploy_tasks.engines.docker import compose as docker_compose
 from swiftdeploy_tasks.engines.docker import (
     compose_file,
     container_checks,
+    container_state,
     containers,
     image_volumes,
     one_off,
-    proxy_container,
     removal,
     sockets,
 )
@@ -29,12 +29,14 @@ from swiftdeploy_tasks.engines.docker import differences as docker_form
 from swiftdeploy_tasks.engines.docker import images as docker_images
 from swiftdeploy_tasks.engines.docker import networks as docker_places
 from swiftdeploy_tasks.engines.docker.client import translated
-from swiftdeploy_tasks.engines.docker.containers import published, runs, trouble
+from swiftdeploy_tasks.engines.docker.containers import runs
+from swiftdeploy_tasks.engines.docker.proxy_container import ContainerNginx
 from swiftdeploy_tasks.engines.protocol import (
     ACCESS_BYTES,
     ACCESS_LINES,
     Facts,
     Inspection,
+    Leaving,
     Missing,
     Ran,
     Say,
@@ -42,10 +44,11 @@ from swiftdeploy_tasks.engines.protocol import (
 from swiftdeploy_tasks.manifest.model import Build, Manifest
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
-from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_label, from_manifest
+from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
 from swiftdeploy_tasks.model.spec import Spec, Written
-from swiftdeploy_tasks.model.state import Difference, Placement, PolicyServer, Proxy, State
-from swiftdeploy_tasks.proxy import configuration, probe
+from swiftdeploy_tasks.model.state import Difference, State
+from swiftdeploy_tasks.proxy import configuration, probe, publication
+from swiftdeploy_tasks.proxy.publication import Configuration
 from swiftdeploy_tasks.settings import DEFAULTS
 from swiftdeploy_tasks.system import files
 
@@ -160,9 +163,9 @@ class DockerEngine:
         nginx, opa = found.get(components.NGINX), found.get(components.OPA)
         apps = {slot: one for slot in SLOTS if (one := found.get(components.app(slot)))}
         return State(
-            proxy=_proxy(nginx) if nginx else None,
-            slots={slot: _placement(slot, one) for slot, one in apps.items()},
-            policy=_policy_server(opa) if opa else None,
+            proxy=container_state.proxy(nginx) if nginx else None,
+            slots={slot: container_state.placement(slot, one) for slot, one in apps.items()},
+            policy=container_state.policy_server(opa) if opa else None,
             strangers=tuple(str(one.name) for one in strangers),
         )
 
@@ -184,7 +187,8 @@ class DockerEngine:
 
     def start(self, spec: Spec, secrets: Mapping[str, str]) -> None:
         """See `Engine.start`."""
-        self.stop(spec.component)
+        if one := self._part(spec.component):
+            removal.end(one, self.folder)
         given = compose_file.secrets(secrets)
         docker_compose.up(spec.project, self.folder / compose_file.FILE, spec.component, given)
 
@@ -200,25 +204,15 @@ class DockerEngine:
         """See `Engine.run`."""
         return one_off.run(spec, self.home, files, words)
 
-    def test_candidate(self, folder: Path) -> None:
-        """See `Engine.test_candidate`."""
-        words = ["-t", "-q", "-c", f"{components.NGINX_MOUNT}/next/nginx.conf"]
-        proxy_container.run(self._part(components.NGINX), words, "nginx refuses the configuration")
+    def publish(self, new: Configuration, *, back: Configuration | None = None) -> None:
+        """See `Engine.publish`."""
+        publication.publish(ContainerNginx(self.home), self.folder / "nginx", new, back=back)
 
-    def reload_proxy(self) -> None:
-        """See `Engine.reload_proxy`."""
-        words = ["-s", "reload", "-c", proxy_container.CONF]
-        proxy_container.run(self._part(components.NGINX), words, "nginx cannot be reloaded")
-
-    def workers(self) -> Mapping[int, bool]:
-        """See `Engine.workers`."""
-        nginx = self._part(components.NGINX)
-        return proxy_container.workers(nginx) if nginx and runs(nginx) else {}
-
-    def draining(self, port: int) -> int | None:
-        """See `Engine.draining`."""
-        nginx = self._part(components.NGINX)
-        return proxy_container.draining(nginx, port) if nginx and runs(nginx) else None
+    def leaving(self, *, port: int | None = None) -> Leaving:
+        """See `Engine.leaving`."""
+        nginx = ContainerNginx(self.home)
+        workers = frozenset(pid for pid, leaves in nginx.workers().items() if leaves)
+        return Leaving(workers, None if port is None else nginx.clients(port))
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""
@@ -271,32 +265,3 @@ class DockerEngine:
     @property
     def _templates(self) -> tuple[Path, ...]:
         return (self.root / "templates", DEFAULTS / "templates")
-
-
-def _proxy(one: Container) -> Proxy:
-    port = next((port for host, port in published(one) if host == components.LOOPBACK), 0)
-    spec = compose_file.form(one.labels)
-    return Proxy(spec, "", trouble=trouble(one), operator_port=port if runs(one) else 0)
-
-
-def _policy_server(one: Container) -> PolicyServer:
-    """Return what it is: a port that a running container publishes is no other process's."""
-    addresses = frozenset(published(one)) if runs(one) else frozenset()
-    return PolicyServer(compose_file.form(one.labels), runs(one), trouble(one), addresses)
-
-
-def _placement(slot: Slot, one: Container) -> Placement:
-    release = from_label(one.labels.get(compose_file.RELEASE, ""))
-    host = containers.address(one)
-    pairs = [word.partition("=") for word in one.attrs["Config"]["Env"] or []]
-    return Placement(
-        release=release,
-        spec=compose_file.form(one.labels),
-        live=runs(one),
-        trouble=trouble(one),
-        address=f"{components.app(slot)}:{release.port}" if release else "",
-        since=containers.since(one),
-        has_died=one.attrs.get("RestartCount", 0) > 0,
-        reach=(host, release.port) if host and release else ("", 0),
-        environment={name: value for name, _, value in pairs},
-    )

@@ -6,21 +6,23 @@ The engine's kill call is not used for a reload: it disables the container's res
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from swiftdeploy_tasks.engines.docker import client as docker_client
+from swiftdeploy_tasks.engines.docker import containers
 from swiftdeploy_tasks.engines.docker.client import translated
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.model import components
+from swiftdeploy_tasks.proxy import publication
 from swiftdeploy_tasks.proxy.nginx_check import first_complaint
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-CONF = f"{components.NGINX_MOUNT}/nginx.conf"
-
-
+_LINES = 20
 # The sockets of the workers that shut down, and the kernel's table of all; the brackets keep this out of it.
 _SOCKETS = """
 for one in /proc/[0-9]*; do
@@ -31,33 +33,70 @@ cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true
 _ESTABLISHED = "01"
 
 
-def run(nginx: Container | None, words: Sequence[str], problem: str) -> None:
-    """Call nginx inside its container; raises ProxyError, which begins with `problem`."""
-    if nginx is None:
-        raise ProxyError("nginx does not run any more", "invoke deploy")
-    with translated(problem, kind=ProxyError):
-        code, said = nginx.exec_run(["nginx", "-e", "/dev/stderr", *words])
-    if code:
-        text = cast(bytes, said).decode("utf-8", "replace")
-        log = tuple(text.splitlines())
-        raise ProxyError(f"{problem}: {first_complaint(text)}", "invoke validate", log=log)
+@dataclass(frozen=True)
+class ContainerNginx:
+    """See `publication.Nginx`: the nginx that carries this home."""
 
+    home: str
 
-def workers(nginx: Container) -> dict[int, bool]:
-    """Return the workers by their pid on the host; True where one is shutting down."""
-    with translated("nginx's processes cannot be listed", kind=ProxyError):
-        rows = nginx.top(ps_args="-eo pid,ppid,args")["Processes"] or []
-    titles = {int(row[0]): " ".join(row[2:]) for row in rows}
-    workers = {pid: title for pid, title in titles.items() if title.startswith("nginx: worker process")}
-    return {pid: "shutting down" in title for pid, title in workers.items()}
+    def test(self) -> None:
+        """See `Nginx.test`."""
+        candidate = f"{components.NGINX_MOUNT}/{publication.NEXT}/nginx.conf"
+        self._call(["-t", "-q", "-c", candidate], "nginx refuses the configuration")
 
+    def reload(self) -> None:
+        """See `Nginx.reload`."""
+        words = ["-s", "reload", "-c", f"{components.NGINX_MOUNT}/nginx.conf"]
+        self._call(words, "nginx cannot be reloaded")
 
-def draining(nginx: Container, port: int) -> int | None:
-    """Return how many clients of this port the leaving workers hold, None where it is not known."""
-    with suppress(ProxyError), translated("nginx's connections cannot be listed", kind=ProxyError):
-        code, said = nginx.exec_run(["sh", "-c", _SOCKETS])
-        return _held(cast(bytes, said).decode("utf-8", "replace"), port) if code == 0 else None
-    return None
+    def workers(self) -> Mapping[int, bool]:
+        """See `Nginx.workers`: the pids are those of the host."""
+        nginx = self._running()
+        if nginx is None:
+            return {}
+        with translated("nginx's processes cannot be listed", kind=ProxyError):
+            rows = nginx.top(ps_args="-eo pid,ppid,args")["Processes"] or []
+        titles = {int(row[0]): " ".join(row[2:]) for row in rows}
+        found = {pid: title for pid, title in titles.items() if title.startswith("nginx: worker process")}
+        return {pid: "shutting down" in title for pid, title in found.items()}
+
+    def operator_port(self) -> int:
+        """See `Nginx.operator_port`."""
+        nginx = self._running()
+        return containers.loopback_port(nginx) if nginx else 0
+
+    def log(self) -> tuple[str, ...]:
+        """See `Nginx.log`."""
+        nginx = self._part()
+        with translated("the log of nginx cannot be read"):
+            return tuple(docker_client.last_output(nginx, tail=_LINES).splitlines()) if nginx else ()
+
+    def clients(self, port: int) -> int | None:
+        """Return how many clients of this port the leaving workers hold, None where it is not known."""
+        nginx = self._running()
+        with suppress(ProxyError), translated("nginx's connections cannot be listed", kind=ProxyError):
+            code, said = nginx.exec_run(["sh", "-c", _SOCKETS]) if nginx else (1, b"")
+            return _held(cast(bytes, said).decode("utf-8", "replace"), port) if code == 0 else None
+        return None
+
+    def _call(self, words: Sequence[str], problem: str) -> None:
+        """Call nginx inside its container; raises ProxyError, which begins with `problem`."""
+        nginx = self._part()
+        if nginx is None:
+            raise ProxyError("nginx does not run any more", "invoke deploy")
+        with translated(problem, kind=ProxyError):
+            code, said = nginx.exec_run(["nginx", "-e", "/dev/stderr", *words])
+        if code:
+            text = cast(bytes, said).decode("utf-8", "replace")
+            log = tuple(text.splitlines())
+            raise ProxyError(f"{problem}: {first_complaint(text)}", "invoke validate", log=log)
+
+    def _part(self) -> Container | None:
+        return containers.one_part(self.home, components.NGINX)
+
+    def _running(self) -> Container | None:
+        nginx = self._part()
+        return nginx if nginx and containers.runs(nginx) else None
 
 
 def _held(said: str, port: int) -> int:

@@ -24,23 +24,26 @@ from swiftdeploy_tasks.engines.local import (
     proxy_process,
     source_copy,
 )
+from swiftdeploy_tasks.engines.local.own_nginx import OwnNginx
 from swiftdeploy_tasks.engines.protocol import (
     ACCESS_BYTES,
     ACCESS_LINES,
     Facts,
     Inspection,
+    Leaving,
     Missing,
     Ran,
     Say,
 )
-from swiftdeploy_tasks.errors import EngineError, ProxyError
+from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import Release, Slot, from_label, from_manifest
 from swiftdeploy_tasks.model.spec import Spec, Written, documents
 from swiftdeploy_tasks.model.state import Difference, Placement, PolicyServer, Proxy, Site, State
-from swiftdeploy_tasks.proxy import root_files
+from swiftdeploy_tasks.proxy import publication, root_files
+from swiftdeploy_tasks.proxy.publication import Configuration
 from swiftdeploy_tasks.system import files
 
 HOST = components.LOOPBACK
@@ -239,28 +242,15 @@ class LocalEngine:
         """See `Engine.run`."""
         return binaries.run(spec.component, files, words)
 
-    def test_candidate(self, folder: Path) -> None:
-        """See `Engine.test_candidate`."""
-        proxy_process.test(self._nginx, folder / "next" / "nginx.conf")
+    def publish(self, new: Configuration, *, back: Configuration | None = None) -> None:
+        """See `Engine.publish`."""
+        publication.publish(self._own_nginx, self._nginx, new, back=back)
 
-    def reload_proxy(self) -> None:
-        """See `Engine.reload_proxy`."""
-        proxy_process.reload(self._master())
-
-    def workers(self) -> Mapping[int, bool]:
-        """See `Engine.workers`."""
-        return proxy_process.workers(self._master())
-
-    def draining(self, port: int) -> int | None:
-        """See `Engine.draining`."""
-        return proxy_process.draining(self._master(), port)
-
-    def _master(self) -> psutil.Process:
-        master = proxy_process.master(self._nginx)
-        if master is None:
-            log = self.logs(components.NGINX)
-            raise ProxyError("nginx does not run any more", "invoke deploy", log=log)
-        return master
+    def leaving(self, *, port: int | None = None) -> Leaving:
+        """See `Engine.leaving`."""
+        nginx = self._own_nginx
+        workers = frozenset(pid for pid, leaves in nginx.workers().items() if leaves)
+        return Leaving(workers, None if port is None else nginx.clients(port))
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""
@@ -293,6 +283,10 @@ class LocalEngine:
 
     def _ours(self) -> list[processes.Found]:
         return processes.ours(str(self.home))
+
+    @property
+    def _own_nginx(self) -> OwnNginx:
+        return OwnNginx(self._nginx, self._logs / "nginx.log")
 
     def _log(self, spec: Spec) -> Path:
         return self._logs / f"{spec.component}.log"
