@@ -127,3 +127,11 @@ def test_only_the_registry_compares_the_name_of_an_engine() -> None:
 def test_no_two_modules_share_a_name() -> None:
     names = Counter(path.stem for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
     assert {name for name, count in names.items() if count > 1} == set()
+
+
+def test_the_protocol_of_an_engine_is_small_and_speaks_of_no_engine_s_own_means() -> None:
+    tree = SOURCES["engines.protocol"]
+    (engine,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Engine")
+    members = [node.name for node in engine.body if isinstance(node, ast.FunctionDef)]
+    assert 0 < len(members) <= 22
+    assert not {word for name in members for word in name.split("_")} & {"compose", "pid", "exec", "workers"}

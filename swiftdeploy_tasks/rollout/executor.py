@@ -28,6 +28,9 @@ _PHASES = {
 }
 
 
+Effect = Callable[[Job, Step], None]
+
+
 def boundary(name: str) -> None:
     """Stand between two effects, by name: tests put a function here that kills the process."""
 
@@ -43,20 +46,24 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     return Goal(proxy, wanted, shares, confirmed, watched=not job.at_once)
 
 
-def apply(job: Job, steps: Iterable[Step]) -> None:
-    """Execute the steps in order; each is printed, recorded and in force before the next."""
+def apply(job: Job, steps: Iterable[Step], do: Mapping[str, Effect] | None = None) -> None:
+    """Execute the steps in order; each is printed, recorded and in force before the next.
+
+    `do` has the effect of each action, where it is another one than that of a change.
+    """
     for step in steps:
         boundary(f"{step.action} {step.target}")
-        with recorded_step(job, step.action, step.target, step.reason, step.then.traffic):
-            _DO[step.action](job, step)
+        with _recorded(job, step):
+            (do or _DO)[step.action](job, step)
     boundary("applied")
 
 
 @contextmanager
-def recorded_step(job: Job, action: str, target: str, reason: str, then: Traffic) -> Iterator[None]:
-    """Record a step that begins, and how it ended; `then` is the traffic after it."""
-    job.emit(StepBegan(action=action, target=target, reason=reason, weights=dict(then.weights)))
-    job.given.update(slot for slot, share in then.weights.items() if share)
+def _recorded(job: Job, step: Step) -> Iterator[None]:
+    """Record a step that begins, and how it ended."""
+    action, target, reason, weights = step.action, step.target, step.reason, dict(step.then.traffic.weights)
+    job.emit(StepBegan(action=action, target=target, reason=reason, weights=weights))
+    job.given.update(slot for slot, share in weights.items() if share)
     began, outcome = time.monotonic(), "failed"
     try:
         yield
@@ -155,7 +162,7 @@ def watch_nothing() -> None:
     """There is no slot to watch."""
 
 
-_DO: Mapping[str, Callable[[Job, Step], None]] = {
+_DO: Mapping[str, Effect] = {
     "start": lambda job, step: _start_slot(job, step) if step.slot else _start_proxy(job, step),
     "recreate": _start_proxy,
     "reload": lambda job, step: traffic.route(job, step.then),

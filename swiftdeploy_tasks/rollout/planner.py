@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
@@ -57,6 +57,25 @@ def plan(observed: State, goal: Goal) -> tuple[Step, ...]:
     """Return the steps from `observed` to `goal`, in order; empty when there is nothing to do."""
     states = path(observed, goal)
     return tuple(step for now, then in pairwise(states) for step in _between(now, then, observed))
+
+
+def way_back(
+    now: State, serving: Slot | None, added: Collection[Slot], *, is_routed: bool
+) -> tuple[Step, ...]:
+    """Return the steps of an undo: `serving` takes all traffic, then what the change `added` is removed.
+
+    `is_routed` says that `serving` has all traffic, and nginx its former settings.
+    """
+    kept = {slot: there for slot, there in now.slots.items() if slot not in added}
+    then = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
+    steps = []
+    if not is_routed:
+        reason = f"undo: {f'app-{serving} takes all traffic' if serving else 'no slot gets traffic'}"
+        steps.append(Step("route", "nginx", reason, then))
+    for slot in added:
+        for action in ("drain", "remove"):
+            steps.append(Step(action, f"app-{slot}", "undo: started by this change", then, slot))
+    return tuple(steps)
 
 
 def effect_on_requests(steps: Iterable[Step]) -> str:

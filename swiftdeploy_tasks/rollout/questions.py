@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import GateUnavailable, PolicyRefused
@@ -20,11 +20,10 @@ from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
 from swiftdeploy_tasks.model.state import State, Traffic
 from swiftdeploy_tasks.model.verdict import Question, Verdict
 from swiftdeploy_tasks.proxy import configuration
-from swiftdeploy_tasks.proxy.probe import Generation
 from swiftdeploy_tasks.rollout import admission, canary, policies, release_store
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.canary import Figures
-from swiftdeploy_tasks.rollout.job import Job, render, written
+from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.opa_process import OpaStart, have_opa
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
 from swiftdeploy_tasks.rollout.scrape_records import ROLLBACK_WINDOW, record_chaos, scrapes_of
@@ -49,9 +48,11 @@ def policy_check(run: Run) -> None:
     asked, engine = read_manifest(run), engine_of(run)
     run.ending["wanted"] = {"version": asked.services.version, "mode": asked.services.mode}
     rules = ready(run, asked, engine, *BEFORE_DEPLOY)
-    verdicts = [_ask(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)]
+    verdicts = [
+        ask_recorded(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)
+    ]
     run.invocation.shared(Answers).verdicts = verdicts
-    _refuse(run, engine, *verdicts)
+    refuse(run, engine, *verdicts)
 
 
 def documents_before_deploy(run: Run) -> list[dict[str, object]]:
@@ -59,7 +60,7 @@ def documents_before_deploy(run: Run) -> list[dict[str, object]]:
     return [verdict.document() for verdict in run.invocation.shared(Answers).verdicts]
 
 
-def _refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
+def refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
     """Raise PolicyRefused where one of the verdicts is no."""
     refused = [check for verdict in verdicts for check in verdict.failed]
     if not refused:
@@ -73,59 +74,6 @@ def _refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
         f"{refused[0].sentence}{more}; nothing that runs was changed",
         "mend what the rule names, or change its limit in manifest.yaml (policy:) or policies/data.json",
     )
-
-
-def allowed_parts(run: Run, job: Job, states: Iterable[State]) -> frozenset[admission.Part]:
-    """Ask isolation about the files that are applied in each of these states; return the parts it allowed.
-
-    States whose files differ only in generation, weights or addresses are asked about once. Raises
-    PolicyRefused or GateUnavailable.
-    """
-    rules = ready(run, job.manifest, job.engine, "isolation")
-    allowed = frozenset[admission.Part]()
-    is_shown = any(verdict["domain"] == "isolation" for verdict in run.document.get("verdicts", ()))
-    for question, parts in _written(run, job, states):
-        if not parts <= allowed:
-            verdict = _ask(run, question, job.manifest, job.engine, rules, quiet=is_shown)
-            _refuse(run, job.engine, verdict)
-            allowed |= parts
-    admission.refuse_unasked(run.invocation.shared(OpaStart).parts, allowed)
-    return allowed
-
-
-def record_isolation(run: Run, job: Job, states: Iterable[State]) -> None:
-    """Ask isolation about the files that a rollback applies, for the record: no answer stops it."""
-    try:
-        rules = ready(run, job.manifest, job.engine, "isolation")
-        asked = frozenset[admission.Part]()
-        for question, parts in _written(run, job, states):
-            if not parts <= asked:
-                verdict = _ask(run, question, job.manifest, job.engine, rules)
-                asked |= parts
-                if verdict.failed:
-                    sentence = verdict.failed[0].sentence
-                    run.say(f"isolation refuses ({sentence}); the rollback continues", "warn")
-    except GateUnavailable as error:
-        run.say(f"isolation gave no answer ({error.message}); the rollback continues", "warn")
-
-
-def _written(
-    run: Run, job: Job, states: Iterable[State]
-) -> Iterator[tuple[Question, frozenset[admission.Part]]]:
-    """Yield the question about the applied files of each state, with the parts that it covers.
-
-    The state with most slots comes first: its files have most parts of the others.
-    """
-    looked = replace(job, known=job.engine.facts(job.manifest))
-    port = job.manifest.nginx.operator_port
-    for state in sorted(states, key=lambda state: len(state.slots), reverse=True):
-        found = written(looked, state)
-        generation = Generation(state.traffic, "0" * 16, run.invocation.run).text
-        nginx = "\n".join(render(looked, state, generation, foreseen=True).values())
-        question = admission.about_isolation(
-            job.engine.name, job.manifest, written=found, nginx=nginx, home=job.settings.home
-        )
-        yield question, admission.spec_parts(found) | admission.nginx_parts(nginx, port)
 
 
 def ready(run: Run, asked: Manifest, engine: Engine, *domains: str) -> Bundle:
@@ -172,7 +120,7 @@ def before_deploy(run: Run, asked: Manifest, engine: Engine) -> tuple[Question, 
     )
 
 
-def _ask(
+def ask_recorded(
     run: Run, question: Question, asked: Manifest, engine: Engine, rules: Bundle, *, quiet: bool = False
 ) -> Verdict:
     """Ask, record the answer with its input, limits and revision, and only then hand it on."""
@@ -206,7 +154,7 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
 
     figures = _figures(run, asked, engine, serving, change, seconds=seconds, wait=wait)
     question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
-    verdict = _ask(run, question, asked, engine, rules)
+    verdict = ask_recorded(run, question, asked, engine, rules)
     if verdict.failed:
         raise PolicyRefused(
             f"{verdict.failed[0].sentence}; nothing that runs was changed",
@@ -239,7 +187,7 @@ def tell_rollback(run: Run, asked: Manifest, engine: Engine, before: State, chan
                 wait=lambda _: time.sleep(ROLLBACK_WINDOW),
             )
         question = admission.about_canary(change, asked, "before", figures, healthy=_is_well(before, serving))
-        _ask(run, question, asked, engine, rules)
+        ask_recorded(run, question, asked, engine, rules)
     except (GateUnavailable, OSError) as error:
         run.say(f"canary gave no answer ({error}); the rollback continues", "warn")
 
@@ -279,7 +227,7 @@ def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> canary.S
     def put(phase: str, release: Release, figures: Figures, healthy: bool) -> Verdict:
         figures = _masked(run, figures)
         question = admission.about_canary(change, asked, phase, figures, healthy=healthy)
-        return _ask(run, question, asked, engine, rules, quiet=phase == "watch")
+        return ask_recorded(run, question, asked, engine, rules, quiet=phase == "watch")
 
     def notice(slot: Slot, release: Release, earlier: Scrape | None, now: Scrape) -> None:
         record_chaos(run, slot, release, earlier, now)

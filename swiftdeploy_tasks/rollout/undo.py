@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from swiftdeploy_tasks.errors import EngineError
-from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Slot
 from swiftdeploy_tasks.model.state import Placement, State, Traffic
-from swiftdeploy_tasks.rollout import former_proxy, generation, traffic
-from swiftdeploy_tasks.rollout.executor import recorded_step, say_all, watch_nothing
+from swiftdeploy_tasks.rollout import executor, former_proxy, generation, planner, traffic
 from swiftdeploy_tasks.rollout.job import Job, write_specs
 from swiftdeploy_tasks.rollout.observation import is_settled
+from swiftdeploy_tasks.rollout.planner import Step
 from swiftdeploy_tasks.system import files
 
 # How long an undo waits for an engine that restarts: a daemon with many containers restarts slowly.
@@ -40,19 +40,27 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     added = [slot for slot, there in now.slots.items() if slot != serving and _is_new(there, before, slot)]
     kept = {slot: there for slot, there in now.slots.items() if slot not in added}
     whole = State(now.proxy, kept, Traffic({serving: 100} if serving else {}))
-    if now.proxy and (added or not former_proxy.is_former(job) or not is_settled(job, whole.traffic)):
-        reason = f"undo: {f'app-{serving} takes all traffic' if serving else 'no slot gets traffic'}"
-        with recorded_step(job, "route", "nginx", reason, whole.traffic):
-            former_proxy.go_back(job, whole)
+    is_former = not added and former_proxy.is_former(job) and is_settled(job, whole.traffic)
+    steps = planner.way_back(now, serving, added, is_routed=now.proxy is None or is_former)
+    executor.apply(job, (step for step in steps if step.action == "route"), _DO)
     back = time.monotonic()
-    for slot in added:
-        reason = "undo: started by this change"
-        with recorded_step(job, "drain", f"app-{slot}", reason, whole.traffic):
-            traffic.drain(job, watch_nothing)
-        with recorded_step(job, "remove", f"app-{slot}", reason, whole.traffic):
-            say_all(job, job.engine.stop(components.app(slot), discard_volumes=slot not in job.given))
+    executor.apply(job, (step for step in steps if step.action != "route"), _DO)
     _restore_specs(job, before, whole)
     return back if serving else None
+
+
+def _remove(job: Job, step: Step) -> None:
+    """Remove a slot that the change started; what it wrote goes with it where it never had traffic."""
+    gone = job.engine.stop(step.target, discard_volumes=step.slot not in job.given)
+    executor.say_all(job, gone)
+
+
+# The slot that failed is not asked, and no verdict is waited for.
+_DO: Mapping[str, executor.Effect] = {
+    "route": lambda job, step: former_proxy.go_back(job, step.then),
+    "drain": lambda job, step: traffic.drain(job, executor.watch_nothing),
+    "remove": _remove,
+}
 
 
 def _restore_specs(job: Job, before: State, whole: State) -> None:

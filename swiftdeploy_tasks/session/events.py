@@ -14,8 +14,9 @@ from swiftdeploy_tasks.model.release import Slot
 from swiftdeploy_tasks.model.verdict import Verdict
 from swiftdeploy_tasks.proxy.generated_files import FileChange
 
-# Metadata of a field that is shown and not recorded.
-SHOWN: Mapping[str, bool] = {"shown": True}
+# Metadata of a field that is shown and not recorded, of a mapping whose entries are fields of the record, and
+# of one that is left out where it is empty.
+SHOWN, SPREAD, WHERE_SET = ({"recorded": how} for how in ("never", "spread", "where set"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,14 @@ class Event:
 
     def record(self) -> dict[str, Any]:
         """Return the record's own fields."""
-        own = [one.name for one in fields(self) if one.name != "outcome" and not one.metadata.get("shown")]
-        return {name: getattr(self, name) for name in own}
+        found: dict[str, Any] = {}
+        for one in fields(self):
+            value, how = getattr(self, one.name), one.metadata.get("recorded", "always")
+            if how == "spread":
+                found |= value
+            elif (how == "always" and one.name != "outcome") or (how == "where set" and value):
+                found[one.name] = value
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +78,7 @@ class Finished(Event):
     name = "finished"
     exit_code: int
     duration_ms: float
-    more: Mapping[str, Any] = field(default_factory=dict, metadata=SHOWN)
-
-    def record(self) -> dict[str, Any]:
-        """Return the record's own fields."""
-        return {**super().record(), **self.more}
+    more: Mapping[str, Any] = field(default_factory=dict, metadata=SPREAD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +120,7 @@ class Recovered(Event):
     outcome: str | None = "done"
     verb: str
     release: str
-    error: str = ""
-
-    def record(self) -> dict[str, Any]:
-        """Return the record's own fields."""
-        return {name: value for name, value in super().record().items() if value or name != "error"}
+    error: str = field(default="", metadata=WHERE_SET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,14 +128,14 @@ class TargetSet(Event):
     """A change from `before` to `release` begins; each is given as release, version and mode."""
 
     name = "target"
-    release: Mapping[str, str]
+    release: Mapping[str, str] = field(metadata=SPREAD)
     before: Mapping[str, str]
     slot: str | None = field(metadata=SHOWN)
     url: str = field(metadata=SHOWN)
 
     def record(self) -> dict[str, Any]:
         """Return the record's own fields."""
-        return {"previous": self.before.get("release"), "before": self.before, **self.release}
+        return {"previous": self.before.get("release"), **super().record()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,11 +192,7 @@ class VerdictMissing(Event):
     outcome: str | None = "unanswered"
     domain: str
     error: str
-    more: Mapping[str, Any] = field(default_factory=dict, metadata=SHOWN)
-
-    def record(self) -> dict[str, Any]:
-        """Return the record's own fields."""
-        return {**super().record(), **self.more}
+    more: Mapping[str, Any] = field(default_factory=dict, metadata=SPREAD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,12 +201,8 @@ class Confirmed(Event):
 
     name = "confirmed"
     outcome: str | None = "done"
-    release: Mapping[str, str]
+    release: Mapping[str, str] = field(metadata=SPREAD)
     before: Mapping[str, str]
-
-    def record(self) -> dict[str, Any]:
-        """Return the record's own fields."""
-        return {"before": self.before, **self.release}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,11 +250,7 @@ class Undone(Event):
     """A change was undone (`done`), or that failed; `more` has the traffic or the error."""
 
     name = "undone"
-    more: Mapping[str, str] = field(default_factory=dict)
-
-    def record(self) -> dict[str, Any]:
-        """Return the record's own fields."""
-        return dict(self.more)
+    more: Mapping[str, str] = field(default_factory=dict, metadata=SPREAD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,11 +258,7 @@ class Drifted(Event):
     """A part differs from what was applied (`found`), no longer does (`gone`), or was `mended`."""
 
     name = "drift"
-    difference: Mapping[str, object]
-
-    def record(self) -> dict[str, Any]:
-        """Return the record's own fields."""
-        return dict(self.difference)
+    difference: Mapping[str, object] = field(metadata=SPREAD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,11 +266,7 @@ class ManifestChanged(Event):
     """manifest.yaml was `edited` while the verb ran, or another copy was used (`replaced`)."""
 
     name = "manifest"
-    found: str = ""
-
-    def record(self) -> dict[str, Any]:
-        """Return the record's own fields."""
-        return {"found": self.found} if self.found else {}
+    found: str = field(default="", metadata=WHERE_SET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,8 +284,4 @@ class Scraped(Event):
     """The slots were sampled; `samples` are the fields of the record."""
 
     name = "scrape"
-    samples: Mapping[str, Any]
-
-    def record(self) -> dict[str, Any]:
-        """Return the record's own fields."""
-        return dict(self.samples)
+    samples: Mapping[str, Any] = field(metadata=SPREAD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.model.finding import failure
 from swiftdeploy_tasks.rollout import (
+    isolation,
     noting,
     observation,
     preflight,
@@ -59,7 +60,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     change = Change("deploy", running or release, release)
     old = serving_slot(before, present)
     job.watch = questions.slot_watch(run, job, change, None if before.release_of(old) == release else old)
-    execute(run, job, Aim(before, release, file, running, questions.allowed_parts))
+    execute(run, job, Aim(before, release, file, running, isolation.allowed_parts))
     if not before.slots:
         scrape_records.tell_metrics(run, asked, engine, run.document["slot"])
     write_back.warn_edited(run, file.content)

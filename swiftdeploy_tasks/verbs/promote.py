@@ -13,6 +13,7 @@ from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.rollout import (
     applied,
     executor,
+    isolation,
     noting,
     observation,
     questions,
@@ -66,7 +67,7 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
         target,
         wanted,
         running,
-        questions.allowed_parts,
+        isolation.allowed_parts,
         write_mode=lambda: write_back.write_mode(run, wanted, read=file.content),
     )
     execute(run, job, aim)

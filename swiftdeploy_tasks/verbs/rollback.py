@@ -14,6 +14,7 @@ from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.rollout import (
     applied,
+    isolation,
     noting,
     observation,
     questions,
@@ -76,7 +77,7 @@ def rollback(run: Run, to: str) -> None:
         release,
         kept,
         running,
-        questions.record_isolation,
+        isolation.record_isolation,
         back_to=row,
         write_mode=lambda: write_back.try_to_write_mode(run, release.mode),
     )

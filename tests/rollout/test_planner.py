@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from swiftdeploy_tasks.model.state import Placement, State
-from swiftdeploy_tasks.rollout.planner import Goal, effect_on_requests, plan
+from swiftdeploy_tasks.rollout.planner import Goal, effect_on_requests, plan, way_back
 from tests.rollout.plan_states import (
     HUNG,
     NEW,
@@ -304,3 +304,16 @@ def test_a_leftover_that_could_not_be_asked_is_healthy_before_it_gets_traffic() 
     steps = told(plan(nginx_gone, wanted(NEW)))
     assert "wait app-green" in steps
     assert steps.index("wait app-green") < steps.index("route: green 100 %, blue as backup")
+
+
+def test_an_undo_gives_the_traffic_back_before_it_removes_what_the_change_started() -> None:
+    now = standing(occupied(OLD), occupied(NEW), shares=(50, 50))
+    steps = way_back(now, "blue", ["green"], is_routed=False)
+    assert [(step.action, step.target) for step in steps] == [
+        ("route", "nginx"),
+        ("drain", "app-green"),
+        ("remove", "app-green"),
+    ]
+    assert all(step.then.traffic.weights == {"blue": 100} for step in steps)
+    assert steps[-1].then.slots.keys() == {"blue"}
+    assert way_back(now, "blue", [], is_routed=True) == ()

@@ -26,6 +26,8 @@ SPEC, RELEASE, MOUNT = "swiftdeploy.spec", "swiftdeploy.release", "swiftdeploy.m
 # have another meaning there.
 SECRET = "SWIFTDEPLOY_SECRET_"  # noqa: S105  (a name)
 _SECRET = re.compile(rf"\$\{{{SECRET}(\w+)\}}")
+_BARE = re.compile(r"-{0,2}[A-Za-z/][\w./-]*", re.ASCII)
+_NO_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _OURS = ("container_name", "pull_policy", "labels")
 _SHARED = ("networks", "volumes")
 
@@ -100,7 +102,7 @@ def _text(
     *,
     applied: bool,
 ) -> str:
-    environment = templates.for_text(folders, yaml=_yaml, words=_words)
+    environment = templates.for_text(folders, yaml=_yaml, word=_word, words=_words)
     values = {
         "project": specs[0].project,
         "specs": specs,
@@ -190,8 +192,13 @@ def _yaml(value: str) -> str:
     return dumped.rstrip("\n")
 
 
+def _word(value: str) -> str:
+    """Return a key or a word as people write it, quoted where YAML could read it as something else."""
+    return value if _BARE.fullmatch(value) and value.lower() not in _NO_TEXT else _yaml(value)
+
+
 def _words(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(_yaml, values))}]"
+    return f"[{', '.join(map(_word, values))}]"
 
 
 def secrets(values: Mapping[str, str]) -> dict[str, str]:

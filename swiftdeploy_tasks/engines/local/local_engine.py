@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from swiftdeploy_tasks.engines.local import (
     app_process,
     binaries,
     policy_process,
     process_checks,
+    process_state,
     processes,
     proxy_process,
     source_copy,
@@ -41,7 +40,7 @@ from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import Release, Slot, from_label, from_manifest
 from swiftdeploy_tasks.model.spec import Spec, Written, documents
-from swiftdeploy_tasks.model.state import Difference, Placement, PolicyServer, Proxy, Site, State
+from swiftdeploy_tasks.model.state import Difference, Site, State
 from swiftdeploy_tasks.proxy import publication, root_files
 from swiftdeploy_tasks.proxy.publication import Configuration
 from swiftdeploy_tasks.system import files
@@ -132,53 +131,7 @@ class LocalEngine:
 
     def observe(self) -> State:
         """See `Engine.observe`."""
-        found = self._ours()
-        placed = processes.by_slot(processes.heads(found))
-        slots = {slot: self._placement(slot, one, found) for slot, one in placed.items()}
-        master = proxy_process.master(self._nginx)
-        return State(
-            proxy=self._proxy(master) if master else None,
-            slots=slots,
-            policy=self._policy_server([one for one in found if _part(one) == components.OPA]),
-            strangers=tuple(map(_name, processes.strangers(found))),
-        )
-
-    def _proxy(self, master: psutil.Process) -> Proxy:
-        former = proxy_process.former_prefix(master, self._nginx)
-        trouble = f"was started as {former}, before the project's folder was renamed" if former else ""
-        spec, port = proxy_process.facts(master)
-        return Proxy(spec, "", trouble=trouble, operator_port=port)
-
-    def _policy_server(self, there: Sequence[processes.Found]) -> PolicyServer | None:
-        """Return the OPA that was started from here; variables can be forged, so its note identifies it."""
-        if not there:
-            return None
-        pid = policy_process.noted(self.home)
-        own = next((one for one in there if one.process.pid == pid), None)
-        if own is None:
-            return PolicyServer("", live=False, trouble="was not started from this state folder")
-        spec = own.environment.get(processes.SPEC, "")
-        trouble = "" if own.runs else "was stopped by a signal"
-        return PolicyServer(spec, own.runs, trouble, processes.listening_of(pid))
-
-    def _placement(self, slot: Slot, one: processes.Found, found: Sequence[processes.Found]) -> Placement:
-        """Return what this process is; one that was started under a former path is in another form."""
-        port = one.environment.get(processes.PORT, "")
-        moved = one.environment.get(processes.HOME) != str(self.home)
-        # The head of a launch may be a shell that runs the app.
-        runs = any(other.runs for other in found if other.environment.get(processes.SLOT) == slot)
-        carrying = next((other for other in (one, *found) if other.carries and _in_slot(other, slot)), one)
-        return Placement(
-            release=from_label(one.environment.get(processes.RELEASE, "")),
-            spec="moved" if moved else _form(one.environment.get(processes.PROJECT, "")),
-            live=one.runs,
-            trouble="" if one.runs else "was stopped by a signal",
-            address=f"{HOST}:{port}" if port else "",
-            since=one.since,
-            has_died=not runs,
-            reach=(HOST, int(port)) if port.isdecimal() else ("", 0),
-            environment=dict(carrying.environment),
-        )
+        return process_state.observe(self.home)
 
     def written(self, specs: Sequence[Spec]) -> Written:
         """See `Engine.written`: no file says how a process runs, and most of an app's is in its release."""
@@ -186,7 +139,7 @@ class LocalEngine:
 
     def _digest(self, spec: Spec) -> str:
         if spec.release:
-            return _form(spec.project)
+            return process_state.form(spec.project)
         ports = [port.published for port in spec.ports]
         if spec.component == components.OPA:
             return f"port-{ports[0]}"
@@ -216,8 +169,12 @@ class LocalEngine:
 
     def stop(self, component: str, *, discard_volumes: bool = False) -> tuple[str, ...]:
         """See `Engine.stop`: what was written stays in the release's copy of the source."""
-        strangers = {one.process for one in processes.strangers(self._ours()) if _name(one) == component}
-        return self._end(lambda one: _part(one) == component or one.process in strangers)
+        strangers = {
+            one.process
+            for one in processes.strangers(self._ours())
+            if process_state.name_of(one) == component
+        }
+        return self._end(lambda one: process_state.part(one) == component or one.process in strangers)
 
     def _end(self, chosen: Callable[[processes.Found], bool]) -> tuple[str, ...]:
         """End these processes; return what to say of the files that they wrote into their copies.
@@ -227,7 +184,9 @@ class LocalEngine:
         placed, said = processes.by_slot([one for one in self._ours() if chosen(one)]), []
         if left := processes.end_all(str(self.home), chosen):
             pids = " ".join(str(one.process.pid) for one in left)
-            raise EngineError(f"{', '.join(map(_name, left))} did not end after SIGKILL", f"kill -9 {pids}")
+            raise EngineError(
+                f"{', '.join(map(process_state.name_of, left))} did not end after SIGKILL", f"kill -9 {pids}"
+            )
         for slot, one in placed.items():
             release = from_label(one.environment.get(processes.RELEASE, ""))
             copy = source_copy.folder(self.home, release) if release else None
@@ -262,7 +221,7 @@ class LocalEngine:
 
     def inspect(self, slot: Slot) -> Inspection:
         """See `Engine.inspect`: what the app writes into its copy stays with the release."""
-        there = [one for one in self._ours() if _in_slot(one, slot)]
+        there = [one for one in self._ours() if process_state.is_in(one, slot)]
         return Inspection(processes.listening_of_all(there), ())
 
     def quiesce(self) -> None:
@@ -274,9 +233,9 @@ class LocalEngine:
         if proxy_process.end(self._nginx):
             say("stopped nginx")
             removed.append(components.NGINX)
-        for part in sorted({_part(one) for one in self._ours()}):
+        for part in sorted({process_state.part(one) for one in self._ours()}):
             say(f"stopping {part}")
-            for sentence in self._end(lambda one, part=part: _part(one) == part):  # type: ignore[misc]
+            for sentence in self._end(lambda one, part=part: process_state.part(one) == part):  # type: ignore[misc]
                 say(sentence)
             removed.append(part)
         return tuple(removed)
@@ -306,20 +265,3 @@ class LocalEngine:
     @property
     def _logs(self) -> Path:
         return self.home / "logs"
-
-
-def _part(one: processes.Found) -> str:
-    slot = one.environment.get(processes.SLOT)
-    return f"app-{slot}" if slot else one.environment.get(processes.PART, "process")
-
-
-def _in_slot(one: processes.Found, slot: Slot) -> bool:
-    return one.environment.get(processes.SLOT) == slot
-
-
-def _name(one: processes.Found) -> str:
-    return f"{_part(one)} (pid {one.process.pid})"
-
-
-def _form(project: str) -> str:
-    return f"process of {project}"
