@@ -49,7 +49,6 @@ def all_of(
         _fields(settings, manifest),
         *own,
         _secrets(manifest, needed=needs_secrets) or _environment(settings, manifest, engine),
-        _policies(settings, manifest, engine, is_reached=is_reached),
     ]
     if not is_reached:
         made = [finding for finding in made if finding.name not in {"image", "compose"}]
@@ -59,6 +58,7 @@ def all_of(
         ]
     else:
         made += [_ports(manifest, engine), nginx(settings, manifest, engine)]
+    made.append(_policies(settings, manifest, engine, is_reached=is_reached))
     return tuple(sorted(made, key=lambda finding: NAMES.index(finding.name)))
 
 
@@ -225,13 +225,13 @@ def _environment(settings: Settings, manifest: Manifest, engine: Engine) -> Find
 
 def _begin_policies(settings: Settings, manifest: Manifest, engine: Engine) -> None:
     """Start compiling the policies while the other checks are made; faults are reported later."""
-    from swiftdeploy_tasks.gate.embedded import warm
-
     with suppress(GateUnavailable):
         rules = policies.bundle(settings, manifest)
         if not policies.is_server(manifest, engine.gate) and not knows(
             settings.checked, policies.policies_made_of(manifest, engine, rules)
         ):
+            from swiftdeploy_tasks.gate.embedded import warm
+
             warm(rules)
 
 
