@@ -29,7 +29,9 @@ from bench.sandbox import COMMAND, Sandbox, opa_server, sandbox
 from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.engines import registry
 from swiftdeploy_tasks.engines.docker import compose_file
-from swiftdeploy_tasks.gate import Question, Verdict, ask_embedded, ask_server
+from swiftdeploy_tasks.gate import Question, Verdict
+from swiftdeploy_tasks.gate.embedded import ask_embedded
+from swiftdeploy_tasks.gate.opa_server import ask_server
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components

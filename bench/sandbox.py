@@ -17,7 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from swiftdeploy_tasks.gate import Bundle, publish, wait_ready
+from swiftdeploy_tasks.gate import Bundle, publish
+from swiftdeploy_tasks.gate.opa_server import wait_ready
 
 SOURCE = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("swiftdeploy")

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from swiftdeploy_tasks.gate import type_check
-from swiftdeploy_tasks.gate.statements import DATA, INPUT, LOCAL, Statement, body_of, every, place_of
+from swiftdeploy_tasks.gate.statements import (
+    DATA,
+    INPUT,
+    LOCAL,
+    Function,
+    Statement,
+    functions_of,
+    place_of,
+)
 
 SERVER = "set gate: server in manifest.yaml, where OPA itself answers"
 # The builtins that the embedded engine has and that answer otherwise than OPA's: it orders numbers as text.
@@ -47,15 +55,15 @@ class PolicyFault:
 
 def faults(plan: Mapping[str, Any], *, is_builtin: Callable[[str], bool]) -> tuple[PolicyFault, ...]:
     """Return what OPA would refuse, or decide otherwise, in the order of the plan and without repetitions."""
-    functions = {found["name"]: found for found in plan["funcs"]["funcs"]}
+    functions = functions_of(plan)
     files = [found["value"] for found in plan["static"].get("files", ())]
     arities = {one["name"]: len(one["decl"]["args"]) for one in plan["static"].get("builtin_funcs", ())}
-    arities |= {name: len(found["params"]) for name, found in functions.items()}
+    arities |= {name: len(found.parameters) for name, found in functions.items()}
     certain = type_check.read(plan, functions)
     found: list[PolicyFault] = []
     for function in functions.values():
-        place, bound = "", {INPUT, DATA, *function["params"]}
-        for statement in every(body_of(function)):
+        place, bound = "", {INPUT, DATA, *function.parameters}
+        for statement in function.statements:
             place = place_of(statement, files) or place
             if statement.read - bound:
                 found.append(PolicyFault(place, _UNBOUND))
@@ -67,7 +75,7 @@ def faults(plan: Mapping[str, Any], *, is_builtin: Callable[[str], bool]) -> tup
                 found += [PolicyFault(place, what) for what in _negated(statement)]
         found += [
             PolicyFault(place_of(statement, files) or place, _SHADOWED)
-            for statement in _shadowing(body_of(function), set())
+            for statement in _shadowing(function.body, set())
         ]
     found += [PolicyFault("", f"{name} is recursive") for name in _recursive(functions)]
     return tuple(dict.fromkeys(found))
@@ -130,12 +138,10 @@ def _shadowing(statements: Sequence[Statement], outer: set[int]) -> Iterator[Sta
             own |= statement.written
 
 
-def _recursive(functions: Mapping[str, Any]) -> list[str]:
+def _recursive(functions: Mapping[str, Function]) -> list[str]:
     """Return the functions that reach themselves."""
     calls = {
-        name: {
-            statement.fields["func"] for statement in every(body_of(found)) if statement.kind == "CallStmt"
-        }
+        name: {one.fields["func"] for one in found.statements if one.kind == "CallStmt"}
         for name, found in functions.items()
     }
     looping = []

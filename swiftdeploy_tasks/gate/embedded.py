@@ -91,7 +91,8 @@ def load(bundle: Bundle) -> Callable[[str, str], object]:
     """
     entries = [_entry(domain, name) for domain in bundle.domains for name in ("decision", "rules")]
     engine = _interpreter(bundle)
-    compiled = engine.build(None if entries else "data", entries)
+    # The query compiles the rules too that no entry point reaches, and `_refuse_faults` reads them.
+    compiled = engine.build("data", entries)
     if not compiled.ok():
         raise _unfit(bundle)
 
@@ -103,7 +104,7 @@ def load(bundle: Bundle) -> Callable[[str, str], object]:
 
     def judge(domain: str, text: str) -> object:
         if domain == EVERY:
-            _refuse_faults(bundle)
+            _refuse_faults(bundle, engine, compiled)
             return {each: answer(each, text) for each in bundle.domains}
         if domain not in bundle.domains:
             return _Judged(None, None)
@@ -149,12 +150,8 @@ def _unfit(bundle: Bundle) -> GateUnavailable:
     return GateUnavailable(f"the policies of {named} and their data do not fit together", NEXT)
 
 
-def _refuse_faults(bundle: Bundle) -> None:
+def _refuse_faults(bundle: Bundle, engine: Interpreter, compiled: Compiled) -> None:
     """Raise GateUnavailable for what OPA would refuse, or decide otherwise, in any policy of the bundle."""
-    engine = _interpreter(bundle)
-    compiled = engine.build("data", [])
-    if not compiled.ok():
-        raise _unfit(bundle)
     found = [
         PolicyFault(f"{name}:{row}", what)
         for name, text in bundle.modules

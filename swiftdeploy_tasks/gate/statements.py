@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 LOCAL, INPUT, DATA = "local", 0, 1
 
 
-@dataclass(frozen=True)
-class Statement:
-    """One statement of a function: its kind and its fields."""
+class Statement(NamedTuple):
+    """One statement of a function: its kind, its fields, and the blocks inside it."""
 
     kind: str
     fields: Mapping[str, Any]
-
-    @property
-    def blocks(self) -> list[list[Statement]]:
-        """The blocks inside it."""
-        inner = [*self.fields.get("blocks", ())]
-        inner += [self.fields["block"]] if "block" in self.fields else []
-        return [_in_block(block) for block in inner]
+    blocks: Sequence[Sequence[Statement]]
 
     @property
     def read(self) -> set[int]:
@@ -40,17 +34,40 @@ class Statement:
         return {self.fields[name] for name in names if isinstance(self.fields.get(name), int)}
 
 
-def body_of(function: Mapping[str, Any]) -> list[Statement]:
-    """Return the statements of a function, without those inside their blocks."""
-    return [statement for block in function["blocks"] for statement in _in_block(block)]
+@dataclass(frozen=True)
+class Function:
+    """A function of a plan; its parameters and its result are local values."""
+
+    parameters: Sequence[int]
+    result: int
+    body: Sequence[Statement]
+
+    @cached_property
+    def statements(self) -> list[Statement]:
+        """Every statement of the body, followed by those inside its blocks."""
+        return every(self.body)
 
 
-def every(statements: list[Statement]) -> Iterator[Statement]:
-    """Yield each statement, and after it those inside its blocks."""
-    for statement in statements:
-        yield statement
-        for block in statement.blocks:
-            yield from every(block)
+def functions_of(plan: Mapping[str, Any]) -> dict[str, Function]:
+    """Return the functions of a plan by name."""
+    return {
+        found["name"]: Function(
+            found["params"], found["return"], [one for block in found["blocks"] for one in _in_block(block)]
+        )
+        for found in plan["funcs"]["funcs"]
+    }
+
+
+def every(statements: Sequence[Statement]) -> list[Statement]:
+    """Return each statement, followed by those inside its blocks."""
+    found = []
+    ahead = [*reversed(statements)]
+    while ahead:
+        statement = ahead.pop()
+        found.append(statement)
+        for block in reversed(statement.blocks):
+            ahead += reversed(block)
+    return found
 
 
 def place_of(statement: Statement, files: Sequence[str]) -> str:
@@ -62,7 +79,13 @@ def place_of(statement: Statement, files: Sequence[str]) -> str:
 
 
 def _in_block(block: Mapping[str, Any]) -> list[Statement]:
-    return [Statement(found["type"], found["stmt"]) for found in block["stmts"]]
+    return [_statement(found["type"], found["stmt"]) for found in block["stmts"]]
+
+
+def _statement(kind: str, fields: Mapping[str, Any]) -> Statement:
+    inner = [*fields.get("blocks", ())]
+    inner += [fields["block"]] if "block" in fields else []
+    return Statement(kind, fields, [_in_block(block) for block in inner])
 
 
 def _operands(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -70,5 +93,5 @@ def _operands(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if name in {"block", "blocks"}:
             continue
         for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, Mapping) and "type" in one:
+            if isinstance(one, dict) and "type" in one:
                 yield one

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from swiftdeploy_tasks.gate.statements import LOCAL, Statement, body_of, every
+from swiftdeploy_tasks.gate.statements import LOCAL, Function, Statement, every
 
 Operand = Mapping[str, Any]
 _Item = TypeVar("_Item")
@@ -21,6 +21,7 @@ MADE = {
     "MakeObjectStmt": "object",
     "MakeSetStmt": "set",
 }
+_ASSIGNED = {"AssignVarStmt", "AssignVarOnceStmt"}
 # Where each statement that fills a value names that value.
 _FILLED = {
     "ArrayAppendStmt": "array",
@@ -86,31 +87,27 @@ class Kinds:
         return self.origins.get(operand["value"], frozenset()) if operand["type"] == LOCAL else frozenset()
 
 
-def read(plan: Mapping[str, Any], functions: Mapping[str, Any]) -> Kinds:
+def read(plan: Mapping[str, Any], functions: Mapping[str, Function]) -> Kinds:
     """Return what is certain of the local values of a plan."""
     builtins = {one["name"]: one["decl"] for one in plan["static"].get("builtin_funcs", ())}
-    sources: dict[int, list[Statement]] = {}
+    results = {name: found.result for name, found in functions.items()}
+    made: dict[int, list[Statement]] = {}
+    passed: dict[int, list[int]] = {}
     filled: dict[int, list[Statement]] = {}
     for function in functions.values():
-        for statement in every(body_of(function)):
+        for statement in function.statements:
             if statement.kind in _FILLED:
                 filled.setdefault(statement.fields[_FILLED[statement.kind]], []).append(statement)
             elif statement.kind != "ResetLocalStmt":
+                source = _passed(statement, results)
                 for local in statement.written:
-                    sources.setdefault(local, []).append(statement)
-    returns = {name: found["return"] for name, found in functions.items()}
-    types: dict[int, frozenset[str]] = {}
-    origins: dict[int, frozenset[int]] = {}
-    for _ in range(_ROUNDS):
-        before = dict(types), dict(origins)
-        for local, all_ in sources.items():
-            types[local] = _union([_made(statement, types, returns, builtins) for statement in all_])
-            origins[local] = _union([_origin(statement, local, origins, returns) for statement in all_])
-        if before == (types, origins):
-            break
-    else:
-        types, origins = {}, {}
-    by_text = _by_text(functions, sources, types, returns)
+                    if source is None:
+                        made.setdefault(local, []).append(statement)
+                    else:
+                        passed.setdefault(local, []).append(source)
+    types = _settled({local: [_made(one, builtins) for one in all_] for local, all_ in made.items()}, passed)
+    origins = _settled({local: [_origin(one, local) for one in all_] for local, all_ in made.items()}, passed)
+    by_text = _by_text(functions, made, passed, types)
     strings = [one["value"] for one in plan["static"].get("strings", ())]
     return Kinds(types, origins, filled, by_text, builtins, strings)
 
@@ -176,76 +173,74 @@ def _type(operand: Operand, types: Mapping[int, frozenset[str]]) -> frozenset[st
     return frozenset({"boolean" if operand["type"] == "bool" else "string"})
 
 
-def _made(
-    statement: Statement,
-    types: Mapping[int, frozenset[str]],
-    returns: Mapping[str, int],
-    builtins: Mapping[str, Any],
-) -> frozenset[str]:
-    """Return the types that a statement gives to the value that it sets."""
+def _settled(
+    made: Mapping[int, Sequence[frozenset[_Item]]], passed: Mapping[int, Sequence[int]]
+) -> dict[int, frozenset[_Item]]:
+    """Return what each local value gets: of its own, and from the values that are passed on to it."""
+    found = {local: _union(own) for local, own in made.items() if local not in passed}
+    for _ in range(_ROUNDS):
+        is_settled = True
+        for local, others in passed.items():
+            own = made.get(local, ())
+            value = _union([*own, *(found.get(other, frozenset()) for other in others)])
+            is_settled = is_settled and value == found.get(local)
+            found[local] = value
+        if is_settled:
+            return found
+    return {}
+
+
+def _made(statement: Statement, builtins: Mapping[str, Any]) -> frozenset[str]:
+    """Return the types of the value that a statement makes."""
     if statement.kind in MADE:
         return frozenset({MADE[statement.kind]})
-    if statement.kind in {"AssignVarStmt", "AssignVarOnceStmt"}:
-        return _type(statement.fields["source"], types)
+    if statement.kind in _ASSIGNED:
+        return _type(statement.fields["source"], {})
     if statement.kind != "CallStmt":
         return frozenset()
     name = statement.fields["func"]
-    if name in returns:
-        return types.get(returns[name], frozenset())
     result = builtins.get(name, {}).get("result", {}).get("type")
     return frozenset({result} & _TYPES) if name not in _MISDECLARED else frozenset()
 
 
-def _origin(
-    statement: Statement, local: int, origins: Mapping[int, frozenset[int]], returns: Mapping[str, int]
-) -> frozenset[int]:
-    """Return the made values that a statement can give, as the local values that they were made in."""
-    if statement.kind in MADE:
-        return frozenset({local})
-    source = _passed(statement, returns)
-    return origins.get(source, frozenset()) if source is not None else frozenset()
+def _origin(statement: Statement, local: int) -> frozenset[int]:
+    """Return the value that a statement makes, as the local value that it is made in."""
+    return frozenset({local}) if statement.kind in MADE else frozenset()
 
 
-def _passed(statement: Statement, returns: Mapping[str, int]) -> int | None:
-    """Return the local value that a statement hands on as it is."""
-    if (
-        statement.kind in {"AssignVarStmt", "AssignVarOnceStmt"}
-        and statement.fields["source"]["type"] == LOCAL
-    ):
+def _passed(statement: Statement, results: Mapping[str, int]) -> int | None:
+    """Return the local value that a statement passes on unchanged."""
+    if statement.kind in _ASSIGNED and statement.fields["source"]["type"] == LOCAL:
         return int(statement.fields["source"]["value"])
     if statement.kind == "CallStmt":
-        return returns.get(statement.fields["func"])
+        return results.get(statement.fields["func"])
     return None
 
 
 def _by_text(
-    functions: Mapping[str, Any],
-    sources: Mapping[int, Sequence[Statement]],
+    functions: Mapping[str, Function],
+    made: Mapping[int, Sequence[Statement]],
+    passed: Mapping[int, Sequence[int]],
     types: Mapping[int, frozenset[str]],
-    returns: Mapping[str, int],
 ) -> frozenset[int]:
     """Return the lists whose order is that of `sort` or of a set."""
     found = {
         local
-        for local, statements in sources.items()
+        for local, statements in made.items()
         for statement in statements
         if statement.fields.get("func") == "sort"
     }
     found |= {
         inner.fields["array"]
         for function in functions.values()
-        for statement in every(body_of(function))
+        for statement in function.statements
         if statement.kind == "ScanStmt" and "set" in types.get(statement.fields["source"], frozenset())
         for block in statement.blocks
         for inner in every(block)
         if inner.kind == "ArrayAppendStmt"
     }
     for _ in range(_ROUNDS):
-        more = {
-            local
-            for local, statements in sources.items()
-            if any(_passed(statement, returns) in found for statement in statements)
-        }
+        more = {local for local, others in passed.items() if not found.isdisjoint(others)}
         if more <= found:
             break
         found |= more

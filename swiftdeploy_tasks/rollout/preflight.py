@@ -48,7 +48,6 @@ def all_of(
         _fields(settings, manifest),
         *own,
         _secrets(manifest, needed=needs_secrets) or _variables(manifest),
-        _policies(settings, manifest, engine, is_reached=is_reached),
     ]
     if not is_reached:
         made = [finding for finding in made if finding.name not in {"image", "port", "compose"}]
@@ -58,6 +57,7 @@ def all_of(
         ]
     else:
         made.append(nginx(settings, manifest, engine))
+    made.append(_policies(settings, manifest, engine, is_reached=is_reached))
     return tuple(sorted(made, key=lambda finding: NAMES.index(finding.name)))
 
 
@@ -143,13 +143,13 @@ def _secrets(manifest: Manifest, *, needed: bool) -> Finding | None:
 
 def _begin_policies(settings: Settings, manifest: Manifest, engine: Engine) -> None:
     """Start compiling the policies while the other checks are made; faults are reported later."""
-    from swiftdeploy_tasks.gate.embedded import warm
-
     with suppress(GateUnavailable):
         rules = policies.bundle(settings, manifest)
         if not policies.is_server(manifest, engine) and not knows(
             settings.checked, policies.policies_made_of(manifest, engine, rules)
         ):
+            from swiftdeploy_tasks.gate.embedded import warm
+
             warm(rules)
 
 

@@ -9,16 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.gate import (
-    Bundle,
-    Question,
-    Verdict,
-    ask_embedded,
-    ask_server,
-    publish,
-    read_bundle,
-    wait_ready,
-)
+from swiftdeploy_tasks.gate import Bundle, Question, Verdict, publish, read_bundle
+from swiftdeploy_tasks.gate.embedded import ask_embedded
+from swiftdeploy_tasks.gate.opa_server import ask_server, wait_ready
 from tests.lab import require
 from tests.ports import free_port
 

@@ -11,17 +11,9 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import (
-    Bundle,
-    ask_embedded,
-    ask_server,
-    keep,
-    package_statement,
-    publish,
-    read_bundle,
-    worker,
-)
-from swiftdeploy_tasks.gate.embedded import CHECK_SECONDS, EVERY, load
+from swiftdeploy_tasks.gate import Bundle, keep, package_statement, publish, read_bundle, worker
+from swiftdeploy_tasks.gate.embedded import CHECK_SECONDS, EVERY, ask_embedded, load
+from swiftdeploy_tasks.gate.opa_server import ask_server
 from swiftdeploy_tasks.proxy.probe import until
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask, WatchingServer

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded, check_bundle, read_bundle
-from swiftdeploy_tasks.gate.embedded import warm
+from swiftdeploy_tasks.gate import Bundle, Question, read_bundle
+from swiftdeploy_tasks.gate.embedded import ask_embedded, check_bundle, warm
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded, check_bundle, read_bundle
+from swiftdeploy_tasks.gate import Bundle, Question, read_bundle
+from swiftdeploy_tasks.gate.embedded import ask_embedded, check_bundle
 from swiftdeploy_tasks.metrics import Scrape, window
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask, WatchingServer

@@ -9,7 +9,8 @@ import pytest
 
 from swiftdeploy_tasks.engines.local import binaries
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded, check_bundle, opa_check, read_bundle
+from swiftdeploy_tasks.gate import Bundle, Question, opa_check, read_bundle
+from swiftdeploy_tasks.gate.embedded import ask_embedded, check_bundle
 from tests.gate.conftest import POLICIES
 from tests.lab import require
 

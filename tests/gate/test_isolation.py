@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.gate import Bundle, Question, ask_embedded
+from swiftdeploy_tasks.gate import Bundle, Question
+from swiftdeploy_tasks.gate.embedded import ask_embedded
 from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.rollout import admission

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.gate import Bundle, Check, Question, ask_embedded, check_bundle, read_bundle
+from swiftdeploy_tasks.gate import Bundle, Check, Question, read_bundle
+from swiftdeploy_tasks.gate.embedded import ask_embedded, check_bundle
 from tests.gate import case_files
 from tests.gate.conftest import POLICIES, Ask, WatchingServer
 from tests.lab import require

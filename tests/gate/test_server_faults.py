@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import Question, ask_server, publish, read_bundle, wait_ready
+from swiftdeploy_tasks.gate import Question, publish, read_bundle
+from swiftdeploy_tasks.gate.opa_server import ask_server, wait_ready
 from tests.gate.conftest import POLICIES, WatchingServer
 from tests.gate.misbehaving import Behaviour, answer, drip, hang, reset, serving
 from tests.ports import free_port

@@ -18,7 +18,8 @@ from swiftdeploy_tasks import settings
 from swiftdeploy_tasks.engines.local import policy_process, process_checks, processes, proxy_process
 from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.gate import Bundle, Question, wait_ready
+from swiftdeploy_tasks.gate import Bundle, Question
+from swiftdeploy_tasks.gate.opa_server import wait_ready
 from swiftdeploy_tasks.manifest import loading
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
