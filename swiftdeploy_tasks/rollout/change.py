@@ -58,9 +58,12 @@ class Aim:
     write_mode: Callable[[], None] = lambda: None
 
 
-def execute(run: Run, job: Job, aim: Aim) -> None:
-    """Reach the aim and confirm its release, or undo the change and raise what failed."""
-    _apply(run, job, aim)
+def execute(run: Run, job: Job, aim: Aim) -> Slot:
+    """Reach the aim and confirm its release, or undo the change and raise what failed.
+
+    Returns the slot that serves.
+    """
+    serving = _apply(run, job, aim)
     problem: SwiftDeployError | OSError | None = None
 
     def write_mode() -> None:
@@ -85,6 +88,7 @@ def execute(run: Run, job: Job, aim: Aim) -> None:
             f" services.mode could not be rewritten, or a file made from manifest.yaml could not: {problem}",
             f"set services.mode: {release.mode} in manifest.yaml, then: invoke render",
         )
+    return serving
 
 
 def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
@@ -105,8 +109,8 @@ def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _apply(run: Run, job: Job, aim: Aim) -> None:
-    """Execute the steps to the aim and verify what serves; undo them and raise when something fails."""
+def _apply(run: Run, job: Job, aim: Aim) -> Slot:
+    """Execute the steps to the aim and return what serves; undo them and raise when something fails."""
     before, release = aim.before, aim.release
     began = time.monotonic()
     serving: Slot | None = None
@@ -138,7 +142,6 @@ def _apply(run: Run, job: Job, aim: Aim) -> None:
         raise
     finally:
         generation.forget_counts(run.settings)
-        run.ending["spent"] = job.spent
         seconds = round(time.monotonic() - began, 3)
         run.emit(ChangeEnded(spent=job.spent, seconds=seconds, slot=serving or ""))
     if drifted:
@@ -146,6 +149,7 @@ def _apply(run: Run, job: Job, aim: Aim) -> None:
     done = "serves" if steps else "serves already, nothing to do"
     where = f"at {noting.url_of(job.manifest)} from app-{serving}"
     run.say(f"version {release.version} ({release.mode}) {done}, {where}", "pass")
+    return serving
 
 
 def _remove_strangers(job: Job) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from swiftdeploy_tasks.proxy.probe import Generation
 from swiftdeploy_tasks.rollout import admission
 from swiftdeploy_tasks.rollout.job import Job, render, written
 from swiftdeploy_tasks.rollout.opa_process import OpaStart
-from swiftdeploy_tasks.rollout.questions import ask_recorded, ready, refuse
+from swiftdeploy_tasks.rollout.questions import ask_recorded, ready, refuse, verdicts_before_deploy
 from swiftdeploy_tasks.session.run import Run
 
 
@@ -24,7 +24,7 @@ def allowed_parts(run: Run, job: Job, states: Iterable[State]) -> frozenset[admi
     """
     rules = ready(run, job.manifest, job.engine, "isolation")
     allowed = frozenset[admission.Part]()
-    is_shown = any(verdict["domain"] == "isolation" for verdict in run.document.get("verdicts", ()))
+    is_shown = any(verdict.domain == "isolation" for verdict in verdicts_before_deploy(run))
     for question, parts in _written(run, job, states):
         if not parts <= allowed:
             verdict = ask_recorded(run, question, job.manifest, job.engine, rules, quiet=is_shown)

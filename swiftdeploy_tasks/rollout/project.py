@@ -112,7 +112,7 @@ def refuse_another(run: Run) -> None:
 
 def quiet(run: Run, engine: Engine) -> Engine:
     """Return the engine after the processes of a killed verb have ended."""
-    run.document["engine"] = engine.name
+    run.report(engine=engine.name)
     if run.invocation.cut_off:
         engine.quiesce()
         run.invocation.cut_off = None

@@ -27,7 +27,7 @@ from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.opa_process import OpaStart, have_opa
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
 from swiftdeploy_tasks.rollout.scrape_records import ROLLBACK_WINDOW, record_chaos, scrapes_of
-from swiftdeploy_tasks.session.events import VerdictGiven, VerdictMissing
+from swiftdeploy_tasks.session.events import VerdictGiven, VerdictMissing, Wanted
 from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import host
 
@@ -46,7 +46,7 @@ class Answers:
 def policy_check(run: Run) -> None:
     """Ask the gate about this host and these artifacts; raises PolicyRefused or GateUnavailable."""
     asked, engine = read_manifest(run), engine_of(run)
-    run.ending["wanted"] = {"version": asked.services.version, "mode": asked.services.mode}
+    run.emit(Wanted(version=asked.services.version, mode=asked.services.mode))
     rules = ready(run, asked, engine, *BEFORE_DEPLOY)
     verdicts = [
         ask_recorded(run, question, asked, engine, rules) for question in before_deploy(run, asked, engine)
@@ -55,9 +55,9 @@ def policy_check(run: Run) -> None:
     refuse(run, engine, *verdicts)
 
 
-def documents_before_deploy(run: Run) -> list[dict[str, object]]:
-    """Return the verdicts of this invocation's policy-check in the form of CONTRACTS."""
-    return [verdict.document() for verdict in run.invocation.shared(Answers).verdicts]
+def verdicts_before_deploy(run: Run) -> list[Verdict]:
+    """Return the verdicts of this invocation's policy-check."""
+    return run.invocation.shared(Answers).verdicts
 
 
 def refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:

@@ -47,6 +47,13 @@ class Said(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reported(Event):
+    """A verb's own fields of the `--json` document."""
+
+    document: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checked(Event):
     """The pre-flight checks were made."""
 
@@ -136,6 +143,14 @@ class TargetSet(Event):
     def record(self) -> dict[str, Any]:
         """Return the record's own fields."""
         return {"previous": self.before.get("release"), **super().record()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted(Event):
+    """The version and mode that the manifest asks for are known; the end of the task records them."""
+
+    version: str
+    mode: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,16 @@ from swiftdeploy_tasks.errors import HistoryError
 from swiftdeploy_tasks.history import store
 from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.session import console, lock
-from swiftdeploy_tasks.session.events import ChangeEnded, Event, Said, Started, TargetSet, VerdictGiven
+from swiftdeploy_tasks.session.events import (
+    ChangeEnded,
+    Event,
+    Reported,
+    Said,
+    Started,
+    TargetSet,
+    VerdictGiven,
+    Wanted,
+)
 from swiftdeploy_tasks.session.invocation import INVOCATION
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import redaction
@@ -21,7 +30,7 @@ class Run:
     """One task's run: its settings, its subscribers and the fields of its document.
 
     Each event goes to the history, the console and the document, in this order. `ending` are the fields that
-    its `finished` record has beside the usual ones.
+    its `finished` record has beside the usual ones. `document` and `ending` are made from events alone.
     """
 
     def __init__(
@@ -72,6 +81,10 @@ class Run:
                     raise
                 _warn_once(problem.message)
 
+    def report(self, **document: object) -> None:
+        """Add a verb's own fields to the `--json` document."""
+        self.emit(Reported(document=document))
+
     def say(self, text: str, tone: str = "") -> None:
         """Print a sentence for the operator."""
         self.emit(Said(text=text, tone=tone))
@@ -81,8 +94,12 @@ class Run:
             self.history.append(event.name, self.task, INVOCATION.run, event.outcome, **event.record())
 
     def _put_into_document(self, event: Event) -> None:
-        """Add what the event says to the `--json` document."""
+        """Add what the event says to the `--json` document and to the `finished` record."""
         match event:
+            case Reported(document=document):
+                self.document |= document
+            case Wanted(version=version, mode=mode):
+                self.ending["wanted"] = {"version": version, "mode": mode}
             case TargetSet(release=release, before=before):
                 self.document |= {**release, "previous": before.get("release")}
                 self.document |= {"slot": event.slot, "url": event.url}
@@ -91,6 +108,7 @@ class Run:
             case ChangeEnded(spent=spent, seconds=seconds):
                 self.document |= {"spent": dict(spent), "duration_s": seconds}
                 self.document |= {"slot": event.slot} if event.slot else {}
+                self.ending["spent"] = dict(spent)
 
 
 def _warn_once(text: str) -> None:

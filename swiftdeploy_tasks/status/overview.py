@@ -58,14 +58,14 @@ class Observer:
     problems: list[str] = field(default_factory=list)
     unusable: ManifestError | None = None
     at_work: str = ""
+    engine: str = ""
 
     def look_again(self) -> Picture:
         """Return the picture of this moment; what makes it impossible to look is in the picture."""
         try:
             return self.look()
         except SwiftDeployError as error:
-            engine = str(self.run.document["engine"])
-            unseen = Picture(_now(), "", engine, is_deployed=True, problems=(error.message,))
+            unseen = Picture(_now(), "", self.engine, is_deployed=True, problems=(error.message,))
             return replace(unseen, drift_unknown="nothing could be looked at")
 
     def look(self) -> Picture:
@@ -75,7 +75,8 @@ class Observer:
         name = registry.recorded(self.run.settings)
         asked = self._manifest(needed=not name)
         engine = registry.make(name, self.run.settings) if name else engine_of(self.run)
-        self.run.document["engine"] = engine.name
+        self.engine = engine.name
+        self.run.report(engine=engine.name)
         seen = observation.look(engine, self.run.settings)
         if not (name or seen.proxy or seen.slots):
             return Picture(_now(), asked.name, engine.name)
@@ -238,7 +239,7 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
             terminal.live(observer.look(), observer.look_again, run.screen.stream, every=interval)
         return
     picture = observer.look()
-    run.document |= picture.document()
+    run.report(**picture.document())
     terminal.show(picture, run.screen.stream)
     if html:
         _write_page(run, picture, page)

@@ -43,30 +43,36 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
     if html or open:
         canvas.load()
     if not (run.settings.is_project or run.settings.state.is_dir()):
-        run.document |= {"verified": True, "records": 0}
+        run.report(verified=True, records=0)
         run.say("nothing is recorded here, and here is no project; next: invoke validate")
         return
     report = _report(run, period)
     run.begin()
     found = report.integrity.verification
-    run.document |= {
-        "verified": found.ok,
-        "records": found.records,
-        "first_bad": found.first_bad,
-        "first_bad_file": str(found.first_bad_file) if found.first_bad_file else None,
-        "reason": found.reason or None,
-        "proven": [found.proven.first, found.proven.last] if found.proven else None,
-        "head": found.head._asdict() if found.head else None,
-    }
+    run.report(
+        verified=found.ok,
+        records=found.records,
+        first_bad=found.first_bad,
+        first_bad_file=str(found.first_bad_file) if found.first_bad_file else None,
+        reason=found.reason or None,
+        proven=[found.proven.first, found.proven.last] if found.proven else None,
+        head=found.head._asdict() if found.head else None,
+    )
+    written: list[Path] = []
     try:
-        _write(run, report, html=html or open)
+        for path, text in _texts(run, report, html=html or open):
+            _put(path, text)
+            written.append(path)
+            run.report(**{"page" if path.name == PAGE else "report": str(path)})
     except PreflightError as error:
         if found.ok:
             raise
         run.say(error.message, "fail")
     _print(run, report)
-    if open and run.document["page"]:
-        _open(run, Path(run.document["page"]))
+    for path in written:
+        run.say(f"{'as a page' if path.name == PAGE else 'the report'}: {path}")
+    if open and written and written[-1].name == PAGE:
+        _open(run, written[-1])
     if not found.ok:
         raise HistoryError(report.integrity.verdict, _next(found, run.history.path))
 
@@ -97,17 +103,14 @@ def _report(run: Run, period: Period) -> AuditReport:
         return build_report((), Integrity(unread, unreadable=error.message), period)
 
 
-def _write(run: Run, report: AuditReport, *, html: bool) -> None:
+def _texts(run: Run, report: AuditReport, *, html: bool) -> Iterator[tuple[Path, str]]:
+    """Yield the files to write and their texts."""
     places, made = run.settings, time.time()
     project = project_name(places.applied) or project_name(places.manifest) or places.root.name
-    path = run.settings.root / REPORT
-    _put(path, markdown(report, project=project, made=made))
-    run.document["report"] = str(path)
+    yield places.root / REPORT, markdown(report, project=project, made=made)
     if html:
-        path = run.settings.root / PAGE
-        folders = run.settings.template_folders
-        _put(path, page(report, project=project, made=made, folders=folders))
-        run.document["page"] = str(path)
+        folders = places.template_folders
+        yield places.root / PAGE, page(report, project=project, made=made, folders=folders)
 
 
 def _put(path: Path, text: str) -> None:
@@ -153,10 +156,6 @@ def _print(run: Run, report: AuditReport) -> None:
         run.say(integrity.witness)
     counts = ", ".join(f"{tally.verb} {tally.runs}" for tally in summary.tallies)
     run.say(f"in the period: {counts}, rolled back by itself {summary.automatic_rollbacks}")
-    if run.document["report"]:
-        run.say(f"the report: {run.document['report']}")
-    if run.document["page"]:
-        run.say(f"as a page: {run.document['page']}")
 
 
 def _next(found: Verification, history: Path) -> str:

@@ -28,7 +28,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     """Converge what runs to the manifest; on failure, undo."""
     file, engine = read_file(run), engine_of(run)
     asked, cut_off = file.manifest, recovery.settled(run)
-    run.document["verdicts"] = questions.documents_before_deploy(run)
+    run.report(verdicts=[verdict.document() for verdict in questions.verdicts_before_deploy(run)])
     job = job_of(run, asked, engine)
     with run.screen.working("building and pulling what is missing"):
         engine.obtain(asked, run.say)
@@ -60,7 +60,7 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     change = Change("deploy", running or release, release)
     old = serving_slot(before, present)
     job.watch = questions.slot_watch(run, job, change, None if before.release_of(old) == release else old)
-    execute(run, job, Aim(before, release, file, running, isolation.allowed_parts))
+    serving = execute(run, job, Aim(before, release, file, running, isolation.allowed_parts))
     if not before.slots:
-        scrape_records.tell_metrics(run, asked, engine, run.document["slot"])
+        scrape_records.tell_metrics(run, asked, engine, serving)
     write_back.warn_edited(run, file.content)

@@ -21,11 +21,11 @@ def show(run: Run, *, check: bool) -> None:
         run.say(effect)
     for note in found.notes:
         run.say(note, "warn")
-    run.document |= {
-        "in_sync": found.changes == 0,
-        "steps": found.document(),
-        "files": [change.document() for change in (*found.root, *found.applied)],
-    }
+    run.report(
+        in_sync=found.changes == 0,
+        steps=found.document(),
+        files=[change.document() for change in (*found.root, *found.applied)],
+    )
     if found.changes == 0:
         run.say("nothing would change")
     elif check:

@@ -8,4 +8,4 @@ from swiftdeploy_tasks.session.run import Run
 
 def render(run: Run) -> None:
     """Write nginx.conf and docker-compose.yml at the root."""
-    run.document["files"] = [change.document() for change in write_back.write_root(run)]
+    run.report(files=[change.document() for change in write_back.write_root(run)])

@@ -34,7 +34,7 @@ from swiftdeploy_tasks.session.run import Run
 def show(run: Run) -> None:
     """Print every confirmation, newest first, and which can be had."""
     rows = release_store.confirmations(run.settings.releases)
-    run.document["releases"] = [vars(row) for row in rows]
+    run.report(releases=[vars(row) for row in rows])
     for row in reversed(rows):
         end = f"until {row.until}" if row.until else "serves now"
         removed = ", rolled back" if row.rolled_back else ""

@@ -22,14 +22,14 @@ def teardown(run: Run, *, clean: bool) -> None:
     problems: list[SwiftDeployError] = []
     for name in registry.candidates(run.settings):
         engine = registry.make(name, run.settings)
-        run.document["engine"] = engine.name
+        run.report(engine=engine.name)
         try:
             engine.quiesce()
             with run.screen.working("removing"):
                 removed += engine.remove_all(run.say)
         except SwiftDeployError as error:
             problems.append(error)
-    run.document["removed"] = removed
+    run.report(removed=removed)
     if problems:
         raise problems[0]
     registry.forget(run.settings)
@@ -37,7 +37,7 @@ def teardown(run: Run, *, clean: bool) -> None:
     reserved_space.forget(run.settings.state)
     if clean:
         removed += _clean(run)
-    run.document["removed"] = removed
+    run.report(removed=removed)
     run.say(f"removed {', '.join(removed)}" if removed else "nothing of this project runs")
 
 

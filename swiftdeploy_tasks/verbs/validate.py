@@ -15,9 +15,9 @@ def validate(run: Run) -> None:
     """Make all checks and print them; raises what the failed ones call for."""
     findings = _findings(run)
     run.emit(Checked(findings=findings))
-    run.document["checks"] = [
-        {"name": f.name, "passed": f.passed, "message": f.message, "next": f.next} for f in findings
-    ]
+    run.report(
+        checks=[{"name": f.name, "passed": f.passed, "message": f.message, "next": f.next} for f in findings]
+    )
     if problem := failure(findings):
         raise problem
 

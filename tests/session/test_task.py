@@ -44,7 +44,7 @@ def act(name):
 
 @task(klass=RecordedTask, document={"checks": []})
 def check(c, json=False):
-    current().document["checks"] = ["made"]
+    current().report(checks=["made"])
     act("check")
 
 @task(klass=RecordedTask, pre=[check], writes=True, document={"files": []})
@@ -54,7 +54,7 @@ def prepare(c, json=False, wait=0):
 @task(klass=RecordedTask, pre=[prepare], writes=True, needs_history=True, document={"slot": None})
 def change_it(c, json=False, wait=0):
     current().say("changing it")
-    current().document["slot"] = "blue"
+    current().report(slot="blue")
     act("change")
 
 if "IGNORED" in os.environ:
