@@ -1,6 +1,8 @@
 # Short ways in. `make` gives 2 for every failure; for the exit codes that say why, call ./swiftdeploy itself.
 # Words for the command go into ARGS: make deploy ARGS="--json --wait 60"
 
+# A test mostly waits for what it started: one worker more than there are cores keeps them busy.
+WORKERS := $(shell echo $$(($$(nproc) + 1)))
 VERBS := validate render build policy-check plan deploy promote rollback status audit teardown
 
 .PHONY: help test lint $(VERBS)
@@ -18,7 +20,7 @@ lint: .venv/dev.stamp
 	@.venv/bin/invoke dev.lint
 
 test: lint
-	@.venv/bin/python -m pytest -n auto $(ARGS)
+	@.venv/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
 .venv/dev.stamp: pyproject.toml
 	@./swiftdeploy --version >&2

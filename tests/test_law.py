@@ -135,3 +135,10 @@ def test_the_protocol_of_an_engine_is_small_and_speaks_of_no_engine_s_own_means(
     members = [node.name for node in engine.body if isinstance(node, ast.FunctionDef)]
     assert 0 < len(members) <= 22
     assert not {word for name in members for word in name.split("_")} & {"compose", "pid", "exec", "workers"}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    names = Counter(
+        node.name for tree in SOURCES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in names.items() if count > 1} == set()

@@ -37,7 +37,7 @@ class Configuration:
     is_tested: bool = False
 
 
-class Nginx(Protocol):
+class RunningNginx(Protocol):
     """A running nginx, as its engine controls it; each call may raise ProxyError."""
 
     def test(self) -> None:
@@ -61,7 +61,9 @@ class Nginx(Protocol):
         ...
 
 
-def publish(nginx: Nginx, folder: Path, new: Configuration, *, back: Configuration | None = None) -> None:
+def publish(
+    nginx: RunningNginx, folder: Path, new: Configuration, *, back: Configuration | None = None
+) -> None:
     """Put `new` in force in the nginx that reads `folder`; raises ProxyError, with the former one in force.
 
     `back` is what an nginx that starts again reads from now on, `new` where it is None.
@@ -115,7 +117,7 @@ def _rename(source: Path, folder: Path) -> None:
             (source / name).replace(folder / name)
 
 
-def _load(nginx: Nginx, generation: str, *, when_read: Callable[[], None]) -> None:
+def _load(nginx: RunningNginx, generation: str, *, when_read: Callable[[], None]) -> None:
     """Reload nginx and wait until every worker that serves has this generation; raises ProxyError.
 
     `when_read` is called, once or more, when nginx has read its files. An nginx that started again has read
@@ -141,6 +143,6 @@ def _load(nginx: Nginx, generation: str, *, when_read: Callable[[], None]) -> No
         raise ProxyError(message, "invoke validate", log=nginx.log())
 
 
-def _refuse_dead(nginx: Nginx) -> None:
+def _refuse_dead(nginx: RunningNginx) -> None:
     if not probe.until(lambda: bool(nginx.operator_port()), seconds=COMING_BACK_SECONDS, every=0.2):
         raise ProxyError("nginx does not run any more", "invoke deploy", log=nginx.log())

@@ -58,7 +58,7 @@ def way_back(
 
 
 @dataclass(frozen=True)
-class Found:
+class Drift:
     """A part's difference from what was applied; `expected` is "" where it is obvious."""
 
     target: str
@@ -72,7 +72,7 @@ class Found:
         return told | ({"expected": self.expected} if self.expected else {})
 
 
-def drifted(before: State) -> list[Found]:
+def drifted(before: State) -> list[Drift]:
     """Return what was changed about what stands since it was applied."""
     parts: dict[str, Placement | Proxy] = {f"app-{slot}": there for slot, there in before.slots.items()}
     if before.proxy:
@@ -80,11 +80,11 @@ def drifted(before: State) -> list[Found]:
     served = before.traffic.leader
     gone = [f"app-{served}"] if served and served not in before.slots else []
     gone += ["nginx"] if before.slots and not before.proxy else []
-    found = [Found(target, "the state", "gone", "running") for target in gone]
+    found = [Drift(target, "the state", "gone", "running") for target in gone]
     for target, there in parts.items():
-        found += [Found(target, one.what, one.found, one.expected) for one in there.differences]
+        found += [Drift(target, one.what, one.found, one.expected) for one in there.differences]
         if not there.live:
-            found.append(Found(target, "the state", there.trouble or "no answer", "running"))
+            found.append(Drift(target, "the state", there.trouble or "no answer", "running"))
     return found
 
 

@@ -27,7 +27,7 @@ from swiftdeploy_tasks.rollout import (
 )
 from swiftdeploy_tasks.rollout.applied import in_mode
 from swiftdeploy_tasks.rollout.job import Job, render, written
-from swiftdeploy_tasks.rollout.noting import Found
+from swiftdeploy_tasks.rollout.noting import Drift
 from swiftdeploy_tasks.rollout.planner import Deed, Goal, Step, plan
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file, read_manifest
 from swiftdeploy_tasks.rollout.recovery import Settlement
@@ -45,7 +45,7 @@ class Prospect:
     mends: tuple[Deed, ...]
     steps: tuple[Step, ...]
     applied: tuple[FileChange, ...]
-    found: tuple[Found, ...]
+    found: tuple[Drift, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -110,7 +110,7 @@ def prospect(run: Run, seen: State) -> Prospect:
     found = (*_edited(root), *noting.drifted(before), *_edited(applied))
     if _is_in_force(run):
         lost = (deed for deed in (*published, *places) if deed.action not in {"build", "pull"})
-        found += tuple(Found(deed.target, "the state", deed.reason) for deed in lost)
+        found += tuple(Drift(deed.target, "the state", deed.reason) for deed in lost)
     return Prospect(root, mends, steps, applied, found, notes)
 
 
@@ -148,10 +148,10 @@ def _refusals(
         yield f"deploy would be refused without --discard-volumes: {loss}"
 
 
-def _edited(files: tuple[FileChange, ...]) -> Iterator[Found]:
+def _edited(files: tuple[FileChange, ...]) -> Iterator[Drift]:
     for change in files:
         if change.state == "mended":
-            yield Found(change.path.name, "the content", "edited by hand")
+            yield Drift(change.path.name, "the content", "edited by hand")
 
 
 def _is_in_force(run: Run) -> bool:

@@ -25,7 +25,7 @@ from swiftdeploy_tasks.model.state import Placement, State
 from swiftdeploy_tasks.proxy import root_files, templates
 from swiftdeploy_tasks.report import record_fields
 from swiftdeploy_tasks.rollout import observation, policies, preview, release_store, sampling
-from swiftdeploy_tasks.rollout.noting import Found
+from swiftdeploy_tasks.rollout.noting import Drift
 from swiftdeploy_tasks.rollout.preview import Prospect
 from swiftdeploy_tasks.rollout.project import engine_of, forget_manifest, read_manifest
 from swiftdeploy_tasks.rollout.sampling import Sample
@@ -177,7 +177,7 @@ class Observer:
             self.problems.append(error.message)
             return otherwise
 
-    def _record(self, picture: Picture, found: Iterable[Found] | None) -> None:
+    def _record(self, picture: Picture, found: Iterable[Drift] | None) -> None:
         """Append the scrape; verdicts and drift with it only where they are not what was recorded last."""
         self.recent.catch_up()
         told = self.recent.told

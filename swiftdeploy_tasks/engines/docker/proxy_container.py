@@ -35,22 +35,22 @@ _ESTABLISHED = "01"
 
 @dataclass(frozen=True)
 class ContainerNginx:
-    """See `publication.Nginx`: the nginx that carries this home."""
+    """See `publication.RunningNginx`: the nginx that carries this home."""
 
     home: str
 
     def test(self) -> None:
-        """See `Nginx.test`."""
+        """See `RunningNginx.test`."""
         candidate = f"{components.NGINX_MOUNT}/{publication.NEXT}/nginx.conf"
         self._call(["-t", "-q", "-c", candidate], "nginx refuses the configuration")
 
     def reload(self) -> None:
-        """See `Nginx.reload`."""
+        """See `RunningNginx.reload`."""
         words = ["-s", "reload", "-c", f"{components.NGINX_MOUNT}/nginx.conf"]
         self._call(words, "nginx cannot be reloaded")
 
     def workers(self) -> Mapping[int, bool]:
-        """See `Nginx.workers`: the pids are those of the host."""
+        """See `RunningNginx.workers`: the pids are those of the host."""
         nginx = self._running()
         if nginx is None:
             return {}
@@ -61,12 +61,12 @@ class ContainerNginx:
         return {pid: "shutting down" in title for pid, title in found.items()}
 
     def operator_port(self) -> int:
-        """See `Nginx.operator_port`."""
+        """See `RunningNginx.operator_port`."""
         nginx = self._running()
         return containers.loopback_port(nginx) if nginx else 0
 
     def log(self) -> tuple[str, ...]:
-        """See `Nginx.log`."""
+        """See `RunningNginx.log`."""
         nginx = self._part()
         with translated("the log of nginx cannot be read"):
             return tuple(docker_client.last_output(nginx, tail=_LINES).splitlines()) if nginx else ()

@@ -18,30 +18,30 @@ _LINES, _BYTES = 20, 1 << 18
 
 @dataclass(frozen=True)
 class OwnNginx:
-    """See `publication.Nginx`: the master whose prefix is `folder`."""
+    """See `publication.RunningNginx`: the master whose prefix is `folder`."""
 
     folder: Path
     log_file: Path
 
     def test(self) -> None:
-        """See `Nginx.test`."""
+        """See `RunningNginx.test`."""
         proxy_process.test(self.folder, self.folder / publication.NEXT / "nginx.conf")
 
     def reload(self) -> None:
-        """See `Nginx.reload`."""
+        """See `RunningNginx.reload`."""
         proxy_process.reload(self._master())
 
     def workers(self) -> Mapping[int, bool]:
-        """See `Nginx.workers`."""
+        """See `RunningNginx.workers`."""
         return proxy_process.workers(self._master())
 
     def operator_port(self) -> int:
-        """See `Nginx.operator_port`."""
+        """See `RunningNginx.operator_port`."""
         master = proxy_process.master(self.folder)
         return proxy_process.facts(master)[1] if master else 0
 
     def log(self) -> tuple[str, ...]:
-        """See `Nginx.log`."""
+        """See `RunningNginx.log`."""
         return files.last_lines(self.log_file, _LINES, most=_BYTES)
 
     def clients(self, port: int) -> int | None:

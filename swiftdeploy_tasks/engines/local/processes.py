@@ -17,7 +17,7 @@ import psutil
 
 from swiftdeploy_tasks.engines.local import process_table, start_notes
 from swiftdeploy_tasks.engines.local.process_table import Row
-from swiftdeploy_tasks.engines.local.start_notes import Started
+from swiftdeploy_tasks.engines.local.start_notes import StartNote
 from swiftdeploy_tasks.model.release import SLOTS, Slot
 from swiftdeploy_tasks.proxy import probe
 
@@ -76,7 +76,7 @@ def _found(row: Row, marks: Mapping[str, str]) -> Iterator[Found]:
 
 
 def _mark_the_rest(
-    marked: dict[int, Mapping[str, str]], table: Mapping[int, Row], notes: Sequence[Started], home: str
+    marked: dict[int, Mapping[str, str]], table: Mapping[int, Row], notes: Sequence[StartNote], home: str
 ) -> None:
     """Mark what prints into our logs, the sessions of noted processes, and what a marked one started.
 

@@ -28,7 +28,7 @@ MARKS = PROJECT, HOME, PART, SLOT, RELEASE, SPEC = (
 
 
 @dataclass(frozen=True)
-class Started:
+class StartNote:
     """One note: `start` is boot, pid namespace and start time, `marks` the variables that say what it is.
 
     `user` started it; run by root, it may have another user since.
@@ -79,17 +79,17 @@ def note(home: Path, pid: int, marks: Mapping[str, str]) -> None:
     """Note a process that was just started; raises OSError."""
     folder = _folder(home)
     files.make_folder(folder)
-    started = Started(pid, start_of(pid, ended=True), _identity(home), os.getuid(), dict(marks))
+    started = StartNote(pid, start_of(pid, ended=True), _identity(home), os.getuid(), dict(marks))
     files.replace(folder / f"{pid}.json", json.dumps(asdict(started)), mode=0o600)
 
 
-def forget(home: Path, started: Started) -> None:
+def forget(home: Path, started: StartNote) -> None:
     """Remove the note of a process of which nothing is left."""
     with suppress(OSError):
         (_folder(home) / f"{started.pid}.json").unlink(missing_ok=True)
 
 
-def noted(home: Path) -> list[Started]:
+def noted(home: Path) -> list[StartNote]:
     """Return the notes of this boot of processes started from this state folder, under whatever path.
 
     A copy of a state folder holds notes of processes that belong to the original: they are left out.
@@ -102,14 +102,14 @@ def noted(home: Path) -> list[Started]:
     ]
 
 
-def _read(home: Path) -> Iterator[Started]:
+def _read(home: Path) -> Iterator[StartNote]:
     try:
         paths = sorted(_folder(home).glob("*.json"))
     except OSError:
         return
     for path in paths:
         with suppress(OSError, ValueError, TypeError, AttributeError):
-            one = Started(**json.loads(path.read_text(encoding="utf-8")))
+            one = StartNote(**json.loads(path.read_text(encoding="utf-8")))
             if one.start and isinstance(one.pid, int) and one.marks.get(HOME):
                 yield one
 
