@@ -17,7 +17,8 @@ from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.proxy.probe import Pace
 from swiftdeploy_tasks.proxy.publication import Configuration
 from swiftdeploy_tasks.rollout.admission import Part, refuse_unasked, spec_parts
-from swiftdeploy_tasks.session.events import Event, Said
+from swiftdeploy_tasks.session.event import Event
+from swiftdeploy_tasks.session.events import Said
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import files
 

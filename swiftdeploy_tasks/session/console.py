@@ -20,9 +20,9 @@ from swiftdeploy_tasks.model.verdict import Verdict
 from swiftdeploy_tasks.proxy.generated_files import FileChange
 from swiftdeploy_tasks.report import formatting
 from swiftdeploy_tasks.session import command_name
+from swiftdeploy_tasks.session.event import Event
 from swiftdeploy_tasks.session.events import (
     Checked,
-    Event,
     FilesWritten,
     Said,
     StepBegan,

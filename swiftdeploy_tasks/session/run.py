@@ -9,9 +9,9 @@ from swiftdeploy_tasks.errors import HistoryError
 from swiftdeploy_tasks.history import store
 from swiftdeploy_tasks.history.store import History
 from swiftdeploy_tasks.session import console, lock
+from swiftdeploy_tasks.session.event import Event
 from swiftdeploy_tasks.session.events import (
     ChangeEnded,
-    Event,
     Reported,
     Said,
     Started,
