@@ -81,17 +81,20 @@ class DockerEngine:
 
     def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[Missing, ...]:
         """See `Engine.missing`."""
-        found, image = [], manifest.services.image
+        found, image = list[Missing](), manifest.services.image
         if manifest.services.build is not None and not self._artifact(manifest):
             found.append(Missing("build", image, "its context changed, or it is not here"))
         elif not docker_images.identity(image):
             found.append(Missing("pull", image, "it is not here"))
         if not docker_images.identity(manifest.nginx.image):
             found.append(Missing("pull", manifest.nginx.image, "it is not here"))
-        networks = [manifest.network.name, *([components.opa_network(manifest)] if with_opa else [])]
-        wanted = [*(("network", name) for name in networks), ("volume", manifest.services.log_volume)]
-        shared = [f"{kind} {name}" for kind, name in wanted if not docker_places.is_there(kind, name)]
-        return (*found, *(Missing("create", name) for name in shared))
+        specs = components.for_review(manifest, with_opa=with_opa)
+        wanted = [("network", name) for spec in specs for name in spec.networks]
+        wanted += [("volume", one.source) for spec in specs for one in spec.mounts if one.type == "volume"]
+        for kind, name in dict.fromkeys(wanted):
+            if not docker_places.is_there(kind, name):
+                found.append(Missing("create", f"{kind} {name}"))
+        return tuple(found)
 
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """See `Engine.obtain`."""
@@ -119,7 +122,7 @@ class DockerEngine:
         return "" if stale else docker_images.identity(services.image)
 
     def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
-        """See `Engine.keep`: a first release is told of the volumes that its image declares."""
+        """See `Engine.keep`: the first release gets a notice on the volumes that its image declares."""
         docker_images.keep(manifest.name, release.artifact, release.id)
         paths = image_volumes.declared(docker_images.description(release.artifact))
         image_volumes.remember_image(release.artifact, paths, manifest.name, self.folder)
