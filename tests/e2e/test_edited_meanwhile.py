@@ -108,7 +108,7 @@ def test_an_edit_made_during_a_recovery_is_asked_about_before_it_is_deployed(
     text = edited(project, services__env={"EDITED": "yes"})
     meddled(project, "applied", text, "deploy").ok()
     (asked,) = [
-        record["input"]["compose"]["services"]["app-blue"]["environment"]
+        record["input"]["specs"]["app-blue"]["environment"]
         for record in project.history()[before:]
         if (record["task"], record["event"], record.get("domain")) == ("policy-check", "verdict", "isolation")
     ]
