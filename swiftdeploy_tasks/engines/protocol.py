@@ -29,13 +29,14 @@ class Facts:
 
     `site` is where nginx runs, and `candidate` one with which files can be tested before anything of ours
     exists. `addresses` are host:port of what runs in each slot, as nginx reaches it. `disks` has a path on
-    each filesystem that running here writes to.
+    each filesystem that running here writes to, and `notices` say what a person should know beforehand.
     """
 
     site: Site
     candidate: Site
     addresses: Mapping[Slot, str]
     disks: tuple[Path, ...]
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Engine(Protocol):
     def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
         """Keep what the release needs to run again later; raises PreflightError when it changes meanwhile.
 
-        Returns sentences on what its data will meet.
+        Returns sentences on data that was moved aside for it.
         """
         ...
 

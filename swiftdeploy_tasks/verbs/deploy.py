@@ -52,6 +52,8 @@ def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
         )
     job.discard_volumes = discard_volumes
     slot_data.refuse_loss(job, "deploy", before, release)
+    for notice in engine.facts(asked).notices if not before.slots else ():
+        run.say(notice, "warn")
     leader = before.traffic.leader
     job.secrets = secrets_of(release, before.slots[leader].environment if kept and leader else {})
     running = before.release_of(leader)

@@ -6,7 +6,7 @@ from swiftdeploy_tasks.errors import WouldChange
 from swiftdeploy_tasks.rollout import observation
 from swiftdeploy_tasks.rollout.planner import effect_on_requests
 from swiftdeploy_tasks.rollout.preview import changed, prospect
-from swiftdeploy_tasks.rollout.project import engine_of
+from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
 from swiftdeploy_tasks.session.run import Run
 
 
@@ -19,7 +19,7 @@ def show(run: Run, *, check: bool) -> None:
     run.screen.diffs(changed(found.applied))
     if effect := effect_on_requests(found.steps):
         run.say(effect)
-    for note in found.notes:
+    for note in (*found.notes, *engine_of(run).facts(read_manifest(run)).notices):
         run.say(note, "warn")
     run.report(
         in_sync=found.changes == 0,

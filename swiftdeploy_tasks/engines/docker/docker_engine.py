@@ -122,12 +122,11 @@ class DockerEngine:
         return "" if stale else docker_images.identity(services.image)
 
     def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
-        """See `Engine.keep`: the first release gets a notice on the volumes that its image declares."""
+        """See `Engine.keep`."""
         docker_images.keep(manifest.name, release.artifact, release.id)
         paths = image_volumes.declared(docker_images.description(release.artifact))
         image_volumes.remember_image(release.artifact, paths, manifest.name, self.folder)
-        is_first = not any(self._part(components.app(slot)) for slot in SLOTS)
-        return (image_volumes.notice(paths),) if paths and is_first else ()
+        return ()
 
     def identity(self, spec: Spec) -> str:
         """See `Engine.identity`."""
@@ -152,12 +151,14 @@ class DockerEngine:
     def facts(self, manifest: Manifest) -> Facts:
         """See `Engine.facts`: a request from this host reaches nginx from the network's gateway."""
         own = configuration.CONTAINER_SITE
+        volumes = image_volumes.declared(docker_images.description(manifest.services.image))
         candidate = dataclasses.replace(own, operators=docker_places.gateways(manifest.network.name))
         return Facts(
             site=dataclasses.replace(candidate, counts=components.COUNTS_MOUNT),
             candidate=candidate,
             addresses={slot: there.address for slot, there in self.observe().slots.items() if there.address},
             disks=(docker_client.data_root(), self.root, self.folder),
+            notices=(image_volumes.notice(volumes),) if volumes else (),
         )
 
     def observe(self) -> State:
