@@ -270,7 +270,7 @@ def _start_reason(placement: Placement, observed: State) -> str:
 def _changed(running: Release, wanted: Release) -> str:
     names = [field.name for field in fields(Release)]
     changed = [name for name in names if getattr(running, name) != getattr(wanted, name)]
-    return ", ".join(name.replace("_", " ") for name in changed)
+    return ", ".join(name.replace("artifact", "image or source").replace("_", " ") for name in changed)
 
 
 def _fault(slot: Slot, observed: State) -> str:

@@ -44,7 +44,7 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
         canvas.load()
     if not (run.settings.is_project or run.settings.state.is_dir()):
         run.document |= {"verified": True, "records": 0}
-        run.say("nothing is recorded here, and here is no project; next: invoke validate")
+        run.say("no project and no history here; next: invoke validate")
         return
     report = _report(run, period)
     run.begin()
@@ -138,7 +138,7 @@ def _open(run: Run, path: Path) -> None:
     shown_by = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
     has_browser = sys.platform == "darwin" or any(map(os.environ.get, shown_by))
     if not (has_browser and webbrowser.open(path.as_uri())):
-        run.say(f"there is no browser here to open it in: {path}")
+        run.say(f"no browser found; open it yourself: {path}")
 
 
 def _print(run: Run, report: AuditReport) -> None:
@@ -152,11 +152,11 @@ def _print(run: Run, report: AuditReport) -> None:
     if integrity.witness:
         run.say(integrity.witness)
     counts = ", ".join(f"{tally.verb} {tally.runs}" for tally in summary.tallies)
-    run.say(f"in the period: {counts}, rolled back by itself {summary.automatic_rollbacks}")
+    run.say(f"in the period: {counts}, automatic rollbacks {summary.automatic_rollbacks}")
     if run.document["report"]:
-        run.say(f"the report: {run.document['report']}")
+        run.say(f"report: {run.document['report']}")
     if run.document["page"]:
-        run.say(f"as a page: {run.document['page']}")
+        run.say(f"page: {run.document['page']}")
 
 
 def _next(found: Verification, history: Path) -> str:

@@ -91,8 +91,8 @@ FAULTS: dict[str, tuple[Behaviour, str]] = {
         answer(_answer({"unusable_limits": ["max_load_per_core"]})),
         "limits of infrastructure are missing or not of their type: max_load_per_core",
     ),
-    "no provenance": (answer({"result": _decision(PASSED)}), "no word of the bundle"),
-    "no bundle": (answer(_answer(_decision(PASSED), bundles={})), "no word of the bundle"),
+    "no provenance": (answer({"result": _decision(PASSED)}), "no provenance"),
+    "no bundle": (answer(_answer(_decision(PASSED), bundles={})), "no provenance"),
     "wrong revision": (
         answer(_answer(_decision(PASSED), bundles={".": {"revision": "r0"}})),
         "revision 'r0', wanted r1",

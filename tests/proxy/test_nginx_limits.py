@@ -155,4 +155,4 @@ def test_a_request_beyond_the_limit_is_told_to_come_back(tmp_path: Path, shop: M
     assert code == 503
     assert "Retry-After: 1" in text
     assert "X-Deployed-By: swiftdeploy" in text
-    assert "requests are being answered, which is the most" in text
+    assert "requests are in progress, which is the limit" in text

@@ -119,7 +119,7 @@ class DockerEngine:
         return "" if stale else docker_images.identity(services.image)
 
     def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
-        """See `Engine.keep`: a first release is told of the volumes that its image declares."""
+        """See `Engine.keep`: for a first release, name the volumes that its image declares."""
         docker_images.keep(manifest.name, release.artifact, release.id)
         paths = image_volumes.declared(docker_images.description(release.artifact))
         image_volumes.remember_image(release.artifact, paths, manifest.name, self.folder)

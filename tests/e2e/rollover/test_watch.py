@@ -24,7 +24,7 @@ FAULTS = {
     "one in two breaks off": (3, "as nginx counted"),
     "one in two chunked breaks off": (3, "as nginx counted"),
     "not HTTP": (3, "as nginx counted"),
-    "counts afresh": (3, "page counted nothing"),
+    "counts afresh": (3, "page counted no request"),
     "dies later": (6, "died"),
     "fails above 40/s": (3, "error rate"),
 }
