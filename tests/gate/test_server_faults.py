@@ -23,7 +23,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
 
 
 def _answer(result: Any = None, *, bundles: Any = None) -> dict[str, Any]:
-    """OPA's document, with one bundle of the wanted revision unless told otherwise."""
+    """OPA's document, by default with one bundle of the wanted revision."""
     document: dict[str, Any] = {
         "provenance": {"version": "1", "bundles": {".": {"revision": "r1"}} if bundles is None else bundles}
     }

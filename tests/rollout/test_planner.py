@@ -91,7 +91,7 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
         wanted(NEW),
         ["reload nginx", *TAKES_OVER],
     ),
-    "a slot that stopped makes room, and nobody is sent to it meanwhile": (
+    "a slot that stopped makes room, and gets no traffic meanwhile": (
         standing(occupied(OLD, live=False, healthy=None), shares=(100, 0)),
         wanted(OLD),
         ["route: none (503)", "remove app-blue", *FROM_NOTHING],
@@ -111,7 +111,7 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
         wanted(NEW),
         TAKES_OVER[2:],
     ),
-    "a leftover that is not healthy is made anew": (
+    "a leftover that is not healthy is replaced": (
         standing(occupied(OLD), occupied(NEW, healthy=False), shares=(100, 0)),
         wanted(NEW),
         ["remove app-green", *TAKES_OVER],
@@ -151,7 +151,7 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
         wanted(OLD),
         ["start nginx"],
     ),
-    "an nginx that does not answer is made anew": (
+    "an nginx that does not answer is restarted": (
         standing(occupied(OLD, healthy=None), proxy=HUNG),
         wanted(OLD),
         ["recreate nginx"],
