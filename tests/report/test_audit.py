@@ -143,7 +143,7 @@ DAMAGED: dict[str, tuple[Callable[[Place], None], int, str]] = {
     "an empty file": (_empty, 1, "truncated"),
     "a first line that is not JSON": (_no_json, 1, "not JSON"),
     "a line over 1 MiB": (_long, 3, "longer than 1048576 bytes"),
-    "the history of another project": (_foreign, 6, "not the one that the head names"),
+    "the history of another project": (_foreign, 6, "differs from the head"),
     "a record of a newer program": (_newer, 4, "of another program version: v is 2"),
     "no head": (_headless, 7, "head missing"),
     "no text at all": (_compressed, 1, "not JSON"),
