@@ -144,7 +144,7 @@ def _rendering(project: Settings, asked: Manifest, times: int) -> list[Row]:
     first: list[float] = []
     again: list[float] = []
     for number in range(max(times // 10, 1)):
-        # Folders that nobody asked for before have no compiled templates; the last one does not exist.
+        # Folders that were not asked for before have no compiled templates; the last one does not exist.
         folders = (*project.template_folders, Path(f"none-{number}"))
         for spent in (first, again):
             spent.append(_timed(functools.partial(render, folders)))

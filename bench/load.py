@@ -181,7 +181,7 @@ def _parse(head: bytes) -> tuple[int, dict[str, str]]:
 
 
 def _length(headers: dict[str, str]) -> int:
-    """Return how long the body is; an answer that does not say so cannot be told from a cut one."""
+    """Return how long the body is; an answer that does not say so looks like a cut one."""
     text = headers.get("content-length", "")
     if not text.isdigit() or int(text) > MOST_BYTES:
         raise _FailedError("short")

@@ -3,7 +3,7 @@
     python -m bench.records
 
 Histories are made in a folder of their own, whose files are written at once; what is measured then is the
-program's own code. Each verification is a process of its own, so that its memory can be told. It refuses to
+program's own code. Each verification is its own process, so that its memory can be measured. It refuses to
 judge: a bound that does not hold is printed, and is no failure.
 """
 

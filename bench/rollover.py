@@ -1,4 +1,4 @@
-"""What does a change of what runs cost those who use the service?
+"""Measures what a change of what runs costs the clients of the service.
 
     python -m bench.rollover
 
@@ -85,7 +85,7 @@ def main(engines: Iterable[str] = ENGINES, *, size: str = "usual", rate: float =
 
 
 def _promotes(made: Stack, extent: Extent) -> None:
-    """Promote there and back with nobody asking, by what the time was spent on."""
+    """Promote there and back without load: the seconds by phase."""
     start = plain.seconds_to_healthy(made, passes=PASSES, interval=INTERVAL, times=extent.promotes)
     walls, own = [], []
     spent: dict[str, list[float]] = {}

@@ -56,7 +56,7 @@ class Sandbox:
 
 @contextmanager
 def sandbox() -> Iterator[Sandbox]:
-    """Make a project that nobody else's load can make invalid; it is gone afterwards."""
+    """Make a project that no load of the host makes invalid; it is removed afterwards."""
     name = f"bench-{secrets.token_hex(4)}"
     public, operator, opa = _ports(3)
     manifest = {

@@ -30,7 +30,7 @@ _STEERING = ("INVOKE_", "SWIFTDEPLOY_", "DOCKER_", "PYTHON", "COMPOSE_")
 
 @dataclass(frozen=True)
 class Ended:
-    """A verb that has ended: its exit code, its document, what it told, and its seconds by the clock."""
+    """A verb that has ended: its exit code, its document, what it printed, and its seconds by the clock."""
 
     code: int
     document: dict[str, Any]
@@ -38,7 +38,7 @@ class Ended:
     seconds: float
 
     def ok(self) -> Ended:
-        """Return itself; raises RuntimeError with what it told when it failed."""
+        """Return itself; raises RuntimeError with what it printed when it failed."""
         if self.code:
             raise RuntimeError(f"ended with {self.code}:\n{self.told}")
         return self
@@ -127,7 +127,7 @@ class Stack:
         self._manifest.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
 
     def start(self, *words: str) -> Running:
-        """Start a verb with --json; what it tells goes into a log of its own."""
+        """Start a verb with --json; its stderr goes into a log of its own."""
         log = self.logs / f"{time.monotonic_ns()}.log"
         history = self.place.root / "history.jsonl"
         recorded = history.stat().st_size if history.exists() else 0
@@ -161,7 +161,7 @@ class Stack:
         return time.monotonic()
 
     def kill_slot(self, slot: Slot) -> None:
-        """End its process at once, as a crash would: the engine is not told."""
+        """End its process at once, as a crash does: without a call to the engine."""
         if self.engine == "docker":
             words = ["docker", "inspect", "--format", "{{.State.Pid}}", f"{self.name}-app-{slot}"]
             os.kill(int(subprocess.check_output(words, text=True)), signal.SIGKILL)

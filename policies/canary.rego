@@ -13,13 +13,13 @@
 #               not count; an error is 5xx, no answer, or an attempt that nginx had to retry elsewhere, and
 #               a client error an answer 4xx
 #   beside      the same of the slot that served before, since the change began, or null
-#   silent      true where the app's page counted nothing at all in the window
+#   silent      true where the app's metrics page counted no request at all in the window
 #   unreadable  how many scrapes in a row could not be read: 0 with a window
 #   reason      why the last of them could not; may be absent
 #   rollout     {"min_requests"}: with fewer a watched step is not judged
 #
 # Limits come from data.limits.canary; a figure at its limit passes. A rollback is never refused: its one check
-# passes whatever the input, and tells the figures.
+# passes whatever the input, and states the figures.
 package swiftdeploy.canary
 
 rules := ["max_client_error_rise", "max_error_rate", "max_p99_ms", "min_requests"]
@@ -352,18 +352,18 @@ finding(rule) := [true, concat("", [volume, ", none is asked for while a step is
 } else := [true, counted_words[rule]] if {
 	rule == "max_client_error_rise"
 	counted_words[rule]
-} else := [true, concat("", ["not compared with what served before, too few requests: ", volume])] if {
+} else := [true, concat("", ["not compared with the old slot, too few requests: ", volume])] if {
 	rule == "max_client_error_rise"
-} else := [false, concat("", ["the app's page counted nothing, and there were ", counted_volume])] if {
+} else := [false, concat("", ["the app's metrics page counted no request, and there were ", counted_volume])] if {
 	input.phase == "step_end"
 	object.get(input, "silent", false) == true
 	has_counted
 	input.clients.requests >= enough
-} else := [true, concat("", ["the app's page counted nothing, judged by ", counted_volume])] if {
+} else := [true, concat("", ["the app's metrics page counted no request, judged by ", counted_volume])] if {
 	input.window.requests == 0
 	not has(rule)
 	has_counted
-} else := [true, concat("", ["nothing was seen, ", volume])] if {
+} else := [true, concat("", ["no request was counted, ", volume])] if {
 	input.window.requests == 0
 	not has(rule)
 } else := [true, concat("", [figure(rule), " in ", volume, ", not judged before ", json.marshal(enough)])] if {

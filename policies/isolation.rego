@@ -412,7 +412,7 @@ finding["operator_sources"] := {"observed": count(sources), "message": message} 
 	is_array(input.nginx.operator_allow)
 	sources := sort(input.nginx.operator_allow)
 	count([source | some source in sources; not is_address(source)]) == 0
-	message := concat(" ", ["the operator port is open to", concat(", ", array.concat(sources, nobody(sources)))])
+	message := concat(" ", ["the operator port is open to", concat(", ", array.concat(sources, none_of(sources)))])
 }
 
 is_address(source) if {
@@ -421,9 +421,9 @@ is_address(source) if {
 }
 
 # Before the first deploy there is no network yet, and so no gateway that could ask.
-nobody(sources) := ["nobody"] if count(sources) == 0
+none_of(sources) := ["no address"] if count(sources) == 0
 
-nobody(sources) := [] if count(sources) > 0
+none_of(sources) := [] if count(sources) > 0
 
 texts(list) if {
 	is_array(list)

@@ -31,7 +31,7 @@ class SwiftDeployError(Exception):
     """
 
     exit_code = 1
-    log_title = "its last lines"
+    log_title = "last lines of its output"
 
     def __init__(self, message: str, next: str = "", *, log: tuple[str, ...] = ()) -> None:
         super().__init__(message)

@@ -194,7 +194,7 @@ def _refuse_foreign_state(folder: Path, project: Path, *, named: bool) -> None:
     advice = "set INVOKE_SWIFTDEPLOY_STATE to a folder of its own"
     if not str(folder).isprintable():
         raise PreflightError(
-            f"the path {str(folder)!a} cannot be written into a file as it is", "move the project"
+            f"the path {str(folder)!a} has characters that cannot be printed", "rename the folder"
         )
     if folder.exists() and not folder.is_dir():
         raise PreflightError(f"the state folder {folder} is a file", f"move it away, or {advice}")

@@ -1,4 +1,4 @@
-"""Ports for tests: nobody listens on them, and no other worker of this run is given the same ones."""
+"""Free ports for tests; no two workers of a run get the same ones."""
 
 from __future__ import annotations
 

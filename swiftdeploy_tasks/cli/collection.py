@@ -137,11 +137,11 @@ def rollback(c: Context, to: str = "", list: bool = False, json: bool = False, w
     klass=RecordedTask,
     titled=False,
     help={
-        "once": "Print it once, on a terminal too.",
+        "once": "Print once, on a terminal too.",
         "interval": "Seconds between two refreshes on a terminal.",
-        "exit-code": "Print it once; exit 6 for an unhealthy slot, 4 for a gate that does not answer, "
-        "3 for a rule that fails, 9 for drift, in this order.",
-        "html": "Print it once, and write it as a page to this file.",
+        "exit-code": "Print once, and exit with the first that applies: 6 an unhealthy slot, 4 no answer of "
+        "the policy engine, 3 a failed rule, 9 drift.",
+        "html": "Print once, and write the status as a page to this file.",
     }
     | JSON,
     document={
@@ -177,7 +177,7 @@ def status(
         " how long ago, as 90m, 24h or 7d.",
         "until": "Report up to this time; a day is included whole.",
         "html": "Also write audit_report.html, one file with charts.",
-        "open": "Also open that page in a browser.",
+        "open": "Also open audit_report.html in a browser.",
     }
     | JSON,
     document={

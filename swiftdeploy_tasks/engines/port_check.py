@@ -12,7 +12,7 @@ from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import Finding
 
 _UNPRIVILEGED, _ABOVE_PRIVILEGED, _TRIED = 1024, 8080, 1000
-# Names who holds a port, "" where the engine does not know.
+# Names the holder of a port, "" where the engine does not know.
 Holder = Callable[[int], str]
 
 

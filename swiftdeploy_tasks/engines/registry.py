@@ -29,7 +29,7 @@ SOCKET = Path("/var/run/docker.sock")
 
 @dataclass(frozen=True)
 class _Entry:
-    """How an engine is made, who answers where `gate` is auto, and the site of the files at the root."""
+    """How an engine is made, which gate `gate: auto` means, and the site of the files at the root."""
 
     make: Callable[[Settings], Engine]
     gate: Literal["server", "embedded"]

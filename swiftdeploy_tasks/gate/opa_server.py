@@ -149,7 +149,7 @@ def _same_revision(document: dict[str, Any], revision: str, url: str) -> None:
     provenance = document.get("provenance")
     bundles = provenance.get("bundles") if isinstance(provenance, dict) else None
     if not isinstance(bundles, dict) or not bundles:
-        raise _broken(url, "no word of the bundle that it used (provenance)")
+        raise _broken(url, "no provenance, so the bundle that it used is unknown")
     if len(bundles) > 1:
         raise _broken(url, f"{len(bundles)} bundles in force instead of one: {short(sorted(bundles))}")
     (bundle,) = bundles.values()

@@ -37,7 +37,7 @@ class Bad(NamedTuple):
 
 
 def _bad(line: Line, reason: str = "") -> Bad:
-    return Bad(line.file, line.number, reason or line.problem or "has lost its newline")
+    return Bad(line.file, line.number, reason or line.problem or "does not end in a newline")
 
 
 class Links:
@@ -50,7 +50,7 @@ class Links:
         self.records = 0
         self.bad: Bad | None = None
         self.dropped_by: int | None = None
-        # The lines that are no records, until the next record closes them off.
+        # The lines that are not records, until the next record closes them off.
         self.torn: list[Line] = []
         self.torn_lines = self.torn_bytes = self.times_back = 0
         self._first: Line | None = None
@@ -75,7 +75,9 @@ class Links:
         torn, self.torn = self.torn, []
         if torn or record["event"] in CLOSING:
             if [(one.size, one.digest) for one in torn] != chain.closed_off_by(record):
-                return _bad(torn[0]) if torn else _bad(line, "closes off lines that are not before it")
+                return (
+                    _bad(torn[0]) if torn else _bad(line, "names half-written lines that are not before it")
+                )
             self.torn_lines += len(torn)
             self.torn_bytes += sum(one.size for one in torn)
         seq = record["seq"]
@@ -85,7 +87,7 @@ class Links:
             self._note_rival(record)
             return _bad(torn[0] if torn else line, f"record {seq} does not follow record {self.tip.seq}")
         if record["event"] == HEAD_LOST:
-            return _bad(line, "the head was lost before this record, and with it the proof of the last one")
+            return _bad(line, "the head was lost before this record; the one before it cannot be verified")
         if self.head and seq >= self.head.seq:
             return self._fault_at_head(line, record, self.head)
         return None
@@ -94,7 +96,7 @@ class Links:
         if self._is_at_head(record):
             return None if line.terminated or record["seq"] > head.seq else _bad(line)
         if record["seq"] == head.seq:
-            return _bad(line, "its hash is not the one that the head names")
+            return _bad(line, "its hash differs from the head's")
         return _bad(line, f"record {record['seq']} is past the head, and no append adopts it")
 
     def _is_at_head(self, record: Record) -> bool:
@@ -135,7 +137,7 @@ class Links:
         """The first bad line of all lines."""
         if self._first and self.start != GENESIS and not self.dropped_by:
             gone = _records(1, self.start.seq)
-            reason = f"{gone} should stand here, and no record up to the head says that they were dropped"
+            reason = f"missing: {gone}, and no verified record says that age dropped them"
             return Bad(file_before or self._first.file, 1, reason)
         if self._rival and self.proof.by_head and self.proof.by_head.before == self._rival[0]:
             return self._rival[1]
@@ -149,10 +151,10 @@ class Links:
         if last and current_file in (None, last.file):
             end = Bad(last.file, last.number + 1, "")
         if last and not head:
-            return end._replace(reason="head missing: nothing proves which record was the last")
+            return end._replace(reason="head missing: the last record cannot be verified")
         if head and self.tip.seq < head.seq:
             missing = _records(self.tip.seq + 1, head.seq)
-            return end._replace(reason=f"truncated: {missing} should stand from here on")
+            return end._replace(reason=f"truncated: missing {missing}")
         if not self.denial:
             return None
         reason = self.denial.replace("it", "the witness", 1)
@@ -160,12 +162,12 @@ class Links:
 
     @property
     def denial(self) -> str:
-        """What the witness knows otherwise, "" where nothing."""
+        """How the witness contradicts the history, "" where it does not."""
         if self.proof.denied is not None:
             return f"it has another hash for record {self.proof.denied}"
         known, end = max(self.claims, default=0), self.head.seq if self.head else self.tip.seq
         if known > max(end, self.proof.agrees):
-            return f"it knows record {known}, and the history ends at record {end}"
+            return f"it has record {known}, and the history ends at record {end}"
         return ""
 
 

@@ -70,7 +70,7 @@ def _refuse_other_content(path: Path) -> None:
     """Raise OSError where the file exists, is not empty and does not begin with a head."""
     with suppress(FileNotFoundError), lines.opened(path) as fd:
         if os.pread(fd, len(_BEGIN), 0) not in (b"", _BEGIN):
-            raise OSError(errno.EINVAL, "it holds something else than heads", str(path))
+            raise OSError(errno.EINVAL, "its content is not a list of heads", str(path))
 
 
 def _unfit(path: Path, history: Path, state: Path) -> str:
@@ -87,7 +87,7 @@ def _unfit(path: Path, history: Path, state: Path) -> str:
 def read(path: Path, *, history: Path, state: Path) -> Witnessed:
     """Read the witness; never raises. A line that is no head is passed over and counted."""
     if unfit := _unfit(path, history, state):
-        return Witnessed(path, problem=f"it is no witness: {unfit}")
+        return Witnessed(path, problem=f"it cannot be the witness: {unfit}")
     claims: dict[int, str] = {}
     last, odd, contradicts = None, 0, ""
     try:
@@ -103,7 +103,7 @@ def read(path: Path, *, history: Path, state: Path) -> Witnessed:
             last = head
     except OSError as error:
         return Witnessed(path, problem=f"it cannot be read: {error.strerror}")
-    problem = f"{odd} of its lines are no heads" if odd else ""
+    problem = f"{odd} of its lines are not heads" if odd else ""
     return Witnessed(path, claims, last, contradicts, problem)
 
 

@@ -183,7 +183,7 @@ class Writer:
                 real = Path(os.path.realpath(self.path))
                 rotation.restore(rotation.full_file(self.path), real, self.folder)
             place, why = error.filename or self.folder, error.strerror
-            self.say(f"the history is not rotated and grows on: {place}: {why}")
+            self.say(f"the history cannot be rotated and keeps growing: {place}: {why}")
 
     def _begin_file(self) -> None:
         """Record which file the new one follows, and drop the oldest beyond `history.keep`."""
@@ -230,7 +230,7 @@ class Writer:
             try:
                 witness.append(path, Head.of(record), record["time"], history=self.path, state=self.state)
             except OSError as error:
-                self.say(f"the witness {path} did not get the head of the history: {error.strerror}")
+                self.say(f"the head cannot be appended to the witness {path}: {error.strerror}")
                 if not marked.exists():
                     marked.touch(0o600)
                     self._put({**content, "outcome": "failed", "error": error.strerror})

@@ -179,7 +179,8 @@ def _misfit(error: ValidationError, text: str, rule: Mapping[str, Any]) -> tuple
         return _wrong_type(error.instance, text, rule, fix)
     if error.validator == "enum":
         near = difflib.get_close_matches(str(error.instance), rule["enum"], n=1)
-        return "is not one that is known", f"write {near[0]}" if near else fix
+        others = f" (allowed: {', '.join(rule['enum'])})" if len(rule["enum"]) > 1 else ""
+        return "is not an allowed value", f"write {near[0]}{others}" if near else fix
     if error.validator == "uniqueItems":
         return "holds an entry twice", "keep one of them"
     return _BOUNDS.get(str(error.validator), "cannot be used here").format(error.validator_value), fix
@@ -188,7 +189,7 @@ def _misfit(error: ValidationError, text: str, rule: Mapping[str, Any]) -> tuple
 def _wrong_type(value: object, text: str, rule: Mapping[str, Any], fix: str) -> tuple[str, str]:
     kinds = rule.get("type", "string")
     if "string" in kinds and "integer" not in kinds and isinstance(value, bool | int | float):
-        return "is not text to YAML", f"quote it: {shown(text)}"
+        return "is not text in YAML", f"quote it: {shown(text)}"
     if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,8}", value) and "integer" in kinds:
         return "is text, not a number", f"remove the quotes: {value}"
     return f"is not {_kinds(rule)}", fix

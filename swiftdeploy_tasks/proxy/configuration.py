@@ -19,17 +19,17 @@ from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
 
 ANSWERS = {
     400: "the request is malformed",
-    404: "there is nothing here",
+    404: "not found",
     405: "the method is not allowed",
     413: "the request body is larger than 8 MiB",
     414: "the request line is longer than 8 KiB",
     431: "a header is longer than 36 KiB, or all together are longer than 144 KiB",
     500: "the proxy could not handle the request",
-    501: "the request is encoded in a way that is not understood",
+    501: "this transfer encoding is not supported",
     502: "the service did not answer",
     503: "no release is serving yet",
     504: "the service took too long to answer",
-    505: "this version of HTTP is not spoken here",
+    505: "this version of HTTP is not supported",
 }
 REQUESTS = 10_000
 """How many requests each nginx worker has on their way at once; a further one gets 503."""

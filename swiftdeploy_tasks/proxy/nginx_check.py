@@ -44,4 +44,4 @@ def first_complaint(said: str) -> str:
         found = re.search(r"\[(?:emerg|alert|crit)\] (?:\d+#\d+: )?(.*)", line)
         if found:
             return found[1]
-    return said.strip().splitlines()[-1] if said.strip() else "it says nothing"
+    return said.strip().splitlines()[-1] if said.strip() else "it printed nothing"

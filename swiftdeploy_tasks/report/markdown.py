@@ -75,7 +75,7 @@ def _integrity(integrity: Integrity) -> Iterator[str]:
     if head:
         yield f"Head: record {head.seq}, `{head.hash}`."
     if found.times_back:
-        yield f"The clock went back {formatting.times(found.times_back)}, which is no fault of the history."
+        yield f"The clock went back {formatting.times(found.times_back)}; the verdict does not depend on it."
     yield from map(shown, filter(None, (integrity.torn, integrity.witness)))
     yield THREAT
 

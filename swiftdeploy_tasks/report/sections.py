@@ -46,17 +46,17 @@ def heading(report: AuditReport) -> str:
     summary, asked = report.summary, report.period
     period = formatting.period(asked.since, asked.until)
     if summary.first is None or summary.last is None:
-        return f"Asked for: {period}; there is no record in it."
+        return f"Period: {period}; no record in it."
     on_record = formatting.span(summary.first, summary.last)
-    return f"Asked for: {period}. On record: {on_record}, {formatting.counted(summary.records, 'record')}."
+    return f"Period: {period}. On record: {on_record}, {formatting.counted(summary.records, 'record')}."
 
 
 def summary(report: AuditReport) -> tuple[Fact, ...]:
     """Return the period in figures."""
     found = report.summary
     made, latency = found.changes, found.latency
-    share = f"{100 * found.failed / made:.0f} %" if made else "none was made"
-    counts = f"{found.failed} of {formatting.figure(made)} deploys and promotes, without those locked out"
+    share = f"{100 * found.failed / made:.0f} %" if made else "no deploy or promote"
+    counts = f"{found.failed} of {formatting.figure(made)} deploys and promotes; a held lock does not count"
     return (
         *map(_tally, found.tallies),
         Fact("Failed", Cell(share), counts if made else ""),
@@ -65,14 +65,14 @@ def summary(report: AuditReport) -> tuple[Fact, ...]:
             Cell(formatting.times(found.automatic_rollbacks)),
             f"from the breach to all traffic back: {_durations(found.recovery)}"
             if found.recovery
-            else "no traffic had to come back",
+            else "no failed release had traffic",
         ),
         Fact(
             "Canary rules broken in service",
             Cell(formatting.seconds(found.breach.highest) if found.breach else "not seen"),
             f"as dashboards saw it, however it ended: {_durations(found.breach)}"
             if found.breach
-            else "by a dashboard, from begin to end",
+            else "no dashboard saw one begin and end",
         ),
         Fact(
             "Policy questions",
@@ -100,7 +100,7 @@ def timeline(report: AuditReport) -> Table:
         caption="Releases, changes of mode, chaos, drift, refusals and interruptions",
         head=("At (UTC)", "Kind", "What", "Who", "Record"),
         what="events",
-        none="Nothing happened in this period.",
+        none="No event in this period.",
     )
 
 
@@ -124,7 +124,7 @@ def changes(report: AuditReport) -> Table:
         caption="Each run and its outcome",
         head=("At (UTC)", "Verb", "Who", "From", "To", "Took", "Outcome", "Record"),
         what="changes",
-        none="There were none.",
+        none="No deploy, promote or rollback in this period.",
     )
 
 

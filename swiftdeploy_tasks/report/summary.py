@@ -99,7 +99,7 @@ class SummaryBuilder:
         self._tallies[verb][outcome[:LONGEST_OUTCOME]] += 1
 
     def add_rollback(self, seconds: float | None) -> None:
-        """Count an automatic rollback; `seconds` is None where no traffic had to come back."""
+        """Count an automatic rollback; `seconds` is None where the failed release had no traffic."""
         self._rollbacks += 1
         if seconds is not None:
             self._recovery.add(seconds)

@@ -79,7 +79,7 @@ def moment(at: float) -> Cell:
 
 def record(seq: int, proven: bool) -> Cell:
     """Return a cell with the number of a record, marked where it is not proven."""
-    return Cell(str(seq)) if proven else Cell(f"{seq} (not proven)", "bad")
+    return Cell(str(seq)) if proven else Cell(f"{seq} (not verified)", "bad")
 
 
 def answer(check: Check) -> Cell:

@@ -92,7 +92,7 @@ def _torn(record: Record) -> Described:
     closed = f"{count} half-written line{'s' * (count != 1)} closed off"
     if record["event"] == TORN:
         return "torn", f"{closed} after a crash"
-    lost = "the head of the history was lost, the records before it are not proven"
+    lost = "the head of the history was lost; the records before it are not verified"
     return "head_lost", f"{lost}; {closed}" if count else lost
 
 

@@ -41,7 +41,7 @@ class Figures:
 
     `unreadable` counts how often in a row that was so, and `problem` says why. `clients` is what nginx
     counted of the same slot, `beside` of the slot that served before; None where it did not count.
-    `silent` says that the app's page counted nothing at all.
+    `silent` says that the app's metrics page counted no request at all.
     """
 
     window: Window | None
@@ -262,14 +262,14 @@ class SlotWatch:
         self.unhealthy = 0 if health.is_good(reply) else self.unhealthy + 1
         if self.unhealthy >= UNHEALTHY_TWICE:
             why = health.problem(reply, self.release, secrets=self.secrets)
-            raise self._sick(f"it turned unhealthy while it was watched: {why}")
+            raise self._sick(f"it became unhealthy while it was watched: {why}")
 
     def _judge(self, phase: str, figures: Figures | None = None) -> None:
         assert self.release is not None
         seen = figures or self._figures()
         verdict = self.ask(phase, self.release, seen, self.unhealthy == 0)
         if verdict.failed:
-            # An app that died or turned unhealthy is named as that, not by the errors that it causes.
+            # An app that died or became unhealthy is named as that, not by the errors that it causes.
             if self.unhealthy or not self.engine.observe().is_alive(self.slot):
                 self._look_at_health()
             first = verdict.failed[0]

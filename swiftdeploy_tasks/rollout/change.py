@@ -146,9 +146,9 @@ def _apply(run: Run, job: Job, aim: Aim) -> Slot:
         run.emit(ChangeEnded(spent=job.spent, seconds=seconds, slot=serving or ""))
     if drifted:
         run.emit(Drifted(outcome="mended", difference={"targets": drifted}))
-    done = "serves" if steps else "serves already, nothing to do"
+    rest = "" if steps else ": nothing to do"
     where = f"at {noting.url_of(job.manifest)} from app-{serving}"
-    run.say(f"version {release.version} ({release.mode}) {done}, {where}", "pass")
+    run.say(f"version {release.version} ({release.mode}) serves {where}{rest}", "pass")
     return serving
 
 

@@ -126,7 +126,7 @@ def _wait_for_answers(job: Job, slot: Slot) -> None:
     while (waiting := job.watch.waiting(began_by)) and time.monotonic() < deadline:
         if not is_announced:
             left = deadline - time.monotonic()
-            job.say(f"app-{slot} has not answered {waiting}: watching on, at most {left:.0f} s")
+            job.say(f"app-{slot} has not answered {waiting}: watching for at most {left:.0f} s more")
             is_announced = True
         _tick_for(job.watch, generation.TICK)
 

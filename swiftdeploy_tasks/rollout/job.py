@@ -24,7 +24,7 @@ from swiftdeploy_tasks.system import files
 
 
 class Watch(Protocol):
-    """Who looks after a new slot while it takes traffic; each call raises when it is not well."""
+    """Watches a new slot while it takes traffic; each call raises when it is not well."""
 
     def follow(self, log: Path, share: int) -> None:
         """Read nginx's count from this file from now on; the new slot has `share` percent meanwhile."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
@@ -78,7 +78,7 @@ def way_back(
     return tuple(steps)
 
 
-def effect_on_requests(steps: Iterable[Step]) -> str:
+def effect_on_requests(steps: Collection[Step]) -> str:
     """Return what these steps do to the requests of clients, in a sentence; "" for no steps."""
     actions = {(step.target, step.action) for step in steps}
     if not actions:
@@ -87,6 +87,8 @@ def effect_on_requests(steps: Iterable[Step]) -> str:
         return "requests are served once nginx has started"
     if ("nginx", "recreate") in actions:
         return "nginx restarts: open connections are cut, and requests fail until it has started"
+    if any(step.then.traffic.leader is None for step in steps):
+        return "no slot can serve: requests get 503 until a slot is healthy"
     return "no request is lost"
 
 
@@ -270,7 +272,7 @@ def _start_reason(placement: Placement, observed: State) -> str:
 def _changed(running: Release, wanted: Release) -> str:
     names = [field.name for field in fields(Release)]
     changed = [name for name in names if getattr(running, name) != getattr(wanted, name)]
-    return ", ".join(name.replace("_", " ") for name in changed)
+    return ", ".join(name.replace("artifact", "image or source").replace("_", " ") for name in changed)
 
 
 def _fault(slot: Slot, observed: State) -> str:

@@ -101,15 +101,15 @@ def publish(settings: Settings, rules: Bundle) -> None:
 def unpublished(settings: Settings, rules: Bundle) -> str:
     """Return in what the bundle that OPA reads is not this one, "" when it is."""
     for path in stale(rules, settings.bundle):
-        return f"{path.relative_to(settings.state)} is no part of them"
+        return f"{path.relative_to(settings.state)} is not one of the policies"
     for name, content in rules.files().items():
         path = settings.bundle / name
         try:
             there = path.read_bytes()
         except OSError:
-            return f"{settings.bundle.name}/{name} is not there"
+            return f"{settings.bundle.name}/{name} is missing"
         if there != content:
-            return f"{settings.bundle.name}/{name} is not what policies/ and manifest.yaml give"
+            return f"{settings.bundle.name}/{name} differs from policies/ and manifest.yaml"
     return ""
 
 
@@ -158,7 +158,7 @@ def doubt(manifest: Manifest, engine: Engine) -> str:
         return ""
     what = "does not listen" if there and there.live else "does not run"
     holder = port_check.process_on(at[1])
-    answers = f"the port is held by {holder}" if holder else "what answers there is something else"
+    answers = f"the port is held by {holder}" if holder else "another program answers there"
     return f"the OPA of this project {what} on {HOST}:{at[1]}; {answers}"
 
 

@@ -29,7 +29,7 @@ def with_the_rest(found: tuple[Finding, ...], why: str) -> tuple[Finding, ...]:
     """Return these findings, those of the checks that came before them, and the rest as not made."""
     reached = min(NAMES.index(finding.name) for finding in found)
     before = [Finding(name, True, _PASSED[name]) for name in NAMES[:reached]]
-    rest = [Finding(name, None, f"not made: {why}") for name in NAMES[reached + 1 :]]
+    rest = [Finding(name, None, f"not checked: {why}") for name in NAMES[reached + 1 :]]
     return (*before, *found, *rest)
 
 
@@ -52,7 +52,7 @@ def all_of(
     if not is_reached:
         made = [finding for finding in made if finding.name not in {"image", "port", "compose"}]
         made += [
-            Finding(n, None, "not made: the engine check failed")
+            Finding(n, None, "not checked: the engine check failed")
             for n in ("image", "port", "nginx", "compose")
         ]
     else:
@@ -79,7 +79,7 @@ def nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
             return Finding(
                 "nginx",
                 None,
-                f"not made yet: {manifest.nginx.image} is not here; deploy pulls it and tests first",
+                f"not checked yet: {manifest.nginx.image} is missing; deploy pulls it and tests first",
             )
         rendered = configuration.render(
             manifest,
@@ -159,9 +159,11 @@ def _policies(settings: Settings, manifest: Manifest, engine: Engine, *, is_reac
         rules = policies.bundle(settings, manifest)
         if policies.is_server(manifest, engine):
             if not is_reached:
-                return Finding("policies", None, "not made: the engine check failed")
+                return Finding("policies", None, "not checked: the engine check failed")
             if not engine.identity(components.opa(manifest, settings.home)):
-                message = f"not made yet: {manifest.opa.image} is not here; deploy pulls it and checks first"
+                message = (
+                    f"not checked yet: {manifest.opa.image} is missing; deploy pulls it and checks first"
+                )
                 return Finding("policies", None, message)
         found = policies.declared_rules(settings, manifest, engine, rules)
     except (EngineError, GateUnavailable) as error:

@@ -72,7 +72,7 @@ def refuse(run: Run, engine: Engine, *verdicts: Verdict) -> None:
     more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
     raise PolicyRefused(
         f"{refused[0].sentence}{more}; nothing that runs was changed",
-        "mend what the rule names, or change its limit in manifest.yaml (policy:) or policies/data.json",
+        "correct what the rule names, or change its limit in manifest.yaml (policy:) or policies/data.json",
     )
 
 

@@ -40,7 +40,7 @@ def wait_healthy(job: Job, step: Step) -> None:
     while passes < limits.passes:
         if not job.engine.observe().is_alive(slot):
             raise _unhealthy(
-                job, slot, release, f"it died before it was healthy {limits.passes} times in a row"
+                job, slot, release, f"it exited before it passed {limits.passes} health checks in a row"
             )
         seconds = min(job.pace.timeout, max(1.0, deadline - time.monotonic()))
         reply = job.pace.of(probe.health(port, slot, limits, timeout=seconds))
@@ -120,7 +120,7 @@ def refuse_sick(job: Job, slot: Slot, release: Release) -> None:
         if not problem or (job.at_once and reply.late):
             return
         if time.monotonic() >= deadline and tries >= LATE_TRIES:
-            raise _unhealthy(job, slot, release, f"it fell ill after it had taken over: {problem}")
+            raise _unhealthy(job, slot, release, f"it became unhealthy after it took over: {problem}")
         time.sleep(0.3)
 
 
@@ -147,7 +147,7 @@ def target_of(step: Step) -> tuple[Slot, Release]:
 
 def _unhealthy(job: Job, slot: Slot, release: Release, why: str) -> AppUnhealthy:
     return AppUnhealthy(
-        f"app-{slot}, version {release.version} ({release.mode}), is not fit to serve: {why}",
+        f"app-{slot}, version {release.version} ({release.mode}), cannot serve: {why}",
         "correct the app or manifest.yaml, then: invoke deploy",
         log=job.engine.logs(f"app-{slot}"),
     )

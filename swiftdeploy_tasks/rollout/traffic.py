@@ -111,4 +111,4 @@ def _waited_for(job: Job, seconds: float) -> str:
         if many == 1
         else f"{many} open connections"
     )
-    return f"waiting for {what} of before; nginx ends what is left in {max(1, round(seconds))} s"
+    return f"waiting for {what} to the old slot; nginx closes what is left in {max(1, round(seconds))} s"

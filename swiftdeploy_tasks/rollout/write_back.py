@@ -37,7 +37,7 @@ def write_root(run: Run) -> tuple[FileChange, ...]:
         difference = {"target": name, "what": "the content", "found": "edited by hand"}
         run.emit(Drifted(outcome="mended", difference=difference))
     if mended:
-        run.say(f"what had been edited by hand was kept in {places.edited}")
+        run.say(f"the edited version is kept in {places.edited}")
     return changes
 
 

@@ -104,9 +104,9 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
     if not probe.until(lambda: _try(descriptor), seconds=wait, every=0.1):
         holder = _holder(descriptor)
         os.close(descriptor)
-        waited = f" after {wait:g} s of waiting" if wait else ""
+        waited = f"; waited {wait:g} s" if wait else ""
         raise LockHeld(
-            f"the project is locked{waited} by {holder or 'another invocation'}",
+            f"the project is locked by {holder or 'another invocation'}{waited}",
             f"invoke {verb} --wait 60",
             holder=asdict(holder) if holder else None,
         )

@@ -99,7 +99,7 @@ def _about_serving(asked: Manifest, serving: Sample | None) -> Question | Unansw
         return Unanswered("canary", (), "no release serves", early=True)
     declared = asked.services.metrics_path is not None
     if declared and serving.window is None and not serving.problem:
-        return Unanswered("canary", (), "no window yet: the first sample shows no rate", early=True)
+        return Unanswered("canary", (), "no window yet: a rate needs two samples", early=True)
     unreadable = 1 if serving.problem else 0
     other = next(mode for mode in MODES if mode != serving.release.mode)
     change = Change("promote", serving.release, replace(serving.release, mode=other))

@@ -66,7 +66,7 @@ class Observer:
             return self.look()
         except SwiftDeployError as error:
             unseen = Picture(_now(), "", self.engine, is_deployed=True, problems=(error.message,))
-            return replace(unseen, drift_unknown="nothing could be looked at")
+            return replace(unseen, drift_unknown="the project could not be observed")
 
     def look(self) -> Picture:
         """Return the picture of this moment, recorded; raises what makes it impossible to look."""
@@ -166,7 +166,7 @@ class Observer:
         # What a verb is in the middle of is no drift.
         self.at_work = self.at_work or lock.at_work(self.run.settings.state)
         if self.at_work:
-            return None, "a verb is at work"
+            return None, "another verb is running"
         prospect = self._tried(lambda: preview.prospect(self.run, seen), None)
         return prospect, "" if prospect else "the plan cannot be computed"
 
@@ -232,7 +232,9 @@ def show(run: Run, *, once: bool, interval: int, exit_code: bool, html: str) -> 
         raise UsageError(f"--interval takes whole seconds from 1, not {interval}", "invoke status")
     page = Path(html).expanduser().absolute()
     if html and not _is_page(page):
-        raise UsageError(f"--html takes the name of a page, which ends in .html, not {html}", "ls -l")
+        raise UsageError(
+            f"--html takes a file name that ends in .html, not {html}", "invoke status --html status.html"
+        )
     observer = observer_of(run)
     if not (once or exit_code or html or run.invocation.json) and screen.can_move(run.screen.stream):
         with suppress(KeyboardInterrupt):
@@ -267,7 +269,7 @@ def _write_page(run: Run, picture: Picture, path: Path) -> None:
         files.replace(path, root_files.marked(path, page))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", f"ls -ld {path.parent}") from None
-    run.say(f"as a page: {path}")
+    run.say(f"page: {path}")
 
 
 def _fault(seen: State) -> str:

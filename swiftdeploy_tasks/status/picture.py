@@ -116,7 +116,7 @@ def _unasked(picture: Picture) -> SwiftDeployError | None:
 def _refused(picture: Picture) -> SwiftDeployError | None:
     for standing in picture.compliance:
         if not isinstance(standing, Unanswered) and standing.failed:
-            return PolicyRefused(standing.failed[0].sentence, "mend what the rule names")
+            return PolicyRefused(standing.failed[0].sentence, "correct what the rule names")
     return None
 
 

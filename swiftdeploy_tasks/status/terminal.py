@@ -112,7 +112,7 @@ def _head(picture: Picture) -> Text:
     else:
         text.append(f"no release serves at {picture.url}, engine {picture.engine}", style=TONES["fail"])
     if picture.at_work:
-        text.append(f"\n{plain(picture.at_work)} is at work", style=TONES["warn"])
+        text.append(f"\nrunning now: {plain(picture.at_work)}", style=TONES["warn"])
     if picture.proxy:
         text.append(f"\nnginx {plain(picture.proxy)}", style=TONES["fail"])
     return text
@@ -214,7 +214,7 @@ def _around(picture: Picture) -> RenderableType:
     if picture.drift_unknown:
         table.add_row("drift", f"not known: {picture.drift_unknown}")
     elif not picture.drift:
-        table.add_row("drift", "none: what runs is what manifest.yaml gives")
+        table.add_row("drift", "none: what runs matches manifest.yaml")
     for index, event in enumerate(picture.events):
         when = datetime.fromtimestamp(event.at, UTC)
         day = "" if picture.time.startswith(f"{when:%F}") else f"{when:%F} "
@@ -233,7 +233,7 @@ def _host(picture: Picture) -> Iterator[str]:
         return
     free = [disk["free_gb"] for disk in host.get("disks", ()) if "free_gb" in disk]
     disk = f"{min(free):g} GB free" if free else "disk not known"
-    load = f"load {host['load_per_core']:g} a core" if "load_per_core" in host else "load not known"
+    load = f"load {host['load_per_core']:g} per core" if "load_per_core" in host else "load not known"
     yield f"{disk}, {load} over {host['load_minutes']} min, memory {host['memory_used_percent']:g} % used"
 
 

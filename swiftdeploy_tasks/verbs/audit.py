@@ -44,7 +44,7 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
         canvas.load()
     if not (run.settings.is_project or run.settings.state.is_dir()):
         run.report(verified=True, records=0)
-        run.say("nothing is recorded here, and here is no project; next: invoke validate")
+        run.say("no project and no history here; next: invoke validate")
         return
     report = _report(run, period)
     run.begin()
@@ -70,7 +70,7 @@ def audit(run: Run, *, since: str, until: str, html: bool, open: bool) -> None:
         run.say(error.message, "fail")
     _print(run, report)
     for path in written:
-        run.say(f"{'as a page' if path.name == PAGE else 'the report'}: {path}")
+        run.say(f"{'page' if path.name == PAGE else 'report'}: {path}")
     if open and written and written[-1].name == PAGE:
         _open(run, written[-1])
     if not found.ok:
@@ -141,7 +141,7 @@ def _open(run: Run, path: Path) -> None:
     shown_by = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
     has_browser = sys.platform == "darwin" or any(map(os.environ.get, shown_by))
     if not (has_browser and webbrowser.open(path.as_uri())):
-        run.say(f"there is no browser here to open it in: {path}")
+        run.say(f"no browser found; open it yourself: {path}")
 
 
 def _print(run: Run, report: AuditReport) -> None:
@@ -155,7 +155,7 @@ def _print(run: Run, report: AuditReport) -> None:
     if integrity.witness:
         run.say(integrity.witness)
     counts = ", ".join(f"{tally.verb} {tally.runs}" for tally in summary.tallies)
-    run.say(f"in the period: {counts}, rolled back by itself {summary.automatic_rollbacks}")
+    run.say(f"in the period: {counts}, automatic rollbacks {summary.automatic_rollbacks}")
 
 
 def _next(found: Verification, history: Path) -> str:

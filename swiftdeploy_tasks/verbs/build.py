@@ -11,4 +11,4 @@ def build(run: Run) -> None:
     asked, engine = read_manifest(run), engine_of(run)
     with run.screen.working("building"):
         engine.obtain(asked, run.say)
-    run.say("what services names is here")
+    run.say("nothing more to build or pull")

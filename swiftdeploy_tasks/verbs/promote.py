@@ -33,7 +33,7 @@ def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
     """Take the running release to `mode`, or to the other one; rewrite services.mode when it is there."""
     file, engine = read_file(run), engine_of(run)
     if mode and mode not in MODES:
-        raise UsageError(f"the mode is {mode!r}, and can be stable or canary", "invoke promote --mode canary")
+        raise UsageError(f"--mode is {mode!r}; it must be stable or canary", "invoke promote --mode canary")
     cut_off = recovery.settled(run)
     if cut_off and cut_off.verb == "promote" and not mode:
         mode = cut_off.mode
@@ -81,9 +81,9 @@ def _refuse_another(run: Run, job: Job, before: State, serving: Slot, running: R
     if given != running:
         what = "another release"
     elif before.proxy != wanted.proxy or there.spec != wanted.placement.spec:
-        what = "another nginx or compose content"
+        what = "other nginx or container settings"
     else:
         return
     raise PreflightError(
-        f"manifest.yaml gives {what} than what runs; promote changes the mode alone", "invoke deploy"
+        f"manifest.yaml gives {what} than what runs; promote changes only the mode", "invoke deploy"
     )

@@ -40,7 +40,7 @@ def show(run: Run) -> None:
         removed = ", rolled back" if row.rolled_back else ""
         run.say(f"{row.release}  version {row.version} ({row.mode})  since {row.since}  {end}{removed}")
     if not rows:
-        run.say("no release was confirmed yet")
+        run.say("no confirmed release yet")
 
 
 def rollback(run: Run, to: str) -> None:
@@ -92,13 +92,11 @@ def _target(run: Run, to: str, running: Release | None) -> Confirmation:
     below = held[:-1] if is_confirmed else held
     if to and not any(row.release.startswith(to) for row in below):
         raise PreflightError(
-            f"no confirmed release below the present one is {to!r}; deploy brings back what was removed",
+            f"no earlier confirmed release has an id that begins with {to!r}",
             "invoke rollback --list",
         )
     if not below:
-        raise PreflightError(
-            "there is no release below the present one to go back to", "invoke rollback --list"
-        )
+        raise PreflightError("there is no earlier confirmed release to go back to", "invoke rollback --list")
     if not to:
         return below[-1]
     return [row for row in below if row.release.startswith(to)][-1]
@@ -135,6 +133,5 @@ def _say_difference(run: Run, engine: Engine, release: Release) -> None:
     )
     changed = [name for name in names if getattr(given, name) != getattr(release, name)]
     if changed:
-        run.say(
-            f"manifest.yaml differs from what runs in: {', '.join(changed)}; invoke plan shows it", "warn"
-        )
+        listed = ", ".join(changed).replace("artifact", "image or source").replace("_", " ")
+        run.say(f"manifest.yaml differs from what runs in: {listed}; next: invoke plan", "warn")

@@ -33,7 +33,7 @@ def test_a_connection_is_kept_and_pipelined_requests_are_answered_in_order(canar
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/chaos"])
-def test_a_body_that_nobody_asked_for_is_not_taken_for_a_request(stable: App, path: str) -> None:
+def test_an_unread_body_is_not_taken_for_a_request(stable: App, path: str) -> None:
     body = b"GET /healthz HTTP/1.1\r\n\r\n"
     with stable.wire() as wire:
         wire.send(f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}", body=body)

@@ -1,4 +1,4 @@
-"""The load client tells apart what can go wrong between a client and a real server, and never asks twice."""
+"""The load client distinguishes the faults between a client and a real server, and never retries."""
 
 from __future__ import annotations
 

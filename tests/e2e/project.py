@@ -1,4 +1,4 @@
-"""A project of its own for a test: folder, ports and names nobody else has, and no trace of it afterwards.
+"""A project of its own for a test: its own folder, ports and names, and no trace of it afterwards.
 
 Its verbs run as the real command in a process of their own. It looks at what runs through the operating
 system and the docker command, never through the program under test.

@@ -1,4 +1,4 @@
-"""audit tells somebody who was not there what happened: a day under load, with a dashboard beside it."""
+"""audit reports a day under load, with a dashboard beside it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_timeline_tells_all_that_happened_in_order(day: Project, tables: lis
     assert any(what.startswith("the running release breaks canary rules: error rate") for what in told), told
 
 
-def test_every_violation_is_told_with_its_rule_figures_and_revision(
+def test_every_violation_is_reported_with_its_rule_figures_and_revision(
     day: Project, tables: list[Table]
 ) -> None:
     refused = records(day, event="verdict", outcome="refused")[0]
@@ -103,7 +103,7 @@ def test_every_violation_is_told_with_its_rule_figures_and_revision(
     assert any(row[1] == "status" for row in tables[2][1:])
 
 
-def test_every_change_is_told_with_who_what_how_long_and_how_it_ended(
+def test_every_change_is_reported_with_its_user_release_time_and_outcome(
     day: Project, tables: list[Table]
 ) -> None:
     who = records(day, event="started")[0]["who"]
@@ -124,7 +124,7 @@ def test_every_change_is_told_with_who_what_how_long_and_how_it_ended(
     assert int(summary["Records"].partition(" (")[0]) >= len(records(day)) - 2
 
 
-def test_the_steps_of_a_change_are_told_with_their_shares(day: Project, tables: list[Table]) -> None:
+def test_the_steps_of_a_change_are_reported_with_their_shares(day: Project, tables: list[Table]) -> None:
     shares = [[row[2] for row in table[1:]] for table in tables[4:] if table[0][1] == "Step"]
     promote = shares[1]
     assert "blue 50 %, green 50 %" in promote

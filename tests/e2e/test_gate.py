@@ -1,4 +1,4 @@
-"""Nothing starts that the policies did not allow, and nobody to ask is a no."""
+"""Nothing starts that the policies did not allow; an unavailable policy engine refuses."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def test_words_that_cannot_be_read_are_one_document_too(new_project: Callable[..
     assert "--soon" in document["error"]["message"]
 
 
-def test_a_document_that_nobody_can_take_is_no_success(new_project: Callable[..., Project]) -> None:
+def test_a_document_that_cannot_be_written_is_no_success(new_project: Callable[..., Project]) -> None:
     project = new_project("local")
     words = [str(COMMAND), "render", "--json"]
     with Path("/dev/full").open("w", encoding="utf-8") as full:

@@ -1,4 +1,4 @@
-"""One invocation at a time writes in a project; who comes second is told who is first, or waits."""
+"""One invocation at a time writes in a project; the error of a second one names the first, or it waits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def busy(new_project: Callable[..., Project]) -> Iterator[tuple[Project, Started
     assert started.end().code == 130
 
 
-def test_who_writes_second_is_refused_and_told_by_whom(busy: tuple[Project, Started]) -> None:
+def test_a_second_writer_is_refused_and_the_error_names_the_first(busy: tuple[Project, Started]) -> None:
     project, started = busy
     for verb in WRITING:
         ended = project.run(verb, "--json")

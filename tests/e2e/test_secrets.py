@@ -1,4 +1,4 @@
-"""What the app is told reaches it as it is, and a secret is nowhere else."""
+"""The app gets its variables unchanged, and a secret is nowhere else."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_a_dead_app_is_a_502_that_says_whom_to_write_to(deployed: Project) -> No
 
 
 @pytest.mark.parametrize("part", ["", "operator_"])
-def test_a_port_that_a_neighbour_s_nginx_holds_is_told_with_whose_it_is(
+def test_the_error_for_a_port_that_another_project_s_nginx_holds_names_that_project(
     deployed: Project, tmp_path: Path, part: str
 ) -> None:
     held = deployed.operator_port if part else deployed.port

@@ -1,4 +1,4 @@
-"""status on both engines: what it shows, what it records, by which code it calls for somebody."""
+"""status on both engines: what it shows, what it records, and its exit codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def records(project: Project, event: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def frozen(project: Project, part: str) -> Iterator[None]:
-    """A part that runs and answers nobody."""
+    """A part that runs and does not answer."""
     if project.engine == "docker":
         pause(f"{project.name}-{part}")
     else:
@@ -43,7 +43,7 @@ def frozen(project: Project, part: str) -> Iterator[None]:
             psutil.Process(project.processes()[part]).resume()
 
 
-def test_nothing_deployed_is_said_and_calls_for_nobody(project: Project) -> None:
+def test_nothing_deployed_is_said_and_is_no_problem(project: Project) -> None:
     assert told(project)["slots"] == {"blue": None, "green": None}
     assert "nothing is deployed" in project.run("status").ok().said
 
@@ -159,7 +159,7 @@ def test_a_slot_that_does_not_answer_comes_before_all(deployed: Project) -> None
     assert told(deployed)["slots"]["blue"]["healthy"] is True
 
 
-def test_a_slot_that_is_gone_calls_for_somebody(deployed: Project) -> None:
+def test_a_slot_that_is_gone_is_exit_6(deployed: Project) -> None:
     deployed.stop("app-blue")
     document = told(deployed, code=6)
     assert document["drift"]

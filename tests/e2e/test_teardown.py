@@ -107,7 +107,7 @@ def test_a_deploy_after_a_killed_one_serves(project: Project) -> None:
     assert project.run("plan", "--json").ok().document()["in_sync"]
 
 
-def test_the_same_name_in_another_folder_is_refused_and_harms_nobody(
+def test_the_same_name_in_another_folder_is_refused_and_changes_nothing(
     project: Project, new_project: Callable[..., Project]
 ) -> None:
     project.deploy()
@@ -167,7 +167,7 @@ print(time.monotonic() - began)
 
 
 def test_teardown_does_not_wait_for_the_dead(new_project: Callable[..., Project]) -> None:
-    """In a container nobody may reap what has ended; a dead process is no reason to wait."""
+    """In a container a dead process may stay unreaped; teardown does not wait for it."""
     project = new_project("local")
     took = subprocess.run(
         [sys.executable, "-c", _REAPS_NOTHING, str(COMMAND)],

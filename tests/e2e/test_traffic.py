@@ -73,7 +73,7 @@ def test_an_app_that_only_has_a_health_path_is_served(foreign: Project) -> None:
     assert foreign.run("plan", "--json").ok().document()["in_sync"]
 
 
-def test_what_the_app_is_told_names_its_mode_version_and_address(foreign: Project) -> None:
+def test_the_variables_of_the_app_name_its_mode_version_and_address(foreign: Project) -> None:
     got = foreign.get("/environment").json()
     assert (got["MODE"], got["APP_VERSION"]) == ("stable", "1.0.0")
     assert got["APP_HOST"] == ("127.0.0.1" if foreign.engine == "local" else "0.0.0.0")

@@ -31,7 +31,7 @@ def own(folder: Path, infrastructure: str) -> Path:
     return folder
 
 
-def test_a_folder_of_another_tool_is_told_all_that_it_lacks_and_how_to_get_out(tmp_path: Path) -> None:
+def test_the_error_for_the_folder_of_another_tool_lists_what_it_lacks_and_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "access.rego").write_text("package kubernetes.admission\n", encoding="utf-8")
     error = refused(tmp_path)
     assert error.message.startswith(

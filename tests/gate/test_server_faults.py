@@ -24,7 +24,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
 
 
 def _answer(result: Any = None, *, bundles: Any = None) -> dict[str, Any]:
-    """OPA's document, with one bundle of the wanted revision unless told otherwise."""
+    """OPA's document, by default with one bundle of the wanted revision."""
     document: dict[str, Any] = {
         "provenance": {"version": "1", "bundles": {".": {"revision": "r1"}} if bundles is None else bundles}
     }
@@ -92,8 +92,8 @@ FAULTS: dict[str, tuple[Behaviour, str]] = {
         answer(_answer({"unusable_limits": ["max_load_per_core"]})),
         "limits of infrastructure are missing or not of their type: max_load_per_core",
     ),
-    "no provenance": (answer({"result": _decision(PASSED)}), "no word of the bundle"),
-    "no bundle": (answer(_answer(_decision(PASSED), bundles={})), "no word of the bundle"),
+    "no provenance": (answer({"result": _decision(PASSED)}), "no provenance"),
+    "no bundle": (answer(_answer(_decision(PASSED), bundles={})), "no provenance"),
     "wrong revision": (
         answer(_answer(_decision(PASSED), bundles={".": {"revision": "r0"}})),
         "revision 'r0', wanted r1",

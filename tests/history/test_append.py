@@ -21,7 +21,7 @@ def records(history: History) -> list[dict[str, Any]]:
     return [json.loads(line) for line in history.path.read_bytes().splitlines()]
 
 
-def test_a_record_stands_in_the_file_as_it_was_returned_and_fits_the_schema(history: History) -> None:
+def test_a_record_in_the_file_equals_the_returned_one_and_fits_the_schema(history: History) -> None:
     returned = history.append(
         "finished", "deploy", "run-1", "refused", exit_code=3, duration_ms=12.5, who={"user": "é"}
     )

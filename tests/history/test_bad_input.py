@@ -87,7 +87,7 @@ def test_the_history_of_another_project_is_not_taken_for_ours(ten: History, tmp_
     ten.path.write_bytes(other.path.read_bytes())
     found = ten.verify()
     assert (found.ok, found.first_bad) == (False, 10)
-    assert found.reason == "its hash is not the one that the head names"
+    assert found.reason == "its hash differs from the head's"
     ten.append("started", "deploy", "run-2")
     assert not ten.verify().ok
 
@@ -125,7 +125,7 @@ def test_a_history_that_may_only_be_read_can_be_judged_and_not_appended_to(open_
 
 def test_the_same_history_under_a_second_state_has_lost_its_head_there(ten: History, tmp_path: Path) -> None:
     second = History(ten.path, tmp_path / "second")
-    assert second.verify().reason == "head missing: nothing proves which record was the last"
+    assert second.verify().reason == "head missing: the last record cannot be verified"
     second.append("started", "deploy", "run-2")
     assert (second.verify().ok, second.verify().first_bad) == (False, 11)
     assert (ten.verify().ok, ten.verify().first_bad) == (False, 11)

@@ -52,7 +52,7 @@ def test_a_hundred_torn_lines_of_100_kb_cause_no_genuine_record_to_be_dropped(tm
     assert genuine(history) == list(range(GENUINE))
     found = history.verify()
     assert (found.ok, found.torn_lines, found.torn_bytes) == (True, 110, 11_000_000)
-    assert "110 lines are no records (11000000 bytes)" in Integrity(found).torn
+    assert "110 lines are not records (11000000 bytes)" in Integrity(found).torn
     kept = hashlib.sha256(b"x" * 100_000).hexdigest()
     assert (history.state / "torn" / kept).stat().st_size == 100_000
 

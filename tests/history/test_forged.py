@@ -43,8 +43,8 @@ def test_a_record_past_the_head_is_whole_and_not_proven(ten: History) -> None:
     found = ten.verify()
     assert (found.ok, found.records, found.proven, found.past_head) == (True, 11, Proven(1, 10), 11)
     verdict = Integrity(found).verdict
-    assert "The 10 records follow each other, up to the head; none was changed or removed." in verdict
-    assert "Record 11 stands past the head, as a crash leaves one, and is not proven." in verdict
+    assert "The 10 records link to the head; none was changed or removed." in verdict
+    assert "Record 11 is past the head, as a crash leaves one, and is not verified." in verdict
     (event,) = build_report(records(ten), Integrity(found)).events
     assert (event.seq, event.proven) == (11, False)
 
@@ -55,7 +55,7 @@ def test_a_first_record_without_its_head_proves_nothing_yet(history: History) ->
     found = history.verify()
     assert (found.ok, found.proven, found.past_head) == (True, None, 1)
     assert Integrity(found).verdict == (
-        "Record 1 stands past the head, as a crash leaves one, and is not proven."
+        "Record 1 is past the head, as a crash leaves one, and is not verified."
     )
 
 
@@ -109,7 +109,7 @@ def test_rotated_files_that_are_gone_are_not_excused_by_a_drop_past_the_head(tmp
     for _ in range(2):
         found = history.verify()
         assert (found.ok, found.first_bad_file) == (False, paths[1])
-        assert "no record up to the head says that they were dropped" in found.reason
+        assert "no verified record says that age dropped them" in found.reason
         fill(history, 1)
 
 
@@ -192,10 +192,10 @@ def test_more_bad_lines_than_can_be_closed_off_are_named(ten: History) -> None:
 def test_a_last_line_that_lost_its_newline_is_said_to_and_is_proven(ten: History) -> None:
     ten.path.write_bytes(ten.path.read_bytes()[:-1])
     assert told(ten) == (
-        "Line 10 of history.jsonl: has lost its newline. Proven by the head: records 1 to 10."
+        "Line 10 of history.jsonl: does not end in a newline. Verified by the head: records 1 to 10."
     )
 
 
-def test_one_record_that_is_missing_is_told_as_one(ten: History) -> None:
+def test_one_missing_record_is_reported_in_the_singular(ten: History) -> None:
     ten.path.write_bytes(b"".join(ten.path.read_bytes().splitlines(True)[:9]))
-    assert "truncated: record 10 should stand from here" in told(ten)
+    assert "truncated: missing record 10." in told(ten)

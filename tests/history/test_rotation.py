@@ -198,7 +198,7 @@ TAMPERED: dict[str, tuple[Callable[[History], object], int, int, str]] = {
     "garbage inserted": (lambda h: change(h, 1, lambda b: b"".join([b[0], b"x\n", *b[1:]])), 1, 2, "JSON"),
     "the last newline removed": (lambda h: change(h, 1, lambda b: b"".join(b)[:-1]), 1, 6, "newline"),
     "emptied": (lambda h: change(h, 1, lambda b: b""), 2, 1, ""),
-    "the oldest gone": (lambda h: files_of(h)[0].unlink(), 0, 1, "should stand here"),
+    "the oldest gone": (lambda h: files_of(h)[0].unlink(), 0, 1, "missing"),
     "one gone between": (lambda h: files_of(h)[1].unlink(), 1, 1, "the file is gone"),
     "the newest gone": (lambda h: files_of(h)[2].unlink(), 3, 1, "does not follow"),
     "two swapped": (lambda h: exchange(h, 1, 2), 1, 1, ""),

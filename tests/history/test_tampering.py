@@ -52,7 +52,7 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], int, str]] = {
     "last removed": (lambda b: b[:9], 10, ""),
     "all removed": (lambda b: [], 1, ""),
     "cut within a line": (lambda b: [*b[:6], b[6][:30]], 7, ""),
-    "newline removed": (lambda b: [*b[:9], b[9][:-1]], 10, "has lost its newline"),
+    "newline removed": (lambda b: [*b[:9], b[9][:-1]], 10, "does not end in a newline"),
     "foreign inserted": (lambda b: [*b[:4], rehashed(b[4], run="other", seq=5), *b[4:]], 5, ""),
     "inserted at the end": (lambda b: [*b, rehashed(b[9], run="other")], 11, ""),
     "blank inserted": (lambda b: [*b[:4], b"\n", *b[4:]], 5, "not a record"),

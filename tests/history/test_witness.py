@@ -55,7 +55,7 @@ def rewrite(history: History, *, changed: int, count: int) -> None:
     put_head(history, head)
 
 
-def test_each_new_head_is_told_on_a_line_of_its_own(history: History, share: Path) -> None:
+def test_the_witness_gets_each_new_head_on_its_own_line(history: History, share: Path) -> None:
     written = fill(history, 3)
     assert told(share) == [{key: record[key] for key in ("hash", "seq", "time")} for record in written]
     found = history.verify().witness
@@ -87,12 +87,12 @@ def test_a_tail_that_was_cut_off_with_its_head_is_caught(history: History) -> No
     assert History(history.path, history.state).verify().ok
     found = history.verify()
     assert (found.ok, found.first_bad) == (False, 5)
-    assert found.reason == "the witness knows record 6, and the history ends at record 4"
+    assert found.reason == "the witness has record 6, and the history ends at record 4"
     fill(history, 3)
     assert history.verify().first_bad == 5
 
 
-def test_a_history_that_was_begun_anew_is_caught(history: History) -> None:
+def test_a_history_that_was_replaced_by_a_new_one_is_caught(history: History) -> None:
     fill(history, 3)
     history.path.unlink()
     (history.state / "head.json").unlink()
@@ -145,7 +145,7 @@ def test_a_witness_that_is_back_is_recorded_and_what_it_missed_is_no_fault(
     assert history.verify().ok
 
 
-def test_a_witness_that_was_not_told_of_late_is_said(history: History) -> None:
+def test_a_witness_that_lacks_the_newest_heads_is_reported(history: History) -> None:
     fill(history, 2)
     fill(History(history.path, history.state), 3)
     found = history.verify()
@@ -160,7 +160,7 @@ def test_a_file_that_holds_no_heads_is_left_alone(tmp_path: Path, said: list[str
     history = History(tmp_path / "history.jsonl", tmp_path / "state", limits, said.append)
     fill(history, 2)
     assert (tmp_path / "manifest.yaml").read_text() == "name: shop\n"
-    assert "something else than heads" in said[0]
+    assert "not a list of heads" in said[0]
     assert history.verify().ok
 
 
@@ -172,10 +172,10 @@ def test_a_half_written_head_costs_only_itself(history: History, share: Path) ->
     found = history.verify()
     assert found.ok
     assert found.witness is not None
-    assert (found.witness.last, found.witness.problem) == (history.head(), "1 of its lines are no heads")
+    assert (found.witness.last, found.witness.problem) == (history.head(), "1 of its lines are not heads")
 
 
-def test_a_witness_with_two_hashes_for_one_record_is_told(history: History, share: Path) -> None:
+def test_a_witness_with_two_hashes_for_one_record_is_reported(history: History, share: Path) -> None:
     fill(history, 2)
     first = told(share)[0]
     with share.open("a", encoding="utf-8") as file:
@@ -205,7 +205,7 @@ def test_a_large_file_of_a_person_is_neither_renamed_nor_replaced(
     monkeypatch.setattr(witness, "MAX_BYTES", 100)
     fill(history, 1)
     assert own.read_text() == "mine\n" * 200
-    assert any("it holds something else than heads" in sentence for sentence in said)
+    assert any("its content is not a list of heads" in sentence for sentence in said)
 
 
 def test_the_witness_that_the_manifest_names_lies_relative_to_the_project(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_what_the_witness_contradicts_is_never_called_proven_whatever_else_is_wr
     assert (found.ok, found.proven, found.by_witness) == (False, proven, proven is not None)
     said = Integrity(found)
     assert f"contradicts the history: it has another hash for record {changed}." in said.witness
-    by = f"Proven by the witness: {proven}. " if proven else "Nothing is proven: "
+    by = f"Verified by the witness: {proven}. " if proven else "Nothing is verified: "
     assert by in said.verdict
 
 
@@ -260,10 +260,10 @@ def test_a_lost_tail_is_compared_as_far_as_it_goes(history: History) -> None:
     fill(history, 6)
     history.path.write_bytes(b"".join(history.path.read_bytes().splitlines(True)[:2]))
     said = Integrity(history.verify())
-    assert "Proven by the witness: records 1 to 2." in said.verdict
+    assert "Verified by the witness: records 1 to 2." in said.verdict
     assert said.witness.endswith(
-        "says the same of the records that are here, up to record 2; beyond it, up to record 6,"
-        " nothing can be compared."
+        "agrees with the records that are here up to record 2; its heads up to record 6"
+        " have no record to be compared with."
     )
 
 
@@ -273,7 +273,7 @@ def test_a_tail_that_was_cut_off_with_its_head_is_caught_beside_another_flaw(his
     junk(history)
     said = Integrity(history.verify())
     assert said.witness.endswith(
-        "contradicts the history: it knows record 6, and the history ends at record 4."
+        "contradicts the history: it has record 6, and the history ends at record 4."
     )
 
 
@@ -302,7 +302,7 @@ def test_what_is_the_history_or_lies_with_its_head_is_no_witness(
     assert str(failed[0]["error"]) in said[0]
     found = history.verify()
     assert found.ok
-    assert "it is no witness: it " in Integrity(found).witness
+    assert "it cannot be the witness: it " in Integrity(found).witness
     assert "same" not in Integrity(found).witness
 
 

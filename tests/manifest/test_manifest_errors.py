@@ -58,7 +58,7 @@ def test_the_error_tells_the_first_problem_and_carries_all() -> None:
     )
 
 
-def test_a_single_problem_is_told_without_a_count() -> None:
+def test_a_single_problem_has_no_count() -> None:
     with pytest.raises(ManifestError) as caught:
         loading.load(CASES / "empty" / "manifest.yaml", schema=SCHEMA)
     assert "more)" not in caught.value.message

@@ -109,7 +109,7 @@ def pair(sample: str) -> tuple[str, int]:
     return labels, int(count)
 
 
-def test_answers_that_an_app_counts_by_words_are_told_apart() -> None:
+def test_answers_that_an_app_counts_by_words_are_distinguished() -> None:
     assert counted('status="success" 6', 'status="error" 54') == (6, 54)
     assert counted('status="OK" 5', 'status="Failure" 3', 'status="client_error" 2') == (7, 3)
     assert counted('status="server_error" 1', 'status="redirection" 4') == (4, 1)
@@ -242,7 +242,7 @@ def test_page_that_cannot_be_trusted_is_refused(text: str, words: str) -> None:
 
 
 def test_page_cut_anywhere_is_refused_or_has_lost_its_age() -> None:
-    """Cut between two families a page is a page; a window then misses the age that was told before."""
+    """Cut between two families a page is a page; a window then misses the age of the page before."""
     uptime_ends = WHOLE.index("61.5\n") + 5
     for end in range(uptime_ends):
         try:

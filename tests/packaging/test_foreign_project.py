@@ -65,7 +65,7 @@ class Shop:
     environment: dict[str, str]
 
     def invoke(self, verb: str, *words: str, within: str = ".", code: int = 0) -> dict[str, Any]:
-        """Run a verb in a folder of the project, and return its document, and what was printed as `told`."""
+        """Run a verb in a folder of the project, and return its document, with its stderr as `told`."""
         ended = subprocess.run(
             [self.python, "-m", "invoke", self.prefix + verb, *words, "--json"],
             cwd=self.root / within,

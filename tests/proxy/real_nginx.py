@@ -37,7 +37,7 @@ class _Echo(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(folder: Path, asked: Manifest, *, app_port: int = 0, requests: int = 0) -> Iterator[None]:
-    """Run nginx as the local engine has it, with an app in slot blue that tells what it was asked.
+    """Run nginx as the local engine has it, with an app in slot blue that echoes the request.
 
     With `app_port` the app is the caller's, and with `requests` nginx answers so many at once.
     """

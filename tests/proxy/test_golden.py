@@ -47,7 +47,7 @@ for case in CASES:
 """
 
 
-def test_the_same_manifest_is_the_same_bytes_whoever_renders_it_and_where(tmp_path: Path) -> None:
+def test_the_same_manifest_is_the_same_bytes_for_every_user_and_place(tmp_path: Path) -> None:
     home = tmp_path / "home of nobody"
     home.mkdir()
     places = [

@@ -43,7 +43,7 @@ def test_a_2xx_of_an_app_that_takes_no_mode_and_version_from_us_is_healthy(reply
         (said(mode="stable", version="0.9"), "/healthz says version '0.9', and the release's is '1.0.0'"),
     ],
 )
-def test_an_app_that_takes_them_from_us_is_told_from_another_release(reply: Reply, words: str) -> None:
+def test_an_answer_with_the_mode_of_another_release_is_a_fault(reply: Reply, words: str) -> None:
     assert health.problem(reply, RELEASE) == words
 
 

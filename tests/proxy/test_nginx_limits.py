@@ -149,10 +149,10 @@ async def _one_too_many(port: int, held: _Gate) -> tuple[int, str]:
         return found
 
 
-def test_a_request_beyond_the_limit_is_told_to_come_back(tmp_path: Path, shop: Manifest) -> None:
+def test_a_request_beyond_the_limit_gets_retry_after(tmp_path: Path, shop: Manifest) -> None:
     with gate(4) as (held, app_port), serving(tmp_path, shop, app_port=app_port, requests=3):
         code, text = asyncio.run(_one_too_many(shop.nginx.port, held))
     assert code == 503
     assert "Retry-After: 1" in text
     assert "X-Deployed-By: swiftdeploy" in text
-    assert "requests are being answered, which is the most" in text
+    assert "requests are in progress, which is the limit" in text

@@ -145,7 +145,7 @@ def test_a_private_path_is_kept_from_the_app_however_it_is_written(shop: Manifes
         b"/swiftdeploy",
     ],
 )
-def test_every_other_path_reaches_the_app_as_it_was_written(shop: Manifest, line: bytes) -> None:
+def test_every_other_path_reaches_the_app_unchanged(shop: Manifest, line: bytes) -> None:
     answer = target(shop.nginx.port, line)
     assert (answer.status, answer.body) == (200, line)
 

@@ -84,7 +84,7 @@ def test_a_template_compiled_without_a_sandbox_before_is_not_used(tmp_path: Path
 @pytest.mark.parametrize(
     "mistake", ["{{ 1 // 0 }}", "{{ absent }}", "{% if %}", "{{ [] | first + 1 }}", "{{ 3() }}"]
 )
-def test_any_mistake_in_an_included_template_is_told_with_its_name_and_line(
+def test_the_error_for_a_mistake_in_an_included_template_names_it_and_the_line(
     tmp_path: Path, mistake: str
 ) -> None:
     (tmp_path / "inner.j2").write_text(f"\n\n{mistake}")

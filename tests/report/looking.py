@@ -37,7 +37,7 @@ class Looked:
         self.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
 
     def hindrances(self) -> list[str]:
-        """What axe-core finds that keeps somebody from reading the page."""
+        """The accessibility faults that axe-core finds on the page."""
         from axe_playwright_python.sync_playwright import Axe
 
         found = Axe().run(self.page).response["violations"]

@@ -1,4 +1,4 @@
-"""`audit` verifies, tells and writes the report, before it puts a record of its own on the history."""
+"""`audit` verifies the history, prints and writes the report, and then records itself."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_a_whole_history_is_told_before_a_record_of_its_own(place: Place) -> None:
+def test_a_whole_history_is_reported_before_audit_records_itself(place: Place) -> None:
     before = place.lines
     audited = place.audit()
     assert audited.code == 0, audited.err
@@ -143,7 +143,7 @@ DAMAGED: dict[str, tuple[Callable[[Place], None], int, str]] = {
     "an empty file": (_empty, 1, "truncated"),
     "a first line that is not JSON": (_no_json, 1, "not JSON"),
     "a line over 1 MiB": (_long, 3, "longer than 1048576 bytes"),
-    "the history of another project": (_foreign, 6, "not the one that the head names"),
+    "the history of another project": (_foreign, 6, "differs from the head"),
     "a record of a newer program": (_newer, 4, "of another program version: v is 2"),
     "no head": (_headless, 7, "head missing"),
     "no text at all": (_compressed, 1, "not JSON"),
@@ -165,7 +165,7 @@ def test_a_history_that_cannot_be_read_is_said_and_the_report_too(place: Place) 
     place.history.mkdir()
     audited = place.audit()
     assert (audited.code, audited.document["verified"], audited.document["first_bad"]) == (7, False, None)
-    assert "Nothing is proven: the history cannot be used: " in audited.report
+    assert "Nothing is verified: the history cannot be used: " in audited.report
 
 
 @pytest.mark.parametrize("target", [None, "elsewhere", "notes.txt"], ids=["folder", "nowhere", "link"])
@@ -258,7 +258,7 @@ def test_it_needs_no_lock_and_no_manifest_that_is_valid(place: Place) -> None:
         assert place.audit().code == 0
 
 
-def test_the_period_is_told_and_the_whole_history_verified(place: Place) -> None:
+def test_the_report_covers_the_period_and_the_whole_history_is_verified(place: Place) -> None:
     audited = place.audit("--since", "2100-01-01")
     assert (audited.code, audited.document["records"]) == (0, 6)
     assert "no record in it" in audited.report

@@ -1,4 +1,4 @@
-"""`audit --html` writes the page beside the report, and `--open` shows it to whoever sits here."""
+"""`audit --html` writes the page beside the report, and `--open` opens it in a browser."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_the_page_is_written_beside_the_report_and_named(place: Place) -> None:
     assert audited.code == 0, audited.err
     path = place.root / "audit_report.html"
     assert audited.document["page"] == str(path)
-    assert f"as a page: {path}" in audited.err
-    assert "All 6 records follow each other" in page_of(place)
+    assert f"page: {path}" in audited.err
+    assert "All 6 records link to the head" in page_of(place)
     assert page_of(place).count("<details>") == 3
 
 
@@ -40,7 +40,7 @@ def test_a_history_that_does_not_verify_has_a_red_page(place: Place) -> None:
     assert "Line 3 of history.jsonl" in page_of(place)
 
 
-def test_it_is_opened_in_the_browser_of_whoever_sits_here(
+def test_it_is_opened_in_the_browser_of_this_user(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shown = tmp_path / "shown"
@@ -61,7 +61,7 @@ def test_without_a_browser_it_says_where_the_page_is(place: Place, monkeypatch: 
     audited = place.audit("--open")
     assert audited.code == 0, audited.err
     path = place.root / "audit_report.html"
-    assert f"there is no browser here to open it in: {path}" in audited.err
+    assert f"no browser found; open it yourself: {path}" in audited.err
     assert path.exists()
 
 

@@ -22,7 +22,7 @@ RELEASE = {"release": "bbb", "version": "1.1.0", "mode": "canary"}
 BEFORE = {"release": "aaa", "version": "1.0.0", "mode": "stable"}
 
 
-def test_a_deploy_is_told_with_its_prerequisites_steps_and_verdicts() -> None:
+def test_a_deploy_is_reported_with_its_prerequisites_steps_and_verdicts() -> None:
     run = {"run": "r1", "argv": "deploy"}
     step = {"event": "step", "action": "route", "target": "nginx", "reason": "so", "weights": {"blue": 100}}
     report = build_report(
@@ -56,7 +56,7 @@ def test_a_deploy_is_told_with_its_prerequisites_steps_and_verdicts() -> None:
     assert (report.summary.changes, report.summary.failed) == (1, 0)
 
 
-def test_a_change_is_told_with_the_words_it_was_given() -> None:
+def test_a_change_is_reported_with_its_command_line() -> None:
     options = {"to": "4f2a|b", "again": True, "json": True, "list": [1], "x": None}
     (change,) = build_report(chained([started("rollback", "r1", options=options)]), WHOLE).changes
     assert change.command == "rollback --to 4f2a|b --again --list 1 --x None"
@@ -90,7 +90,7 @@ def test_a_deploy_that_ends_in_a_prerequisite_is_a_deploy() -> None:
     assert (report.summary.refused, report.summary.failed) == (1, 1)
 
 
-def test_a_killed_verb_is_told_as_cut_off_and_a_verb_without_an_end_as_that() -> None:
+def test_a_killed_verb_is_reported_as_cut_off_and_a_verb_without_an_end_as_that() -> None:
     rows = [
         started("deploy", "r1"),
         started("teardown", "r2"),
@@ -132,7 +132,7 @@ def test_the_report_shows_the_person_that_the_environment_names_as_a_claim() -> 
     assert str(change.actor) == "root on web1 (claims SUDO_USER=ana) (claims GITHUB_ACTOR=octo)"
 
 
-def test_who_holds_the_lock_is_told() -> None:
+def test_the_holder_of_the_lock_is_reported() -> None:
     holder = {"verb": "deploy", "user": "bo", "host": "web1", "since": "2026-11-24T15:00:00Z", "pid": 7}
     lock = {"event": "lock", "task": "render", "run": "r9", "argv": "promote", "who": WHO, "holder": holder}
     report = build_report(chained([lock, finished("render", "r9", "locked", 8)]), WHOLE)
@@ -160,7 +160,7 @@ def test_a_breach_that_the_dashboard_saw_begins_and_ends() -> None:
     assert [(v.verb, v.rule) for v in report.violations] == [("status", "max_error_rate")]
 
 
-def test_a_chaos_that_several_saw_is_told_once_until_the_slot_is_another() -> None:
+def test_a_fault_that_several_verbs_saw_is_reported_once_per_slot() -> None:
     chaos = {"event": "chaos", "slot": "blue", "release": "aaa", "kind": "error"}
     seen, gone = chaos | {"outcome": "seen"}, chaos | {"outcome": "gone"}
     slow = seen | {"kind": "slow"}
@@ -208,7 +208,7 @@ def test_rows_outside_the_period_are_left_out_and_a_change_that_reaches_into_it_
     assert (report.summary.records, report.summary.first, report.summary.last) == (3, BEGAN + 20, BEGAN + 40)
 
 
-def test_what_the_head_does_not_prove_is_told_and_marked() -> None:
+def test_records_that_the_head_does_not_verify_are_reported_and_marked() -> None:
     rows = [started("deploy", "r1"), verdict("r1", allow=False), started("rollback", "r2")]
     rows += [verdict("r2", allow=False), finished("rollback", "r2")]
     records = chained(rows)
@@ -307,7 +307,7 @@ def test_no_record_stops_the_story(contents: list[tuple[dict[str, Any], str, str
     assert report.summary.records == len(contents)
 
 
-def test_numbers_beyond_all_bounds_and_dates_that_do_not_exist_are_told() -> None:
+def test_numbers_beyond_all_bounds_and_dates_that_do_not_exist_are_reported() -> None:
     records = chained([started("deploy", "r1"), verdict("r1", allow=False, observed=10**400)])
     records[1] = {**records[1], "time": "9999-99-99T99:99:99.999Z"}
     (violation,) = build_report(records, WHOLE).violations
@@ -327,7 +327,7 @@ def test_a_list_of_releases_is_no_rollback() -> None:
     assert report.changes.total == report.summary.tally("rollback").runs == 0
 
 
-def test_a_killed_verb_is_told_with_the_task_and_the_step_at_which_its_records_end() -> None:
+def test_a_killed_verb_is_reported_with_the_task_and_the_step_at_which_its_records_end() -> None:
     step = {"event": "step", "action": "hold", "target": "app-green", "reason": "so"}
     rows = [
         started("policy-check", "r1", argv="deploy"),
@@ -339,7 +339,7 @@ def test_a_killed_verb_is_told_with_the_task_and_the_step_at_which_its_records_e
     assert (change.task, change.error) == ("deploy", "its records end at the step hold app-green")
 
 
-def test_an_automatic_rollback_is_told_once_and_an_interruption_with_where_traffic_went() -> None:
+def test_an_automatic_rollback_is_reported_once_and_an_interruption_with_its_traffic() -> None:
     back = {"event": "rolled_back", "seconds": 0.5, "reason": {"message": "sick"}, "to": BEFORE}
     rows = [
         started("deploy", "r1"),

@@ -80,12 +80,12 @@ def changes(many: int, apart: float) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_rollback_by_itself_is_no_rollback_that_somebody_asked_for(report: AuditReport) -> None:
+def test_an_automatic_rollback_does_not_count_as_the_verb_rollback(report: AuditReport) -> None:
     assert "rollback 1, rolled back 1," in charts.of_period(report)[0].text
     assert report.summary.tally("rollback").runs == report.summary.automatic_rollbacks == 1
 
 
-def test_traffic_to_nobody_is_told_from_shares_that_are_not_on_record() -> None:
+def test_traffic_to_no_slot_differs_from_shares_that_are_not_on_record() -> None:
     step = {"event": "step", "run": "r1", "action": "route", "target": "nginx"}
     done = {"event": "step", "run": "r1", "outcome": "done"}
     rows = [started("deploy", "r1"), step, done, step | {"weights": {}}, done]

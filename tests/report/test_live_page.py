@@ -82,7 +82,7 @@ def test_it_says_what_serves_how_it_fares_and_that_all_is_well(browser: Browser,
         assert told in text
 
 
-def test_it_says_what_calls_for_somebody_and_what_to_do(browser: Browser, tmp_path: Path) -> None:
+def test_it_names_the_most_severe_problem_and_the_next_command(browser: Browser, tmp_path: Path) -> None:
     with looked(browser, made(troubled("the disk is full")), tmp_path) as seen:
         first = seen.page.locator("main > *").first
         text = first.inner_text()
@@ -110,7 +110,7 @@ def test_what_says_no_stands_first_and_what_is_not_known_after_it() -> None:
     assert rows == ["fails", "unasked", "passes"]
 
 
-def test_a_domain_that_nobody_can_ask_has_a_row_where_its_rules_are_not_known() -> None:
+def test_a_domain_without_an_answer_has_a_row_where_its_rules_are_not_known() -> None:
     text = made(picture(compliance=(Unanswered("isolation", (), "the policies do not compile"),)))
     assert "every rule</td>" in text
     assert "the policies do not compile</td>" in text
@@ -135,7 +135,7 @@ def test_times_are_written_as_everywhere_and_only_a_command_is_set_as_one() -> N
     text = made(picture(compliance=(verdict(check(passed=False)),)))
     assert ">2026-03-01 12:00:00</time> UTC" in text
     assert 'since <time datetime="2026-03-01T11:58:20Z">2026-03-01 11:58:20</time> UTC' in text
-    assert "<p>Next: mend what the rule names.</p>" in text
+    assert "<p>Next: correct what the rule names.</p>" in text
     assert "<p>Next: <code>invoke rollback</code></p>" in made(troubled("x"))
 
 
@@ -167,10 +167,10 @@ def test_nothing_deployed_is_no_alarm(browser: Browser, tmp_path: Path) -> None:
     ("changes", "told"),
     [
         ({"at_work": "deploy (user ana)"}, "A change is under way"),
-        ({"problems": ("OPA is late",)}, "Not all of it can be told"),
+        ({"problems": ("OPA is late",)}, "Not everything could be observed"),
     ],
 )
-def test_all_is_well_only_where_everything_was_seen_and_nobody_is_at_work(
+def test_all_is_well_only_where_everything_was_seen_and_no_verb_runs(
     changes: dict[str, Any], told: str
 ) -> None:
     text = made(picture(**changes))

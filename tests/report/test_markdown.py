@@ -144,18 +144,18 @@ def test_a_broken_history_is_said_at_the_top_and_its_rows_are_marked() -> None:
         "DOES NOT VERIFY",
         "Line 100 of history.jsonl",
         "was edited",
-        "Proven by the head: records 101 to",
+        "Verified by the head: records 101 to",
     ):
         assert words in top
     timeline = text.partition("## Timeline")[2].partition("## Policy")[0].splitlines()
-    marked = [line for line in timeline if "not proven" in line]
+    marked = [line for line in timeline if "not verified" in line]
     assert 0 < len(marked) < len(timeline) - 4
 
 
 def test_a_history_that_cannot_be_read_is_said_at_the_top() -> None:
     unread = Integrity(Verification(False, 0, None, "no"), unreadable="The history is shut.")
     text = markdown(build_report((), unread), project="shop", made=0)
-    assert "Nothing is proven: the history is shut." in text
+    assert "Nothing is verified: the history is shut." in text
 
 
 def test_tables_say_how_many_rows_they_left_out() -> None:
@@ -194,7 +194,7 @@ def test_a_release_that_failed_before_it_had_traffic_gives_none_back() -> None:
     assert "all traffic was back 194 ms after the breach: it died" in told[0]
     assert "version 1.0.0 (stable) kept all traffic: it died" in told[1]
     assert "before the new release had traffic; the former release kept all of it: it died" in told[1]
-    assert "no traffic had to come back" in told[1] and "194 ms" not in told[1]
+    assert "no failed release had traffic" in told[1] and "194 ms" not in told[1]
 
 
 def test_figures_are_rounded_and_have_their_unit() -> None:

@@ -1,4 +1,4 @@
-"""The page shows somebody who was not there what happened, on any screen, and does nothing else."""
+"""The page shows what happened, on any screen, and does nothing else."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_that_the_history_is_whole_is_said_before_all_else(
         statement = seen.page.locator("main > *").first
         assert "The history is whole" in statement.inner_text()
         assert statement.get_attribute("class") == "statement is-good"
-        assert "not proven" not in seen.page.locator("body").inner_text()
+        assert "not verified" not in seen.page.locator("body").inner_text()
 
 
 def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser, tmp_path: Path) -> None:
@@ -99,10 +99,10 @@ def test_what_is_wrong_with_the_history_is_said_before_all_else(browser: Browser
         statement = seen.page.locator("main > *").first
         told = statement.inner_text()
         assert "Line 90 of history.jsonl: its hash is not that of its content." in told
-        assert "Proven by the head: records 91 to " in told
+        assert "Verified by the head: records 91 to " in told
         assert statement.get_attribute("class") == "statement is-bad"
         cells = seen.page.locator("section[aria-labelledby=timeline] td[data-label=Record]")
-        marked = [text for text in cells.all_inner_texts() if "not proven" in text]
+        marked = [text for text in cells.all_inner_texts() if "not verified" in text]
         assert 0 < len(marked) < cells.count()
         assert seen.hindrances() == []
 
@@ -162,7 +162,7 @@ def test_what_a_rule_saw_is_written_in_words() -> None:
         assert python not in text.partition("<h2")[2]
 
 
-def test_a_rollback_by_itself_and_a_breach_that_somebody_ended_are_timed_apart() -> None:
+def test_an_automatic_rollback_and_a_breach_that_a_person_ended_are_timed_separately() -> None:
     rows = day.contents()
     for after, allow in ((610, False), (680, True)):
         row = next(row for row in rows if row["event"] == "scrape" and row["after"] == after)
@@ -239,10 +239,10 @@ def test_the_page_and_the_markdown_say_the_same_cell_by_cell(browser: Browser, t
 @pytest.mark.parametrize(
     ("period", "asked"),
     [
-        (Period(), "Asked for: all of the history. On record: 2026-11-24 15:00:00 to 15:14:55 UTC"),
-        (Period(BEGAN + 600), "Asked for: since 2026-11-24 15:10:00 UTC. On record: 2026-11-24 15:10:00 to"),
-        (Period(until=BEGAN), "Asked for: until 2026-11-24 15:00:00 UTC; there is no record in it."),
-        (Period(BEGAN, BEGAN + 60.5), "Asked for: 2026-11-24 15:00:00 to 15:01:00 UTC. On record: "),
+        (Period(), "Period: all of the history. On record: 2026-11-24 15:00:00 to 15:14:55 UTC"),
+        (Period(BEGAN + 600), "Period: since 2026-11-24 15:10:00 UTC. On record: 2026-11-24 15:10:00 to"),
+        (Period(until=BEGAN), "Period: until 2026-11-24 15:00:00 UTC; no record in it."),
+        (Period(BEGAN, BEGAN + 60.5), "Period: 2026-11-24 15:00:00 to 15:01:00 UTC. On record: "),
     ],
 )
 def test_which_period_was_asked_for_is_said_and_what_of_it_is_on_record(period: Period, asked: str) -> None:
@@ -251,7 +251,7 @@ def test_which_period_was_asked_for_is_said_and_what_of_it_is_on_record(period: 
 
 
 def much(changes: int, verdicts: int, checks: int) -> AuditReport:
-    """Changes that were refused again and again, for reasons that are told at length."""
+    """Many refused changes, each with a long reason."""
     failed = [
         {"rule": f"rule_{number}", "passed": False, "observed": None, "limit": None, "message": "<" * 1000}
         for number in range(checks)
@@ -272,7 +272,7 @@ def test_however_much_is_on_record_the_page_stays_small_and_says_what_it_leaves_
     assert 0 < told < 40
     first = report.changes.shown[0].seq
     assert f"the history has them from record {first} on." in text
-    assert text.count("There is no room for its details on this page") == 40 - told
+    assert text.count("Its details exceed the size of this page") == 40 - told
     assert "34 in 34 other ways" in text
     assert "34 in 34 other ways" in markdown(report, project="shop", made=0)
 
@@ -296,7 +296,7 @@ def test_what_a_list_leaves_out_is_said_in_both() -> None:
         assert "100 of 100 passed; 7 more are not listed" in text
 
 
-def test_shares_that_nobody_has_are_told_as_that_in_both() -> None:
+def test_shares_of_no_slot_are_reported_as_that_in_both() -> None:
     step = {"event": "step", "run": "r1", "action": "route", "target": "nginx", "reason": "it ends"}
     rows = [started("deploy", "r1"), step | {"weights": {}}, finished("deploy", "r1")]
     report = build_report(chained(rows), WHOLE)
@@ -394,5 +394,5 @@ def test_the_phases_stand_in_the_order_in_which_they_ran() -> None:
 def test_a_history_without_records_has_a_page(browser: Browser, tmp_path: Path) -> None:
     with looked(browser, made(day.report([])), tmp_path) as seen:
         do_nothing(seen, tmp_path)
-        assert "Nothing happened in this period" in seen.page.locator("main").inner_text()
+        assert "No event in this period" in seen.page.locator("main").inner_text()
         assert seen.hindrances() == []

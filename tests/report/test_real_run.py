@@ -1,4 +1,4 @@
-"""After a day of trouble that really took place, the page tells it to somebody who was not there."""
+"""The report and the page of a real day with faults show what happened."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_it_tells_what_happened_when_why_and_that_nothing_was_left_out(
     assert pages.audited["verified"]
     with looked(browser, pages.report, tmp_path) as seen:
         statement = seen.page.locator("main > *").first.inner_text()
-        assert f"All {pages.audited['records']} records follow each other" in statement
+        assert f"All {pages.audited['records']} records link to the head" in statement
         happened = seen.page.locator("figure").first.inner_text()
         for told in ("deploy 2", "promote 2", "rollback 1", "rolled back 1", "refusal 1", "chaos"):
             assert told in happened

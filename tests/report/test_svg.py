@@ -46,6 +46,6 @@ def test_an_element_that_does_more_than_draw_is_refused(element: str) -> None:
         settled(more=f"<g><{element}/></g>")
 
 
-def test_coordinates_lose_what_nobody_can_see() -> None:
+def test_coordinates_lose_invisible_digits() -> None:
     path = next(element for element in settled().iter() if element.tag.endswith("}path"))
     assert path.get("d") == "M 0.1 1"

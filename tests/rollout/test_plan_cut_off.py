@@ -32,7 +32,7 @@ CHANGED = Difference("the memory", "256 MiB", "512 MiB")
 
 @dataclass
 class World:
-    """What there is; `known` are the slots that nginx was told of last.
+    """What there is; `known` are the slots in the last configuration of nginx.
 
     `is_reached` says whether the slots can be asked past an nginx that is silent.
     """

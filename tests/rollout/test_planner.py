@@ -91,7 +91,7 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
         wanted(NEW),
         ["reload nginx", *TAKES_OVER],
     ),
-    "a slot that stopped makes room, and nobody is sent to it meanwhile": (
+    "a slot that stopped makes room, and gets no traffic meanwhile": (
         standing(occupied(OLD, live=False, healthy=None), shares=(100, 0)),
         wanted(OLD),
         ["route: none (503)", "remove app-blue", *FROM_NOTHING],
@@ -111,7 +111,7 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
         wanted(NEW),
         TAKES_OVER[2:],
     ),
-    "a leftover that is not healthy is made anew": (
+    "a leftover that is not healthy is replaced": (
         standing(occupied(OLD), occupied(NEW, healthy=False), shares=(100, 0)),
         wanted(NEW),
         ["remove app-green", *TAKES_OVER],
@@ -151,7 +151,7 @@ TABLE: dict[str, tuple[State, Goal, list[str]]] = {
         wanted(OLD),
         ["start nginx"],
     ),
-    "an nginx that does not answer is made anew": (
+    "an nginx that does not answer is restarted": (
         standing(occupied(OLD, healthy=None), proxy=HUNG),
         wanted(OLD),
         ["recreate nginx"],
@@ -262,6 +262,11 @@ def test_a_new_nginx_is_said_to_cut_connections() -> None:
 def test_a_plan_says_what_happens_to_requests(observed: State, goal: Goal, effect: str) -> None:
     assert effect_on_requests(plan(observed, goal)).startswith(effect)
     assert bool(effect) == bool(effect_on_requests(plan(observed, goal)))
+
+
+def test_a_plan_says_that_requests_get_503_while_no_slot_can_serve() -> None:
+    stopped = standing(occupied(OLD, live=False, healthy=None), shares=(100, 0))
+    assert "503" in effect_on_requests(plan(stopped, wanted(OLD)))
 
 
 def test_a_reload_is_not_said_to_cut_connections() -> None:

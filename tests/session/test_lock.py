@@ -64,7 +64,7 @@ def acquire(tmp_path: Path, *, wait: float = 0.0) -> int:
     return lock.acquire(tmp_path / "state", verb="teardown", wait=wait).descriptor
 
 
-def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path, holder: Hold) -> None:
+def test_a_second_process_is_refused_and_the_error_names_the_holder(tmp_path: Path, holder: Hold) -> None:
     first = holder()
     assert said(first) == "held"
     with pytest.raises(LockHeld) as refused:
@@ -102,7 +102,7 @@ def test_a_child_that_outlives_the_holder_does_not_keep_it(tmp_path: Path, holde
         child.kill()
 
 
-def test_a_holder_that_was_killed_is_told_to_the_next_one(tmp_path: Path, holder: Hold) -> None:
+def test_the_next_holder_gets_the_one_that_was_killed(tmp_path: Path, holder: Hold) -> None:
     first = holder()
     assert said(first) == "held"
     first.send_signal(signal.SIGKILL)
@@ -124,9 +124,9 @@ def test_one_that_waits_gets_it_when_it_is_free(holder: Hold) -> None:
     assert said(second) == "held"
 
 
-def test_waiting_ends_and_is_told(tmp_path: Path, holder: Hold) -> None:
+def test_the_error_after_waiting_names_the_holder_and_the_wait(tmp_path: Path, holder: Hold) -> None:
     assert said(holder()) == "held"
-    with pytest.raises(LockHeld, match=r"after 0\.2 s of waiting by deploy"):
+    with pytest.raises(LockHeld, match=r"locked by deploy .*; waited 0\.2 s"):
         acquire(tmp_path, wait=0.2)
 
 

@@ -96,7 +96,7 @@ class Project:
         return process.returncode, out, err
 
     def waiting(self, *words: str, **does: str) -> subprocess.Popen[str]:
-        """A process in the middle of the task that was told to wait."""
+        """A process in the middle of the task that waits."""
         process = self.start(*words, **does)
         assert process.stderr
         for line in process.stderr:

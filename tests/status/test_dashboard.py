@@ -79,10 +79,10 @@ def test_everything_is_there_and_fits_into_80_columns() -> None:
     assert "11:59:58  chaos slow seen in app-green" in text
 
 
-def test_drift_is_told_as_none_only_where_it_was_looked_for() -> None:
-    assert re.search(r"drift +none: what runs is what manifest.yaml gives", drawn(full(drift=())))
-    unknown = drawn(full(drift=(), drift_unknown="a verb is at work"))
-    assert re.search(r"drift +not known: a verb is at work", unknown)
+def test_drift_is_none_only_where_it_was_looked_for() -> None:
+    assert re.search(r"drift +none: what runs matches manifest.yaml", drawn(full(drift=())))
+    unknown = drawn(full(drift=(), drift_unknown="another verb is running"))
+    assert re.search(r"drift +not known: another verb is running", unknown)
     assert "none: what runs" not in unknown
 
 
@@ -105,7 +105,7 @@ def test_many_differences_are_counted() -> None:
     assert "and 2 more steps: invoke plan" in text
 
 
-def test_steps_that_only_follow_from_a_difference_are_counted_and_not_told() -> None:
+def test_steps_that_only_follow_from_a_difference_are_counted_and_not_listed() -> None:
     whole = picture()
     steps = tuple(
         Step(action, "app-green", "as it goes", State()) for action in ("start", "wait", "watch", "remove")
@@ -127,7 +127,7 @@ def test_the_first_look_shows_no_rate_and_no_graph() -> None:
     assert not set(text) & set("▁▂▃▄▅▆▇█")
 
 
-def test_the_graph_has_a_column_a_look_and_a_blank_for_what_nobody_measured() -> None:
+def test_the_graph_has_a_column_a_look_and_a_blank_for_one_without_a_window() -> None:
     text = drawn(picture(rates={"blue": (0.0, None, 10.0, 20.0), "green": ()}))
     assert "▁ ▅█" in text
     plain = drawn(picture(rates={"blue": (0.0, None, 10.0, 20.0), "green": ()}), unicode=False)

@@ -1,4 +1,4 @@
-"""What of a picture calls for somebody, and in which order."""
+"""The problem that a picture reports, the most severe first."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def code(found: Picture) -> int:
         "too soon to ask",
         "drift",
         "a failed rule before drift",
-        "nobody to ask before a failed rule",
+        "no answer of the engine before a failed rule",
         "a sick slot with traffic before all",
         "the slot with the traffic is gone",
         "no release serves",
-        "a sick slot without traffic harms nobody",
+        "a sick slot without traffic is no problem",
     ],
 )
 def test_the_gravest_concern_gives_the_exit_code(changes: dict[str, Any], expected: int) -> None:
     assert code(picture(**changes)) == expected
 
 
-def test_nothing_deployed_calls_for_nobody() -> None:
+def test_nothing_deployed_is_no_problem() -> None:
     assert code(Picture("2026-03-01T12:00:00Z", "shop", "local")) == 0
 
 
@@ -64,7 +64,7 @@ def test_what_is_not_known_is_null_in_the_document_and_never_a_yes() -> None:
     assert [(one["rule"], one["passed"]) for one in found["checks"]] == [("non_root", None)]
 
 
-def test_without_somebody_who_serves_the_document_has_no_url() -> None:
+def test_without_a_serving_release_the_document_has_no_url() -> None:
     document = picture(traffic=Traffic()).document()
     assert (document["mode"], document["version"], document["url"]) == (None, None, None)
 

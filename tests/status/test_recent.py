@@ -40,7 +40,7 @@ def test_the_last_word_on_rules_and_drift_is_recalled() -> None:
     assert found.told == {"canary": outcomes(failed), "drift": []}
 
 
-def test_what_was_mended_is_no_longer_told_as_drift() -> None:
+def test_corrected_drift_is_no_longer_reported() -> None:
     first, second = {"target": "nginx.conf"}, {"target": "nginx"}
     records = [record(1, drift=[first, second]), record(2, "drift", outcome="mended", target="nginx.conf")]
     found = recent(records)
@@ -51,7 +51,7 @@ def test_what_was_mended_is_no_longer_told_as_drift() -> None:
     assert found.told["drift"] == []
 
 
-def test_an_event_is_told_once_however_often_one_looks() -> None:
+def test_an_event_is_reported_once_over_several_looks() -> None:
     records = [record(1, "chaos", outcome="seen", kind="slow", slot="blue", release="1")]
     found = recent(records)
     assert [len(found.events()) for _ in range(3)] == [1, 1, 1]

@@ -75,7 +75,7 @@ def test_memory_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(held) for held in memory.held.values()] == [KEPT]
 
 
-def test_metrics_that_cannot_be_read_are_told_and_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_that_cannot_be_read_are_reported_and_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreadable(manifest: object, port: int, slot: str) -> Scrape:
         raise UnreadableMetrics("/metrics of app-blue: it answers 500")
 
@@ -98,7 +98,7 @@ def test_metrics_that_cannot_be_read_are_told_and_recorded(monkeypatch: pytest.M
         ("error", "none", "gone"),
     ],
 )
-def test_a_change_of_chaos_is_told_once(before: str | None, after: str, expected: str) -> None:
+def test_a_change_of_chaos_is_reported_once(before: str | None, after: str, expected: str) -> None:
     earlier = Scrape(time=1.0, chaos=before) if before else None
     assert sampling.turned(earlier, Scrape(time=2.0, chaos=after)) == expected
 

@@ -47,9 +47,11 @@ def address() -> str:
         is_here = parts.scheme == "unix" or (parts.scheme in {"tcp", "http"} and parts.hostname in _HERE)
         is_here = is_here and (parts.port is None or parts.port > 0)
     except ValueError as error:
-        raise PreflightError(f"{named} is {found!r}, which is no address: {error}", cure) from None
+        raise PreflightError(f"{named} is {found!r}, which is not a valid address: {error}", cure) from None
     if not is_here:
-        raise PreflightError(f"{named} is {found!r}, which is not this host, where SwiftDeploy deploys", cure)
+        raise PreflightError(
+            f"{named} is {found!r}, which is another host; SwiftDeploy deploys to this host only", cure
+        )
     return found
 
 

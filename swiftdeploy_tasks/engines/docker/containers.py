@@ -117,10 +117,10 @@ def trouble(one: Container) -> str:
     if state["Paused"]:
         return "is paused"
     if state["Restarting"]:
-        return f"is started again and again (it ended with {state['ExitCode']})"
+        return f"restarts repeatedly (exit code {state['ExitCode']})"
     if state["Status"] == "created":
         return "was never started"
-    return f"has stopped (it ended with {state['ExitCode']})"
+    return f"has stopped (exit code {state['ExitCode']})"
 
 
 def since(one: Container) -> float | None:

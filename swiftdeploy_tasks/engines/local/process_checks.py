@@ -16,7 +16,7 @@ _UNREADABLE = '"$\\{};\n*?['
 
 def all_of(manifest: Manifest, root: Path, home: Path, *, with_opa: bool) -> tuple[Finding, ...]:
     """Make the checks `engine`, `image`, `port` and `compose`; the last is for containers alone."""
-    compose = Finding("compose", None, "not made on local: nothing runs through compose")
+    compose = Finding("compose", None, "not checked: the local engine does not use compose")
     port = port_check.check(manifest, with_opa=with_opa, ours=_held(home), holder=proxy_process.listener)
     return (_engine(manifest, str(home)), _source(manifest, root, home), port, compose)
 

@@ -115,7 +115,7 @@ def _lives(process: psutil.Process) -> bool:
 
 @contextmanager
 def dockerd(folder: Path, images: Iterable[str]) -> Iterator[Dockerd]:
-    """Run one that has these images of the common engine; skip the test where nobody may."""
+    """Run one that has these images of the common engine; skip the test where that is not possible."""
     if os.geteuid() or not all(map(shutil.which, ("dockerd", "ip", "nsenter", "unshare"))):
         pytest.skip("only root, with dockerd and ip, can start an engine of its own")
     made = Dockerd(folder, f"sd-{secrets.token_hex(4)}")

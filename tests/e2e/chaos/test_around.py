@@ -43,7 +43,7 @@ def test_a_part_that_dies_while_a_release_takes_over_is_put_right_by_the_next_de
     serves(project, "2.0.0")
 
 
-def test_a_lost_state_folder_is_made_anew_by_deploy(project: Project) -> None:
+def test_deploy_recreates_a_lost_state_folder(project: Project) -> None:
     project.deploy()
     shutil.rmtree(project.state)
     document = project.run("status", "--json").ok().document()
@@ -146,7 +146,7 @@ def test_an_undo_leaves_the_new_slot_where_the_old_one_died_meanwhile(
 def test_who_dies_just_after_it_took_over_is_found_while_there_is_a_way_back(
     new_project: Callable[..., Project], verb: str
 ) -> None:
-    """There is hardly anything to drain, so nobody looks meanwhile: it is looked at once more at the end."""
+    """The drain is too short for a look, so there is one more look at its end."""
     project = new_project("local")
     project.deploy()
     project.set(services__version="2.0.0")

@@ -1,4 +1,4 @@
-"""Drift on a real stack: each case is a folder whose `case.yaml` damages it and says what has to be told.
+"""Drift on a real stack: each case is a folder whose `case.yaml` damages it and lists what plan must report.
 
 `damage` is run by a shell with NAME, ROOT, STATE, SLOT (which serves), OTHER and PID (of the app, on local)
 set; `found` are the targets that `plan` has to name, each with what it says about them; `environment` is what

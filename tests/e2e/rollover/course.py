@@ -47,7 +47,7 @@ class Course:
         return self.ended.document()
 
     def went(self, *, requests: int = 50) -> Course:
-        """It succeeded, and nobody who was using the service noticed."""
+        """It succeeded, and no request failed."""
         self.ended.ok()
         assert self.load.failed == []
         assert self.load.answered > requests, self.load.seen
@@ -90,6 +90,6 @@ def under_load(
 
 
 def alone(project: Project, *words: str) -> Course:
-    """Run a verb in JSON while nobody uses the service."""
+    """Run a verb in JSON without load."""
     first = see(project)
     return Course(project.run(*words, "--json"), first, see(project), Load(project.port))

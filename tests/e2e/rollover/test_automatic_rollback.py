@@ -85,7 +85,7 @@ def test_a_release_that_dies_while_it_is_watched_goes_back_by_itself(serving: Pr
 
 
 NO_MORE = {
-    "turns unhealthy": (6, ("turned unhealthy", "503")),
+    "turns unhealthy": (6, ("became unhealthy", "503")),
     # A second look waits longer than nginx does.
     "metrics hang": (3, ("could not be read", "answers 504")),
     "metrics fail": (3, ("could not be read", "answers 500")),

@@ -95,7 +95,7 @@ def test_a_slot_left_over_from_an_earlier_run_is_put_aside(new_project: Callable
     assert set(project.running()) == {"nginx", f"app-{course.document['slot']}"}
 
 
-def test_an_app_that_ignores_the_request_to_stop_is_ended_and_nobody_waits_for_it(
+def test_an_app_that_ignores_the_request_to_stop_is_killed_without_a_long_wait(
     new_project: Callable[..., Project],
 ) -> None:
     project = new_project("local", services__env={"FAULT": "deaf"})

@@ -160,14 +160,14 @@ def test_a_sick_canary_is_not_made_stable_and_nothing_changed(course: dict[str, 
     assert refused.load.seen["500 canary"] > 50
 
 
-def test_rollback_starts_an_opa_that_does_not_answer_anew_and_asks_it(course: dict[str, Course]) -> None:
+def test_rollback_restarts_an_opa_that_does_not_answer_and_asks_it(course: dict[str, Course]) -> None:
     verdict, isolation = course["out of a sick canary"].document["verdicts"]
     assert [(check["rule"], check["passed"]) for check in verdict["checks"]] == [("rollback", True)]
     assert "requests over" in verdict["checks"][0]["message"]
     assert (isolation["domain"], isolation["allow"]) == ("isolation", True)
 
 
-def test_rollback_goes_on_when_nobody_can_be_asked_and_says_so(course: dict[str, Course]) -> None:
+def test_rollback_goes_on_without_a_policy_engine_and_says_so(course: dict[str, Course]) -> None:
     assert "canary gave no answer" in course["to the first"].ended.err
     assert course["to the first"].document["verdicts"] == []
 
@@ -274,7 +274,7 @@ def test_every_verdict_on_a_slot_is_kept_with_its_window(runs: list[list[dict[st
     assert any(verdict["input"]["window"]["requests"] > 20 for one in verdicts for verdict in one)
 
 
-def test_a_question_that_nobody_answered_is_kept_too(runs: list[list[dict[str, Any]]]) -> None:
+def test_a_question_without_an_answer_is_kept_too(runs: list[list[dict[str, Any]]]) -> None:
     asked = [r for r in runs[1 + CHANGES.index("to the first")] if r["event"] == "verdict"]
     assert [(r["domain"], r["outcome"]) for r in asked] == [
         ("canary", "unanswered"),

@@ -46,4 +46,4 @@ def test_a_drain_says_how_many_connections_it_waits_for_and_how_long(project: Pr
     project.set(services__version="2.0.0")
     with open_stream(project.port):
         ended = project.deploy()
-    assert "waiting for 1 open connection of before; nginx ends what is left in" in ended.out
+    assert "waiting for 1 open connection to the old slot; nginx closes what is left in" in ended.out

@@ -24,7 +24,7 @@ FAULTS = {
     "one in two breaks off": (3, "as nginx counted"),
     "one in two chunked breaks off": (3, "as nginx counted"),
     "not HTTP": (3, "as nginx counted"),
-    "counts afresh": (3, "page counted nothing"),
+    "counts afresh": (3, "page counted no request"),
     "dies later": (6, "died"),
     "fails above 40/s": (3, "error rate"),
 }
@@ -131,7 +131,7 @@ def test_errors_on_the_address_of_the_health_path_are_seen(serving: Project) -> 
 def test_a_failed_deploy_brings_back_the_nginx_settings_too(
     serving: Project, change: str, fault: str
 ) -> None:
-    """A path that becomes private, and a port for which nginx has to be made anew."""
+    """A path that becomes private, and a port for which nginx must be restarted."""
     before, was = see(serving), serving.manifest["nginx"].get("port")
     value = ["/metrics", "/healthz"] if change == "nginx__private" else free_port()
     serving.set(

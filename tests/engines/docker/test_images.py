@@ -100,7 +100,7 @@ def test_what_was_built_is_what_the_run_uses_though_the_context_changes_meanwhil
     assert to_obtain(engine(root), manifest) == [manifest.services.image]
 
 
-def test_an_image_that_somebody_put_under_the_name_is_built_again(root: Path, name: str) -> None:
+def test_a_foreign_image_under_the_name_is_replaced_by_a_build(root: Path, name: str) -> None:
     manifest = asked(root, name, "COPY app /srv\n")
     first = obtained(root, manifest)
     docker("tag", IMAGES["base"], manifest.services.image)
