@@ -108,7 +108,7 @@ def test_a_state_folder_may_be_missing_empty_or_one_of_ours(tmp_path: Path) -> N
         ("../elsewhere/notes.txt", "is a file"),
         (".", "holds the project itself"),
         ("..", "holds the project itself"),
-        ("../line\nfeed", "cannot be written into a file"),
+        ("../line\nfeed", "characters that cannot be printed"),
     ],
 )
 def test_a_state_folder_that_cannot_be_ours_is_refused_and_left_alone(

@@ -40,7 +40,7 @@ def wait_healthy(job: Job, step: Step) -> None:
     while passes < limits.passes:
         if not job.engine.observe().is_alive(slot):
             raise _unhealthy(
-                job, slot, release, f"it exited before it passed {limits.passes} health checks in a row"
+                job, slot, release, f"it died before it passed {limits.passes} health checks in a row"
             )
         seconds = min(job.pace.timeout, max(1.0, deadline - time.monotonic()))
         reply = job.pace.of(probe.health(port, slot, limits, timeout=seconds))

@@ -145,7 +145,7 @@ def test_what_was_taken_away_before_is_not_covered_by_a_later_drop(tmp_path: Pat
     assert next_one.exists()
     found = history.verify()
     assert (found.ok, found.first_bad, found.first_bad_file) == (False, 1, gone)
-    assert "no record up to the head says that they were dropped" in found.reason
+    assert "no verified record says that age dropped them" in found.reason
 
 
 def test_more_than_what_was_dropped_may_not_be_missing(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_context_on_another_host_is_refused_by_its_name(configuration: Path) -
     add(configuration, "far", "ssh://me@far.example.org")
     use(configuration, "far")
     with pytest.raises(
-        PreflightError, match=r"context 'far' is 'ssh://me@far\.example\.org', which is not this"
+        PreflightError, match=r"context 'far' is 'ssh://me@far\.example\.org', which is another host"
     ) as no:
         client.address()
     assert no.value.next == "docker context use default"
