@@ -1,6 +1,6 @@
 """What tests could not put away themselves, because they were interrupted or their worker died.
 
-Whoever starts a run sweeps at its end: projects that are still noted, and processes that carry its mark.
+A test run removes this at its end: projects that are still noted, and processes that carry its mark.
 """
 
 from __future__ import annotations
