@@ -158,8 +158,8 @@ def doubt(manifest: Manifest, engine: Engine) -> str:
         return ""
     what = "does not listen" if there and there.live else "does not run"
     holder = port_check.process_on(at[1])
-    answers = f"the port is held by {holder}" if holder else "another program answers there"
-    return f"the OPA of this project {what} on {HOST}:{at[1]}; {answers}"
+    held = f"; the port is held by {holder}" if holder else ""
+    return f"the OPA of this project {what} on {HOST}:{at[1]}{held}"
 
 
 def refuse_doubt(manifest: Manifest, engine: Engine) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks.engines.docker.client import HOME, PROJECT
+from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.spec import Document, Spec, Written, digest
 from swiftdeploy_tasks.proxy import templates
@@ -44,10 +45,12 @@ def as_applied(specs: Sequence[Spec], folders: tuple[Path, ...], *, home: str, m
     """
     labels = {spec.component: _labels(spec) | _own_labels(spec, home, mark) for spec in specs}
     found, beyond = read(_text(specs, folders, labels, applied=True))
+    if left_out := labels.keys() - found.keys():
+        raise _unusable(f"leaves out {', '.join(sorted(left_out))}")
     digests = {name: digest(document) for name, document in found.items()}
     for name, own in labels.items():
-        own[SPEC] = digests.get(name, "")
-    if components.NGINX in digests:
+        own[SPEC] = digests[name]
+    if components.NGINX in labels:
         digests[components.NGINX] = form(labels[components.NGINX])
     strangers = tuple(f"services.{name}" for name in found if name not in labels)
     text = _text(specs, folders, labels, applied=True)
@@ -63,21 +66,34 @@ def form(labels: Mapping[str, str]) -> str:
 def read(text: str) -> tuple[dict[str, Document], tuple[str, ...]]:
     """Return the Specs in an applied file by component, and what it says that is in none of them.
 
-    The second names places in the file, and values that compose would fill in.
+    The second names places in the file, and values that compose would fill in. Raises PreflightError where it
+    is no compose file.
     """
     file = parsed(text)
+    sections = (
+        [file.get(key) or {} for key in ("services", *_SHARED)] if isinstance(file, Mapping) else [file]
+    )
+    if not all(isinstance(section, Mapping) for section in sections):
+        raise _unusable("gives no mappings of services, networks and volumes")
     names = {kind: _names(file.get(kind)) for kind in _SHARED}
-    found = {name: _document(service, names) for name, service in file["services"].items()}
+    found = {name: _document(service, names) for name, service in (file.get("services") or {}).items()}
     beyond = [*_shared(file), *_filled_in("", {key: own for key, own in file.items() if key != "services"})]
     beyond += [place for name, own in found.items() for place in _filled_in(name, own)]
     return {name: _plain(own) for name, own in found.items()}, tuple(beyond)
 
 
 def parsed(text: str) -> Any:
-    """Return a compose file as data."""
+    """Return a compose file as data; raises PreflightError where it is not YAML."""
     import yaml
 
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (a safe loader)
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (a safe one)
+    except yaml.YAMLError as error:
+        raise _unusable(f"gives no YAML: {' '.join(str(error).split())}") from None
+
+
+def _unusable(why: str) -> PreflightError:
+    return PreflightError(f"the template {TEMPLATE} {why}", f"correct templates/{TEMPLATE}")
 
 
 def _labels(spec: Spec) -> dict[str, str]:

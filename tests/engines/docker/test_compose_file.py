@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftdeploy_tasks.engines.docker import compose_file
+from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Slot, from_label, from_manifest
@@ -242,6 +243,23 @@ def test_what_a_template_of_the_project_says_beyond_the_specs_is_named(
     folders = own_template(tmp_path, text, after=after)
     found = compose_file.as_applied(specs(accepted(BASE), {"blue"}), folders, home=HOME, mark="mark")
     assert where in found.beyond
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("services: [nginx]\n", "gives no mappings"),
+        ("services: {}\nnetworks: [a]\n", "gives no mappings"),
+        ("just text\n", "gives no mappings"),
+        ("services: {\n", "gives no YAML"),
+        ("name: shop\n", "leaves out app-blue, nginx, opa"),
+    ],
+)
+def test_a_template_that_gives_no_compose_file_is_named(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / compose_file.TEMPLATE).write_text(text)
+    with pytest.raises(PreflightError, match=why):
+        given = specs(accepted(BASE), {"blue"})
+        compose_file.as_applied(given, (tmp_path, *FOLDERS), home=HOME, mark="mark")
 
 
 def test_what_a_template_of_the_project_adds_to_a_component_is_in_its_document(tmp_path: Path) -> None:
