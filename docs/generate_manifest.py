@@ -55,6 +55,7 @@ KINDS = {
     "array": "a list",
     "boolean": "true or false",
     "object": "a mapping",
+    "null": "null",
 }
 Rule = Mapping[str, Any]
 
@@ -97,7 +98,7 @@ def schema() -> Rule:
     limits = json.loads(LIMITS.read_text(encoding="utf-8"))["limits"]
     for domain, group in found["properties"]["policy"]["properties"].items():
         for name, rule in group["properties"].items():
-            rule["default"] = limits[domain][name]
+            rule.setdefault("default", limits[domain].get(name))
     return found
 
 
@@ -118,6 +119,7 @@ def keys(rule: Rule, path: str = "") -> Iterator[Key]:
         yield Key(f"{path}{name}", below, name in rule.get("required", ()))
         yield from keys(below, f"{path}{name}.")
         yield from keys(below.get("additionalProperties") or {}, f"{path}{name}.NAME.")
+        yield from keys(below.get("items") or {}, f"{path}{name}[].")
 
 
 def table(rows: Iterable[Key]) -> str:
@@ -146,14 +148,19 @@ def bound(rule: Rule) -> str:
         return re.sub(r"([\\`*_<|])", r"\\\1", title)
     if "enum" in rule:
         return ", ".join(f"`{value}`" for value in rule["enum"])
-    words = KINDS[rule["type"]]
+    words = " or ".join(KINDS[kind] for kind in _kinds(rule))
     if "propertyNames" in rule:
         return f"{words}; each key: {bound(rule['propertyNames'])}"
-    if "items" in rule:
+    if "items" in rule and "properties" not in rule["items"]:
         return f"{words}; each entry: {bound(rule['items'])}"
     if "exclusiveMinimum" in rule:
         return f"{words} above {rule['exclusiveMinimum']}, at most {rule['maximum']:.15g}"
     return f"{words} from {rule['minimum']:.15g} to {rule['maximum']:.15g}" if "minimum" in rule else words
+
+
+def _kinds(rule: Rule) -> list[str]:
+    kinds = rule.get("type", "object" if "properties" in rule else "string")
+    return [kinds] if isinstance(kinds, str) else list(kinds)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ component_rules := {
 	"non_root": "user is a number other than 0",
 	"own_mounts": "read-only binds from below home, volumes and networks with a plain name",
 	"pids_limit": "pids_limit set",
-	"read_only": "root filesystem read-only",
+	"read_only": "root filesystem of nginx and OPA read-only",
 }
 
 finding[rule] := {"observed": count(breaking) == 0, "message": concat(": ", [where(breaking), text])} if {
@@ -173,13 +173,26 @@ kept["no_privileged"] := [name |
 
 kept["no_shared_namespaces"] := [name | some name in names; no_shared_namespaces(specs[name])]
 
-kept["non_root"] := [name | some name in names; regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(specs[name].user))]
+kept["non_root"] := [name | some name in names; non_root(name)]
+
+non_root(name) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(specs[name].user))
+
+# The user of an image that is not here yet: once it is, the question has its number.
+non_root(name) if {
+	name in apps
+	specs[name].user == "image"
+}
 
 kept["own_mounts"] := [name | some name in names; own_mounts(name, specs[name]); own_networks(specs[name])] if at_home
 
 kept["pids_limit"] := [name | some name in names; amount(specs[name].pids_limit)]
 
-kept["read_only"] := [name | some name in names; specs[name].read_only == true]
+kept["read_only"] := [name | some name in names; read_only(name)]
+
+read_only(name) if specs[name].read_only == true
+
+# services.read_only may be false: what the app writes there goes with its slot.
+read_only(name) if name in apps
 
 no_docker_socket(spec) if {
 	mounts := object.get(spec, "volumes", [])

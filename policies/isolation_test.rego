@@ -100,7 +100,6 @@ test_a_sound_stack_passes if {
 test_each_component_must_be_hardened if {
 	every name in ["app-blue", "nginx", "opa"] {
 		failed_with(name, {"user": "0"}) == {"non_root"}
-		failed_with(name, {"read_only": false}) == {"read_only"}
 		failed_with(name, {"cap_drop": []}) == {"cap_drop_all"}
 		failed_with(name, {"cap_add": ["CHOWN"]}) == {"known_keys", "no_added_capabilities"}
 		failed_with(name, {"security_opt": []}) == {"no_new_privileges"}
@@ -110,6 +109,18 @@ test_each_component_must_be_hardened if {
 		failed_with(name, {"pids_limit": 0}) == {"pids_limit"}
 		failed_with(name, {"mem_limit": null}) == {"memory_limit"}
 	}
+}
+
+test_the_root_filesystem_of_the_app_alone_may_be_writable if {
+	failed_with("nginx", {"read_only": false}) == {"read_only"}
+	failed_with("opa", {"read_only": false}) == {"read_only"}
+	failed_with("app-blue", {"read_only": false}) == set()
+}
+
+test_the_user_of_an_image_is_the_app_s_alone if {
+	failed_with("app-blue", {"user": "image"}) == set()
+	failed_with("app-blue", {"user": "images"}) == {"non_root"}
+	failed_with("nginx", {"user": "image"}) == {"non_root"}
 }
 
 test_only_known_keys_may_be_said if {

@@ -14,6 +14,8 @@ DEFAULTS = PACKAGE / "defaults" if (PACKAGE / "defaults").is_dir() else PACKAGE.
 
 
 STATE = ".swiftdeploy"
+# The folder of the state that holds the volumes of the local engine; no list of what is removed has it.
+VOLUMES = "volumes"
 MARKS = frozenset({"history.lock", "head.json", "lock"})
 GENERATED = (
     "applied.yaml",

@@ -212,12 +212,25 @@ def audit(
     klass=RecordedTask,
     writes=True,
     spends_reserve=True,
-    help={"clean": "Also remove generated files; the history stays."} | JSON | WAIT,
+    help={
+        "clean": "Also remove generated files; the history stays.",
+        "volumes": "Also remove the app's volumes and their data, after a question.",
+        "yes": "Remove the volumes without a question.",
+    }
+    | JSON
+    | WAIT,
     document={"removed": []},
 )
-def teardown(c: Context, clean: bool = False, json: bool = False, wait: int = 0) -> None:
+def teardown(  # noqa: PLR0917  (the command line)
+    c: Context,
+    clean: bool = False,
+    volumes: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    wait: int = 0,
+) -> None:
     """Remove everything of this project that runs."""
-    teardown_verb.teardown(current(), clean=clean)
+    teardown_verb.teardown(current(), clean=clean, volumes=volumes, is_agreed=yes)
 
 
 ns = Collection(

@@ -86,7 +86,10 @@ class Engine(Protocol):
         ...
 
     def check(self, manifest: Manifest, *, with_opa: bool) -> tuple[Finding, ...]:
-        """Make the checks `engine`, `image`, `port` and `compose`; only `engine` where it cannot be used."""
+        """Make the checks `engine`, `image`, `port` and `compose`; only `engine` where it cannot be used.
+
+        A failed `fields` is among them for a key that cannot be had here.
+        """
         ...
 
     def missing(self, manifest: Manifest, *, with_opa: bool) -> tuple[Missing, ...]:
@@ -94,7 +97,10 @@ class Engine(Protocol):
         ...
 
     def obtain(self, manifest: Manifest, say: Say) -> None:
-        """Build and pull the images of nginx and the app that are missing; raises ImageError."""
+        """Build and pull the images of nginx and the app that are missing; raises ImageError.
+
+        Raises PreflightError for an image that the manifest's keys do not fit.
+        """
         ...
 
     def release(self, manifest: Manifest) -> Release:
@@ -183,9 +189,12 @@ class Engine(Protocol):
         """End what a killed verb's own children still do, and wait until nothing changes any more."""
         ...
 
-    def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
+    def remove_all(
+        self, say: Say, *, discard_volumes: bool = False, with_data: bool = False
+    ) -> tuple[str, ...]:
         """Remove everything that carries our home, from any state; return the names removed.
 
-        Data that an app wrote is kept and said, unless `discard_volumes`.
+        Data that an app wrote is kept and said, unless `discard_volumes`; the volumes of the manifest are
+        removed only `with_data`.
         """
         ...

@@ -20,6 +20,8 @@ from swiftdeploy_tasks.manifest.model import (
     Resources,
     Rollout,
     Services,
+    Stop,
+    Volume,
 )
 from swiftdeploy_tasks.manifest.source import Problem, Source, parse, read
 from swiftdeploy_tasks.manifest.validation import check, with_defaults
@@ -128,7 +130,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
         engine=data["engine"],
         gate=data["gate"],
         rollout=_rollout(data["rollout"]),
-        policy=data["policy"],
+        policy=_policy(data["policy"]),
         history=_history(data["history"]),
         rendered=as_path(data["rendered"]),
         digest=source.digest,
@@ -136,7 +138,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
 
 
 def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Services:
-    metrics, process = data["metrics"], data.get("process")
+    metrics, process, command = data["metrics"], data.get("process"), data.get("command")
     return Services(
         image=data["image"],
         port=int(data["port"]),
@@ -148,6 +150,12 @@ def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Serv
         source=as_path(data["source"]),
         source_named=source_named,
         process=None if process is None else tuple(process),
+        command=None if command is None else tuple(command),
+        user=str(data["user"]),
+        read_only=data["read_only"],
+        tmpfs=tuple(data["tmpfs"]),
+        volumes=tuple(Volume(one["name"], one["path"]) for one in data["volumes"]),
+        stop=Stop(data["stop"]["signal"], int(data["stop"]["timeout"])),
         env=tuple(_env(name, value) for name, value in sorted(data["env"].items())),
         health=_health(data["health"]),
         metrics_path=None if metrics is None else metrics["path"],
@@ -162,6 +170,14 @@ def _is_limit(key: str, value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return least <= value <= most and value == int(value)
+
+
+def _policy(data: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, float]]:
+    """Return the limits by domain as the policies name them."""
+    found = {domain: dict(limits) for domain, limits in data.items()}
+    if found.pop("isolation", {}).get("allow_root"):
+        found["isolation"] = {"non_root": False}
+    return found
 
 
 def _history(data: Mapping[str, Any]) -> HistoryLimits:
@@ -212,4 +228,5 @@ def _rollout(data: Mapping[str, Any]) -> Rollout:
         interval=float(data["interval"]),
         drain=int(data["drain"]),
         min_requests=int(data["min_requests"]),
+        overlap=data.get("overlap") is not False,
     )

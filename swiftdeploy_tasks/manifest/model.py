@@ -52,8 +52,28 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """How an app is asked to end: by which signal, and how many seconds it has."""
+
+    signal: str = "SIGTERM"
+    timeout: int = 15
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A folder that outlives every release, and where a container has it."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Services:
-    """The one service. `process` is None when the operator gave none; env and build args are by name."""
+    """The one service. `process` and `command` are None when the operator gave none.
+
+    env and build args are by name. `user` is uid[:gid] or `image`, the image's own; `tmpfs` are folders in
+    memory.
+    """
 
     image: str
     port: int
@@ -65,6 +85,12 @@ class Services:
     source: str
     source_named: bool
     process: tuple[str, ...] | None
+    command: tuple[str, ...] | None
+    user: str
+    read_only: bool
+    tmpfs: tuple[str, ...]
+    volumes: tuple[Volume, ...]
+    stop: Stop
     env: tuple[EnvVar, ...]
     health: Health
     metrics_path: str | None
@@ -100,12 +126,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Rollout:
-    """How traffic moves: rising percents that end in 100; `interval` and `drain` are seconds."""
+    """How traffic moves: rising percents that end in 100; `interval` and `drain` are seconds.
+
+    Without `overlap` the old release stops before the new one starts.
+    """
 
     steps: tuple[int, ...]
     interval: float
     drain: int
     min_requests: int
+    overlap: bool
 
 
 @dataclass(frozen=True)

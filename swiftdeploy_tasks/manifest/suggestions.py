@@ -28,6 +28,10 @@ _SAME = {
     "services.resources.cpus": "cpu cpu_limit cpu_limits cpus_limit",
     "services.resources.memory": "mem mem_limit memory_limit",
     "services.restart_policy": "restart",
+    "services.command": "cmd entrypoint",
+    "services.user": "user_id uid run_as",
+    "services.stop.signal": "stop_signal",
+    "services.stop.timeout": "stop_timeout",
     "nginx": "proxy reverse_proxy gateway load_balancer loadbalancer",
     "nginx.operator_port": "admin_port management_port",
     "nginx.proxy_timeout": "read_timeout request_timeout upstream_timeout",
@@ -39,13 +43,11 @@ _SAME = {
 }
 _VARIANTS = {word: tuple(place.split(".")) for place, words in _SAME.items() for word in words.split()}
 _REMOVED = {
-    "command": "a container runs its image's own command, and the local engine services.process",
     "policy_dir": "the policies are the files of the folder policies/",
     "replicas": "one slot runs one container",
     "min_memory_free_percent": "policy.infrastructure.max_memory_used_percent is the limit of what is used",
 }
 _REMOVED["min_free_memory_percent"] = _REMOVED["min_memory_free_percent"]
-_REMOVED |= dict.fromkeys(("cmd", "entrypoint"), _REMOVED["command"])
 _REMOVED |= dict.fromkeys(
     ("policies", "policies_dir", "policy_path", "policies_path"), _REMOVED["policy_dir"]
 )

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from swiftdeploy_tasks.manifest import mounts
 from swiftdeploy_tasks.manifest.source import Problem, Source, Where, dotted, shown
 from swiftdeploy_tasks.manifest.suggestions import every_key, suggestion
 
@@ -128,7 +129,9 @@ def _missing(where: Where, found: Any, schema: Mapping[str, Any]) -> Iterator[_S
 
 
 def _unknown(where: Where, found: Any, source: Source, schema: Mapping[str, Any]) -> Iterator[_Sentence]:
-    level, known = list(_rule(where, schema)["properties"]), list(every_key(schema))
+    level = list(_rule(where, schema)["properties"])
+    # An entry of a list has no key that could be meant for another place.
+    known = [] if any(isinstance(step, int) for step in where) else list(every_key(schema))
     for key, value in found.items():
         if key not in level:
             fix = suggestion((*where, key), value, level, known, source)
@@ -198,6 +201,8 @@ def _wrong_type(value: object, text: str, rule: Mapping[str, Any], fix: str) -> 
 def _relations(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _same_ports(source, data)
     yield from _steps(source, data)
+    for where, value, message, fix in mounts.conflicts(data):
+        yield _related(source, where, value, message, fix)
     network, name = _at(data, ("network", "name")), data.get("name")
     if isinstance(network, str) and network == f"{name}-opa":
         message, fix = "is the name of the network that only OPA is on", "give it another name"
@@ -225,7 +230,8 @@ def _steps(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _related(source: Source, where: Where, value: object, message: str, fix: str) -> Problem:
-    return Problem(_line(source, where), dotted(where), shown(value), message, fix, "fields")
+    said = "" if value is None else shown(value)
+    return Problem(_line(source, where), dotted(where), said, message, fix, "fields")
 
 
 def _at(data: Mapping[str, Any], where: Where) -> Any:

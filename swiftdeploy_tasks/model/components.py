@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.manifest.mounts import LOGS_MOUNT
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
-from swiftdeploy_tasks.model.spec import HealthCheck, Mount, Port, Spec
+from swiftdeploy_tasks.model.spec import HealthCheck, Mount, Port, Spec, in_memory
 from swiftdeploy_tasks.settings import STATE
 
 NGINX, OPA = "nginx", "opa"
@@ -15,7 +16,6 @@ NGINX, OPA = "nginx", "opa"
 NGINX_MOUNT = "/etc/swiftdeploy/nginx"
 COUNTS_MOUNT = "/var/lib/swiftdeploy/counts"
 BUNDLE_MOUNT = "/bundle"
-LOGS_MOUNT = "/var/log/swiftdeploy"
 LOOPBACK = "127.0.0.1"
 OPA_PORT = 8181
 _OPA_ANSWERS = (
@@ -27,6 +27,16 @@ _OPA_ANSWERS = (
 def app(slot: Slot) -> str:
     """Return the name of the component that runs in the slot."""
     return f"app-{slot}"
+
+
+def volume_name(project: str, name: str) -> str:
+    """Return the full name of a volume of the app."""
+    return f"{project}-{name}"
+
+
+def volume_variable(name: str) -> str:
+    """Return the variable by which the app finds this volume."""
+    return f"APP_VOLUME_{name.upper().replace('-', '_')}"
 
 
 def specs(
@@ -48,7 +58,7 @@ def specs(
 def for_review(manifest: Manifest, *, with_opa: bool) -> tuple[Spec, ...]:
     """Return the Specs of a first deploy, beside which the state folder is found by a relative path."""
     up = "/".join([".."] * len(PurePosixPath(manifest.rendered).parts)) or "."
-    release = from_manifest(manifest, artifact="", process=())
+    release = from_manifest(manifest, artifact="")
     return specs(manifest, {"blue": release}, state=f"{up}/{STATE}", with_opa=with_opa)
 
 
@@ -109,6 +119,7 @@ def app_in(manifest: Manifest, slot: Slot, release: Release) -> Spec:
         "APP_VERSION": release.version,
         "APP_PORT": str(release.port),
         "APP_HOST": "0.0.0.0",  # noqa: S104  (in the container)
+        **{volume_variable(volume.name): volume.path for volume in release.volumes},
     }
     plain = {name: value for name, value in release.env if value is not None}
     return Spec(
@@ -116,18 +127,23 @@ def app_in(manifest: Manifest, slot: Slot, release: Release) -> Spec:
         project=manifest.name,
         image=release.artifact or manifest.services.image,
         command=release.process,
-        user="10001:10001",
+        user=release.user,
         memory=release.resources.memory,
         cpus=release.resources.cpus,
         pids=1024,
         environment=tuple((own | plain).items()),
         secrets=release.secrets,
-        mounts=(Mount("volume", manifest.services.log_volume, LOGS_MOUNT),),
-        tmpfs=("/tmp:mode=1777,size=64m",),  # noqa: S108  (in the container)
+        mounts=(
+            Mount("volume", manifest.services.log_volume, LOGS_MOUNT),
+            *(Mount("volume", volume_name(manifest.name, one.name), one.path) for one in release.volumes),
+        ),
+        tmpfs=tuple(in_memory(path, release.user) for path in release.tmpfs),
         networks=(manifest.network.name,),
         health=HealthCheck((), interval=10, timeout=5),
         restart=release.restart_policy,
-        stop_timeout=15,
+        read_only=release.read_only,
+        stop_signal="" if release.stop.signal == "SIGTERM" else release.stop.signal,
+        stop_timeout=release.stop.timeout,
         release=release,
         slot=slot,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from swiftdeploy_tasks.manifest.model import Health, Manifest, Resources
+from swiftdeploy_tasks.manifest.model import Health, Manifest, Resources, Stop, Volume
 
 Slot = Literal["blue", "green"]
 SLOTS: tuple[Slot, ...] = get_args(Slot)
@@ -38,7 +38,15 @@ FIELDS = (
 )
 # Fields that were added later, with their defaults. A default stands in no label: a new field changes no
 # known id, and a label without it is read with the default.
-LATER_FIELDS: Mapping[str, Any] = {"health.host": None}
+LATER_FIELDS: Mapping[str, Any] = {
+    "health.host": None,
+    "user": "10001:10001",
+    "read_only": True,
+    "tmpfs": ("/tmp",),  # noqa: S108  (in the container)
+    "volumes": (),
+    "stop.signal": "SIGTERM",
+    "stop.timeout": 15,
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Release:
 
     `artifact` is the image's id, or on the local engine the digest of the source. `env` holds
     (name, value); a secret's value is None and `secrets` says which variable of the caller it comes from.
+    `process` are the words that start the app, empty for the image's own.
     """
 
     artifact: str
@@ -59,6 +68,11 @@ class Release:
     health: Health
     resources: Resources
     restart_policy: str
+    user: str = LATER_FIELDS["user"]
+    read_only: bool = LATER_FIELDS["read_only"]
+    tmpfs: tuple[str, ...] = LATER_FIELDS["tmpfs"]
+    volumes: tuple[Volume, ...] = LATER_FIELDS["volumes"]
+    stop: Stop = field(default_factory=Stop)
 
     @property
     def id(self) -> str:
@@ -87,8 +101,8 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def from_manifest(manifest: Manifest, *, artifact: str, process: tuple[str, ...]) -> Release:
-    """Return the release that the manifest gives for this artifact; `process` is empty in a container."""
+def from_manifest(manifest: Manifest, *, artifact: str, process: tuple[str, ...] | None = None) -> Release:
+    """Return the release that the manifest gives; without a `process` it is `services.command`."""
     services = manifest.services
     return Release(
         artifact=artifact,
@@ -97,10 +111,15 @@ def from_manifest(manifest: Manifest, *, artifact: str, process: tuple[str, ...]
         env=tuple((variable.name, variable.value) for variable in services.env),
         secrets=tuple((v.name, v.from_env) for v in services.env if v.from_env is not None),
         port=services.port,
-        process=process,
+        process=(services.command or ()) if process is None else process,
         health=services.health,
         resources=services.resources,
         restart_policy=services.restart_policy,
+        user=services.user,
+        read_only=services.read_only,
+        tmpfs=services.tmpfs,
+        volumes=services.volumes,
+        stop=services.stop,
     )
 
 
@@ -121,6 +140,11 @@ def from_label(text: str) -> Release | None:
             health=Health(**found["health"]),
             resources=Resources(**found["resources"]),
             restart_policy=str(found["restart_policy"]),
+            user=str(found.get("user", LATER_FIELDS["user"])),
+            read_only=bool(found.get("read_only", LATER_FIELDS["read_only"])),
+            tmpfs=tuple(found.get("tmpfs", LATER_FIELDS["tmpfs"])),
+            volumes=tuple(Volume(**one) for one in found.get("volumes", ())),
+            stop=Stop(**found.get("stop", {})),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

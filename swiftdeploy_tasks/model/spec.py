@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from swiftdeploy_tasks.model.release import Release, Slot
 
+# The user of a Spec whose image names its own.
+IMAGE_USER = "image"
 # One Spec as the isolation policy judges it, in JSON.
 Document = Mapping[str, Any]
 
@@ -51,7 +53,8 @@ class HealthCheck:
 class Spec:
     """How one component of a project runs.
 
-    `image` is a name or an id; an empty `entrypoint`, `command` or `user` is the image's own. `environment`
+    `image` is a name or an id; an empty `entrypoint` or `command` is the image's own. `user` is uid[:gid], or
+    IMAGE_USER while the number is not known. `environment`
     holds (name, value), `secrets` (name, variable of the caller). `memory` is as in `256m`, `cpus` in cores,
     `stop_timeout` in seconds. `release` is what runs in a slot, None in another component.
     """
@@ -96,6 +99,16 @@ class Written:
     digests: Mapping[str, str]
     beyond: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+
+
+def in_memory(path: str, user: str) -> str:
+    """Return a folder in memory as a Spec has it, one that this user (uid[:gid]) can write to.
+
+    A folder that the image has keeps its mode, so the owner is set too.
+    """
+    uid, _, gid = user.partition(":")
+    owner = "".join(f",{key}={number}" for key, number in (("uid", uid), ("gid", gid)) if number.isdigit())
+    return f"{path}:mode=1777,size=64m{owner}"
 
 
 def documents(specs: Iterable[Spec]) -> dict[str, Document]:

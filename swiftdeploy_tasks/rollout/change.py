@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from swiftdeploy_tasks.engines import registry
@@ -33,9 +33,8 @@ from swiftdeploy_tasks.rollout.job import Job, write_specs
 from swiftdeploy_tasks.rollout.planner import Step, plan, serving_slot
 from swiftdeploy_tasks.rollout.release_store import Confirmation
 from swiftdeploy_tasks.session.events import ChangeEnded, Drifted, Undone
-from swiftdeploy_tasks.session.invocation import INVOCATION
 from swiftdeploy_tasks.session.run import Run
-from swiftdeploy_tasks.system import environ, reserved_space, signals
+from swiftdeploy_tasks.system import reserved_space, signals
 
 # Returns the parts of files that the change may write, None for all.
 Ask = Callable[[Run, Job, Iterable[State]], frozenset[Part] | None]
@@ -91,24 +90,6 @@ def execute(run: Run, job: Job, aim: Aim) -> Slot:
     return serving
 
 
-def secrets_of(release: Release, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the release's secrets by the caller's variable names, from `known`, else from our environment.
-
-    `known` are the values that a running slot has, by the app's names. From now on they are masked. Raises
-    PreflightError for one unset.
-    """
-    found = {}
-    for name, source in release.secrets:
-        value = known.get(name, environ.of_caller(source))
-        if value is None:
-            raise PreflightError(
-                f"services.env takes {name} from {source}, which is not set", f"export {source}=…"
-            )
-        found[source] = value
-    INVOCATION.secrets.update(found.values())
-    return found
-
-
 def _apply(run: Run, job: Job, aim: Aim) -> Slot:
     """Execute the steps to the aim and return what serves; undo them and raise when something fails."""
     before, release = aim.before, aim.release
@@ -147,6 +128,8 @@ def _apply(run: Run, job: Job, aim: Aim) -> Slot:
     if drifted:
         run.emit(Drifted(outcome="mended", difference={"targets": drifted}))
     rest = "" if steps else ": nothing to do"
+    if gap := job.spent.get("gap"):
+        run.say(f"requests got 503 for {gap:.1f} s: rollout.overlap is false")
     where = f"at {noting.url_of(job.manifest)} from app-{serving}"
     run.say(f"version {release.version} ({release.mode}) serves {where}{rest}", "pass")
     return serving
@@ -167,7 +150,8 @@ def _admitted_steps(run: Run, job: Job, aim: Aim) -> tuple[Step, ...]:
     """
     before = aim.before
     try:
-        job.engine.prepare((components.nginx(job.manifest, job.settings.home),), job.say)
+        nginx = components.nginx(job.manifest, job.settings.home)
+        job.engine.prepare((nginx, components.app_in(job.manifest, "blue", aim.release)), job.say)
         wanted = executor.goal(job, aim.release, confirmed=release_store.present(run.settings.releases))
         steps = plan(before, wanted)
         job.admitted = aim.ask(run, job, [before, *(step.then for step in steps)])
@@ -202,7 +186,7 @@ def _go_back(run: Run, job: Job, before: State, problem: BaseException) -> None:
         with signals.deferred(lambda: run.say("undoing the change first; this takes some seconds")):
             reserved_space.open_for_use(run.settings.state)
             serving = serving_slot(before, release_store.present(run.settings.releases))
-            back = undo.undo(job, before, serving)
+            back = undo.undo(job, before, serving, in_force=_in_force(run))
             if back is not None and isinstance(problem, SwiftDeployError):
                 others = job.given.union(filter(before.traffic.of, SLOTS)) - {serving}
                 noting.way_back(run, before, problem, back - noticed, had_traffic=bool(others))

@@ -43,7 +43,8 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     proxy = Proxy(digests[components.NGINX], config)
     wanted = Placement(release, digests[components.app("blue")])
     shares = (100,) if job.at_once else job.manifest.rollout.steps
-    return Goal(proxy, wanted, shares, confirmed, watched=not job.at_once)
+    overlap = job.manifest.rollout.overlap
+    return Goal(proxy, wanted, shares, confirmed, watched=not job.at_once, overlap=overlap)
 
 
 def apply(job: Job, steps: Iterable[Step], do: Mapping[str, Effect] | None = None) -> None:

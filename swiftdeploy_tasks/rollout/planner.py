@@ -19,7 +19,8 @@ class Goal:
 
     `confirmed` is the id of the release that was last seen to be good, "" when there is none: where two
     slots have traffic, it is the one that keeps serving meanwhile. `watched`: a slot that is not confirmed
-    is judged at each share, 100 too, before the old one is drained.
+    is judged at each share, 100 too, before the old one is drained. Without `overlap` what serves is stopped
+    before the release starts.
     """
 
     proxy: Proxy
@@ -27,6 +28,7 @@ class Goal:
     shares: tuple[int, ...] = (100,)
     confirmed: str = ""
     watched: bool = False
+    overlap: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ def effect_on_requests(steps: Collection[Step]) -> str:
         return "requests are served once nginx has started"
     if ("nginx", "recreate") in actions:
         return "nginx restarts: open connections are cut, and requests fail until it has started"
+    if any(step.action == "route" and step.then.traffic.leader is None for step in steps):
+        return "requests get 503 with Retry-After between the old release and the new one"
     if any(step.then.traffic.leader is None for step in steps):
         return "no slot can serve: requests get 503 until a slot is healthy"
     return "no request is lost"
@@ -101,6 +105,8 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
         if goal.watched and wanted.release and wanted.release.id != goal.confirmed:
             return (observed, replace(settled, traffic=replace(settled.traffic, counted=True)), settled)
         return (observed, settled)
+    if serving and not goal.overlap:
+        return _stop_first(observed, goal, serving)
     kept = {serving: observed.slots[serving]} if serving else {}
     whole = Traffic({serving: 100}) if serving else Traffic()
     free = other(serving) if serving else "blue"
@@ -124,6 +130,20 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
             states.append(State(goal.proxy, both, Traffic({free: share}, backup, counted)))
     states.append(State(goal.proxy, {free: candidate}, Traffic({free: 100})))
     return tuple(states)
+
+
+def _stop_first(observed: State, goal: Goal, serving: Slot) -> tuple[State, ...]:
+    """Return the path on which `serving` is gone before the wanted release starts."""
+    kept, whole = {serving: observed.slots[serving]}, Traffic({serving: 100})
+    wanted = {other(serving): goal.placement}
+    taken = Traffic({other(serving): 100})
+    states = [observed]
+    if set(observed.slots) != set(kept) or observed.proxy != goal.proxy or observed.traffic != whole:
+        states.append(State(goal.proxy, kept, whole))
+    states += [State(goal.proxy, {}, Traffic()), State(goal.proxy, wanted, Traffic())]
+    if goal.watched:
+        states.append(State(goal.proxy, wanted, replace(taken, counted=True)))
+    return (*states, State(goal.proxy, wanted, taken))
 
 
 def serving_slot(observed: State, confirmed: str) -> Slot | None:
@@ -194,6 +214,8 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
         if first and not now.traffic.of(slot):
             yield _drain(then, slot)
         why = f"replaced by app-{other(slot)}" if then.traffic.weights else _fault(slot, observed)
+        if now.traffic.of(slot) and not then.slots:
+            why = "stops before its successor starts: rollout.overlap is false"
         yield Step("remove", f"app-{slot}", why or "not the wanted release", then, slot)
     if first and then.traffic.counted and len(then.slots) == 1:
         (slot,) = then.slots
@@ -266,10 +288,11 @@ def _start_reason(placement: Placement, observed: State) -> str:
         return f"{what}; app-{leader} is gone" if leader else what
     if (running.version, running.mode) != (wanted.version, wanted.mode):
         return f"{what} replaces {running.version} ({running.mode})"
-    return f"{what}; changed: {_changed(running, wanted)}"
+    return f"{what}; changed: {changed_fields(running, wanted)}"
 
 
-def _changed(running: Release, wanted: Release) -> str:
+def changed_fields(running: Release, wanted: Release) -> str:
+    """Return what differs between two releases, as a list in words; "" for nothing."""
     names = [field.name for field in fields(Release)]
     changed = [name for name in names if getattr(running, name) != getattr(wanted, name)]
     return ", ".join(name.replace("artifact", "image or source").replace("_", " ") for name in changed)

@@ -43,9 +43,10 @@ def all_of(
     _begin_policies(settings, manifest, engine)
     own = engine.check(manifest, with_opa=policies.is_server(manifest, engine))
     is_reached = not any(finding.name == "engine" and finding.passed is False for finding in own)
+    if not any(finding.name == "fields" for finding in own):
+        own = (_fields(settings, manifest), *own)
     made = [
         Finding("manifest", True, _PASSED["manifest"]),
-        _fields(settings, manifest),
         *own,
         _secrets(manifest, needed=needs_secrets) or _variables(manifest),
     ]

@@ -218,8 +218,12 @@ def _is_well(seen: State, slot: Slot | None) -> bool:
 
 
 def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> canary.SlotWatch:
-    """Return the watch of the new slot beside the `old` one; each of its verdicts is recorded."""
+    """Return the watch of the new slot beside the `old` one; each of its verdicts is recorded.
+
+    An old slot that stops first is not beside it, and its address may become that of the new one.
+    """
     asked, engine = job.manifest, job.engine
+    old = old if asked.rollout.overlap else None
     rules = ready(run, asked, engine, "canary")
     host, port = engine.observe().reach(old)
     tolerated = rules.limits("canary").get("max_error_rate")

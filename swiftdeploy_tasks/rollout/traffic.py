@@ -63,8 +63,19 @@ def route(job: Job, state: State) -> None:
     job.engine.publish(new, back=job.way_back if can_undo else None)
     if not can_undo:
         job.way_back = None
+    _measure_gap(job, state)
     _follow_count(job, state, new.generation)
     forget_counts(job.settings, but=new.generation)
+
+
+def _measure_gap(job: Job, state: State) -> None:
+    """Add up for how long no release got what one had got before."""
+    now = time.monotonic()
+    if state.traffic.leader is None:
+        job.gap_since = now if job.back else None
+    elif job.gap_since is not None:
+        job.spent["gap"] = round(job.spent.get("gap", 0.0) + now - job.gap_since, 3)
+        job.gap_since = None
 
 
 def _follow_count(job: Job, state: State, generation: str) -> None:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from swiftdeploy_tasks.errors import EngineError
-from swiftdeploy_tasks.model.release import Slot
+from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.state import Placement, State, Traffic
-from swiftdeploy_tasks.rollout import executor, former_proxy, generation, planner, traffic
+from swiftdeploy_tasks.rollout import executor, former_proxy, generation, observation, planner, traffic
 from swiftdeploy_tasks.rollout.job import Job, write_specs
 from swiftdeploy_tasks.rollout.observation import is_settled
 from swiftdeploy_tasks.rollout.planner import Step
+from swiftdeploy_tasks.rollout.release_secrets import secrets_of
 from swiftdeploy_tasks.system import files
 
 # How long an undo waits for an engine that restarts: a daemon with many containers restarts slowly.
 ENGINE_SECONDS = 120.0
 
 
-def undo(job: Job, before: State, serving: Slot | None) -> float | None:
+def undo(job: Job, before: State, serving: Slot | None, *, in_force: Manifest | None) -> float | None:
     """Restore what stood `before`: the slot `serving` takes all traffic, and what was added is removed.
 
     When nothing stood before, nothing is left. The traffic moves first, without asking the slot that failed.
-    When the slot that served has died meanwhile, the new one keeps the traffic.
+    When the slot that served has died meanwhile, the new one keeps the traffic; without rollout.overlap the
+    release that served starts again, under the manifest `in_force` before.
     Returns the time (monotonic) at which `serving` had all traffic again, None when it has not.
     """
     job.watch = None
@@ -33,7 +37,12 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
         return None
     former_proxy.restore_proxy(job)
     now = job.engine.observe()
-    if serving and not (serving in now.slots and now.slots[serving].live):
+    is_gone = serving is not None and not (serving in now.slots and now.slots[serving].live)
+    former = before.release_of(serving)
+    if is_gone and former and not job.manifest.rollout.overlap:
+        known = before.slots[serving].environment if serving else {}
+        return _start_again(job, former, known, in_force or job.manifest)
+    if is_gone:
         job.say(f"app-{serving} is gone; the new release keeps the traffic, unconfirmed")
         _keep_what_is_left(job, now)
         return None
@@ -47,6 +56,18 @@ def undo(job: Job, before: State, serving: Slot | None) -> float | None:
     executor.apply(job, (step for step in steps if step.action != "route"), _DO)
     _restore_specs(job, before, whole)
     return back if serving else None
+
+
+def _start_again(job: Job, former: Release, known: Mapping[str, str], in_force: Manifest) -> float:
+    """Stop the new release and start the `former` one; return the time (monotonic) at which it serves."""
+    job.say(f"version {former.version} ({former.mode}) starts again")
+    back = replace(
+        job, manifest=in_force, secrets=secrets_of(former, known), watch=None, admitted=None, at_once=True
+    )
+    seen = observation.look(job.engine, job.settings)
+    goal = replace(executor.goal(back, former, confirmed=""), overlap=False)
+    executor.apply(back, planner.plan(seen, goal))
+    return time.monotonic()
 
 
 def _remove(job: Job, step: Step) -> None:

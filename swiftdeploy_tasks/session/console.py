@@ -78,6 +78,13 @@ class Screen:
         """Print one line in a tone: pass, fail, warn, head, dim or none."""
         _print(self.stream, command_name.named(text), tone)
 
+    def ask(self, text: str) -> str:
+        """Print a question and return the line that is typed, "" for none."""
+        if self.stream:
+            self.stream.write(text)
+            self.stream.flush()
+        return sys.stdin.readline().strip() if sys.stdin else ""
+
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
         """Show that something takes its time: a moving line on a terminal, nothing elsewhere."""

@@ -18,9 +18,10 @@ from swiftdeploy_tasks.rollout import (
     write_back,
 )
 from swiftdeploy_tasks.rollout.admission import Change
-from swiftdeploy_tasks.rollout.change import Aim, execute, secrets_of
+from swiftdeploy_tasks.rollout.change import Aim, execute
 from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
+from swiftdeploy_tasks.rollout.release_secrets import secrets_of
 from swiftdeploy_tasks.session.run import Run
 
 

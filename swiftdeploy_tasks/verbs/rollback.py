@@ -23,9 +23,10 @@ from swiftdeploy_tasks.rollout import (
     write_back,
 )
 from swiftdeploy_tasks.rollout.admission import Change
-from swiftdeploy_tasks.rollout.change import Aim, execute, secrets_of
-from swiftdeploy_tasks.rollout.planner import serving_slot
+from swiftdeploy_tasks.rollout.change import Aim, execute
+from swiftdeploy_tasks.rollout.planner import changed_fields, serving_slot
 from swiftdeploy_tasks.rollout.project import job_of, quiet, read_manifest
+from swiftdeploy_tasks.rollout.release_secrets import secrets_of
 from swiftdeploy_tasks.rollout.release_store import Confirmation
 from swiftdeploy_tasks.session.events import ManifestChanged
 from swiftdeploy_tasks.session.run import Run
@@ -119,19 +120,5 @@ def _say_difference(run: Run, engine: Engine, release: Release) -> None:
     except (ManifestProblems, SwiftDeployError) as error:
         run.say(f"manifest.yaml cannot be compared with what runs: {error}")
         return
-    names = (
-        "version",
-        "mode",
-        "artifact",
-        "env",
-        "secrets",
-        "port",
-        "process",
-        "health",
-        "resources",
-        "restart_policy",
-    )
-    changed = [name for name in names if getattr(given, name) != getattr(release, name)]
-    if changed:
-        listed = ", ".join(changed).replace("artifact", "image or source").replace("_", " ")
+    if listed := changed_fields(given, release):
         run.say(f"manifest.yaml differs from what runs in: {listed}; next: invoke plan", "warn")

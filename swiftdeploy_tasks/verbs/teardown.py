@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 
 from swiftdeploy_tasks.engines import registry
-from swiftdeploy_tasks.errors import SwiftDeployError
-from swiftdeploy_tasks.manifest.loading import rendered_folder
+from swiftdeploy_tasks.errors import SwiftDeployError, UsageError
+from swiftdeploy_tasks.manifest.loading import project_name, rendered_folder
 from swiftdeploy_tasks.proxy import generated_files, root_files
 from swiftdeploy_tasks.rollout import release_store
 from swiftdeploy_tasks.rollout.project import refuse_another
@@ -14,10 +14,18 @@ from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.settings import GENERATED
 from swiftdeploy_tasks.system import reserved_space
 
+DEFAULT_NAME = "swiftdeploy"
 
-def teardown(run: Run, *, clean: bool) -> None:
-    """Remove everything that carries our home, from any state; with `clean`, what was generated too."""
+
+def teardown(run: Run, *, clean: bool, volumes: bool = False, is_agreed: bool = False) -> None:
+    """Remove everything that carries our home, from any state.
+
+    With `clean`, what was generated goes too; with `volumes`, what the app keeps in them, after the project's
+    name is typed unless `is_agreed`.
+    """
     refuse_another(run)
+    if volumes and not is_agreed:
+        _agree(run)
     removed: list[str] = []
     problems: list[SwiftDeployError] = []
     for name in registry.candidates(run.settings):
@@ -26,7 +34,7 @@ def teardown(run: Run, *, clean: bool) -> None:
         try:
             engine.quiesce()
             with run.screen.working("removing"):
-                removed += engine.remove_all(run.say)
+                removed += engine.remove_all(run.say, discard_volumes=volumes, with_data=volumes)
         except SwiftDeployError as error:
             problems.append(error)
     run.report(removed=removed)
@@ -39,6 +47,15 @@ def teardown(run: Run, *, clean: bool) -> None:
         removed += _clean(run)
     run.report(removed=removed)
     run.say(f"removed {', '.join(removed)}" if removed else "nothing of this project runs")
+
+
+def _agree(run: Run) -> None:
+    """Ask for the project's name; raises UsageError for another one, or none."""
+    name = project_name(run.settings.manifest) or project_name(run.settings.applied) or DEFAULT_NAME
+    typed = run.screen.ask(f"This removes the data in the volumes of {name}. Type its name to continue: ")
+    if typed != name:
+        what = f"{typed!r} is not the project's name" if typed else "the project's name was not typed"
+        raise UsageError(f"{what}; nothing was removed", f"type {name}, or: invoke teardown --volumes --yes")
 
 
 def _clean(run: Run) -> list[str]:

@@ -74,6 +74,9 @@ def numbers(low: float, high: float) -> Strategy:
     return st.floats(low, high, allow_nan=False) | st.integers(int(low) + 1, int(high))
 
 
+volume_names = st.from_regex(r"[a-z0-9]{1,9}(-[a-z0-9]{1,9})?", fullmatch=True).filter(
+    lambda name: name != "logs"
+)
 builds = inside_paths | some(
     {"context": inside_paths},
     {"dockerfile": inside_paths, "args": st.dictionaries(variables, values, max_size=3)},
@@ -90,6 +93,17 @@ services = some(
         "process": st.builds(
             lambda first, rest: [first, *rest], texts(20).filter(bool), st.lists(texts(20), max_size=4)
         ),
+        "command": st.none()
+        | st.builds(
+            lambda first, rest: [first, *rest], texts(20).filter(bool), st.lists(texts(20), max_size=4)
+        ),
+        "user": st.just("image") | st.from_regex(r"[1-9][0-9]{0,8}(:[1-9][0-9]{0,8})?", fullmatch=True),
+        "read_only": st.booleans(),
+        "tmpfs": st.lists(below_root, max_size=3, unique=True),
+        "volumes": st.lists(volume_names, max_size=3, unique=True).map(
+            lambda names: [{"name": name, "path": f"/srv/volumes/{name}"} for name in names]
+        ),
+        "stop": some({}, {"signal": st.sampled_from(["SIGINT", "SIGUSR2"]), "timeout": st.integers(1, 3600)}),
         "env": st.dictionaries(
             app_variables,
             values | st.fixed_dictionaries({"from_env": variables}, optional={"short": st.booleans()}),
@@ -115,6 +129,7 @@ rollouts = some(
         "interval": numbers(0.001, 3600),
         "drain": st.integers(12, 3600),
         "min_requests": st.integers(0, 10**9),
+        "overlap": st.booleans(),
     },
 )
 policies = some(
@@ -172,4 +187,6 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
     manifest = draw(some(needed, top))
     if manifest["network"]["name"] == f"{manifest.get('name', 'swiftdeploy')}-opa":
         manifest["network"]["name"] = "net"
+    if manifest["services"].get("volumes"):
+        manifest.setdefault("rollout", {}).setdefault("overlap", True)
     return manifest

@@ -18,6 +18,8 @@ from swiftdeploy_tasks.manifest.model import (
     Resources,
     Rollout,
     Services,
+    Stop,
+    Volume,
 )
 from tests.manifest import SCHEMA
 
@@ -45,6 +47,12 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
             source="app",
             source_named=False,
             process=None,
+            command=None,
+            user="10001:10001",
+            read_only=True,
+            tmpfs=("/tmp",),
+            volumes=(),
+            stop=Stop("SIGTERM", 15),
             env=(),
             health=Health("/healthz", 1.0, 3, 60.0),
             metrics_path="/metrics",
@@ -56,7 +64,7 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
         contact="ops@swiftdeploy.local",
         engine="auto",
         gate="auto",
-        rollout=Rollout((100,), 10.0, 15, 20),
+        rollout=Rollout((100,), 10.0, 15, 20, overlap=True),
         policy={"infrastructure": {}, "canary": {}},
         history=HistoryLimits(10_000_000, 100),
         rendered=".",
@@ -75,6 +83,10 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
     assert services.build == Build("./service", "docker/Dockerfile", (("PYTHON", "3.12"),))
     assert (services.source, services.source_named) == (".", True)
     assert services.process == ("python", "-m", "shop", "")
+    assert services.command == ("gunicorn", "shop.wsgi", "")
+    assert (services.user, services.read_only, services.stop) == ("image", False, Stop("SIGQUIT", 60))
+    assert services.tmpfs == ("/tmp", "/var/cache/shop")
+    assert services.volumes == (Volume("data", "/data"), Volume("uploads-2", "/srv/uploads"))
     assert services.env == (
         EnvVar("DATABASE_URL", None, "SHOP_DATABASE_URL"),
         EnvVar("GREETING", 'costs $5 {{ now }} "quoted"\nsecond line', None),
@@ -84,10 +96,11 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
     assert services.metrics_path is None
     assert services.resources == Resources(0.25, "1g")
     assert read.nginx == Nginx("nginx", 80, 1, 3600, ("/metrics", "/admin/v1", "/.git"))
-    assert read.rollout == Rollout((1, 10, 50, 100), 0.5, 12, 0)
+    assert read.rollout == Rollout((1, 10, 50, 100), 0.5, 12, 0, overlap=False)
     assert read.policy == {
         "infrastructure": {"min_disk_free_gb": 0, "max_load_per_core": 0.5, "max_memory_used_percent": 100},
         "canary": {"max_error_rate": 0, "max_p99_ms": 250.5, "window": 5, "min_requests": 10},
+        "isolation": {"non_root": False},
     }
     assert (read.engine, read.gate) == ("local", "embedded")
     assert read.history == HistoryLimits(10_000, 1, "/mnt/audit/shop.heads")

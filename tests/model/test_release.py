@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftdeploy_tasks.manifest.model import Health, Resources
+from swiftdeploy_tasks.manifest.model import Health, Resources, Stop, Volume
 from swiftdeploy_tasks.model.release import FIELDS, LATER_FIELDS, Release, from_label, from_manifest, other
 from swiftdeploy_tasks.model.state import State, Traffic
 from tests.manifest.strategies import manifests
@@ -50,6 +50,11 @@ CHANGES: dict[str, list[Any]] = {
     ],
     "resources": [Resources(2.0, "256m"), Resources(1.0, "512m")],
     "restart_policy": ["no"],
+    "user": ["image", "1000"],
+    "read_only": [False],
+    "tmpfs": [(), ("/tmp", "/run")],
+    "volumes": [(Volume("data", "/data"),), (Volume("data", "/srv"),)],
+    "stop": [Stop("SIGQUIT", 15), Stop("SIGTERM", 60)],
 }
 
 
@@ -139,13 +144,10 @@ def test_an_id_is_what_earlier_versions_gave(golden: str) -> None:
 
 
 def test_every_field_is_part_of_the_identity() -> None:
-    content = json.loads(dataclasses.replace(WHOLE, health=Health("/", 1.0, 1, 1.0, "a.example")).label)
-    inner = {
-        f"{key}.{name}"
-        for key, kind in (("health", Health), ("resources", Resources))
-        for name in (field.name for field in dataclasses.fields(kind))
-    }
-    plain = {field.name for field in dataclasses.fields(Release)} - {"health", "resources"}
+    content = json.loads(dataclasses.replace(WHOLE, **{name: CHANGES[name][-1] for name in CHANGES}).label)
+    groups = {"health": Health, "resources": Resources, "stop": Stop}
+    inner = {f"{key}.{field.name}" for key, kind in groups.items() for field in dataclasses.fields(kind)}
+    plain = {field.name for field in dataclasses.fields(Release)} - groups.keys()
     assert plain | inner == {*FIELDS, *LATER_FIELDS}
     assert content.keys() == {field.name for field in dataclasses.fields(Release)}
 
@@ -154,7 +156,7 @@ def test_every_field_is_part_of_the_identity() -> None:
 def test_a_later_field_with_its_default_stands_in_no_label(path: str) -> None:
     section, _, key = path.rpartition(".")
     content = json.loads(WHOLE.label)
-    assert key not in (content[section] if section else content)
+    assert key not in (content.get(section, {}) if section else content)
     assert from_label(WHOLE.label) == WHOLE
 
 
@@ -162,7 +164,7 @@ def test_a_label_with_a_field_of_a_later_version_is_no_release_of_this_one() -> 
     assert from_label(json.dumps(json.loads(WHOLE.label) | {"from_the_future": 1})) is None
 
 
-@pytest.mark.parametrize("field", CHANGES)
+@pytest.mark.parametrize("field", [name for name in CHANGES if name in json.loads(WHOLE.label)])
 def test_a_label_without_one_of_the_fields_is_no_release(field: str) -> None:
     content = json.loads(WHOLE.label)
     del content[field]
@@ -184,6 +186,9 @@ def test_a_label_without_one_of_the_fields_is_no_release(field: str) -> None:
         ("health", {"path": "/"}),
         ("health", {"path": "/", "interval": 1.0, "passes": 3, "timeout": 60.0, "more": 1}),
         ("resources", []),
+        ("volumes", 5),
+        ("volumes", [{"name": "data"}]),
+        ("stop", {"signal": "SIGTERM", "more": 1}),
     ],
 )
 def test_a_label_with_a_field_of_another_kind_is_no_release(field: str, value: Any) -> None:

@@ -25,7 +25,7 @@ def test_an_undo_waits_for_an_engine_that_stays_away_only_so_long(monkeypatch: p
     monkeypatch.setattr(generation, "TICK", 0.01)
     job = cast("Job", SimpleNamespace(engine=SimpleNamespace(observe=observe), say=said.append, watch=None))
     with pytest.raises(EngineError, match="cannot be used"):
-        undo.undo(job, State(None, {}, Traffic()), None)
+        undo.undo(job, State(None, {}, Traffic()), None, in_force=None)
     assert len(tries) > 1
     assert said == ["the engine does not answer: waiting for it, at most 0.05 s"]
 

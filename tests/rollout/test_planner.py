@@ -269,6 +269,34 @@ def test_a_plan_says_that_requests_get_503_while_no_slot_can_serve() -> None:
     assert "503" in effect_on_requests(plan(stopped, wanted(OLD)))
 
 
+def test_without_overlap_the_old_slot_is_gone_before_the_new_one_starts() -> None:
+    steps = plan(OLD_SERVES, replace(wanted(NEW, shares=(10, 100), watched=True), overlap=False))
+    assert told(steps, waiting=True) == [
+        "route: none (503)",
+        "drain app-blue",
+        "remove app-blue",
+        "start app-green",
+        "wait app-green",
+        "route: green 100 %",
+        "verify public port",
+        "watch app-green",
+        "route: green 100 %",
+    ]
+    assert all(len(step.then.slots) <= 1 for step in steps)
+    assert effect_on_requests(steps).startswith("requests get 503 with Retry-After")
+
+
+def test_without_overlap_a_leftover_is_removed_before_what_serves() -> None:
+    both = standing(occupied(OLD), occupied(THIRD), shares=(50, 50))
+    steps = told(plan(both, replace(wanted(NEW), overlap=False)))
+    assert steps[:3] == ["route: blue 100 %", "verify public port", "remove app-green"]
+    assert steps.index("remove app-blue") < steps.index("start app-green")
+
+
+def test_without_overlap_what_is_wanted_and_serves_stays() -> None:
+    assert plan(OLD_SERVES, replace(wanted(OLD), overlap=False)) == ()
+
+
 def test_a_reload_is_not_said_to_cut_connections() -> None:
     (step,) = plan(replace(OLD_SERVES, proxy=OTHER_CONFIG), wanted(OLD))
     assert step.reason == "configuration changed"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SOCKET = "unix:///var/run/docker.sock"
 PROJECT, HOME = "swiftdeploy.project", "swiftdeploy.home"
+# The label of a volume that holds a person's data.
+DATA = "swiftdeploy.data"
 FORBIDDEN = "permission denied: this user may not use it"
 FIRST_SECONDS = 5
 SECONDS = 60
@@ -220,5 +222,6 @@ def refuse_stranger(
     way_out = f"{cure} in manifest.yaml"
     if owner and not Path(owner).exists():
         whose += ", which is not here any more"
+    if owner and not Path(owner).exists() and DATA not in found:
         way_out += f", or: docker {what} rm {'-f ' if what == 'container' else ''}{name}"
     raise PreflightError(f"the {what} {name} exists and {whose}", way_out)

@@ -15,7 +15,7 @@ from typing import Any
 from swiftdeploy_tasks.engines.docker.client import HOME, PROJECT
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.model import components
-from swiftdeploy_tasks.model.spec import Document, Spec, Written, digest
+from swiftdeploy_tasks.model.spec import IMAGE_USER, Document, Spec, Written, digest
 from swiftdeploy_tasks.proxy import templates
 from swiftdeploy_tasks.proxy.generated_files import headed
 
@@ -52,7 +52,14 @@ def as_applied(specs: Sequence[Spec], folders: tuple[Path, ...], *, home: str, m
         own[SPEC] = digests[name]
     if components.NGINX in labels:
         digests[components.NGINX] = form(labels[components.NGINX])
-    strangers = tuple(f"services.{name}" for name in found if name not in labels)
+    strangers = [f"services.{name}" for name in found if name not in labels]
+    # Only for us this text stands for the image's own user.
+    named = {spec.component: spec.user for spec in specs}
+    strangers += [
+        f"{name}.user"
+        for name, document in found.items()
+        if document.get("user") == IMAGE_USER != named.get(name, IMAGE_USER)
+    ]
     text = _text(specs, folders, labels, applied=True)
     return Written(found, digests, (*strangers, *beyond), {FILE: text})
 

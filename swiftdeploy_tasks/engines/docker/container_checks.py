@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from swiftdeploy_tasks.engines import port_check
 from swiftdeploy_tasks.engines.docker import (
     buildkit,
     compose_file,
     containers,
+    image_paths,
+    image_user,
     image_volumes,
     images,
     networks,
@@ -21,6 +25,7 @@ from swiftdeploy_tasks.errors import EngineError, PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
+from swiftdeploy_tasks.model.spec import IMAGE_USER
 from swiftdeploy_tasks.settings import DEFAULTS
 from swiftdeploy_tasks.system.remembered import remembered
 
@@ -89,8 +94,27 @@ def _image(manifest: Manifest, root: Path, home: Path) -> Finding:
     found = images.description(image)
     if found is None:
         return Finding("image", True, f"{image} will be pulled")
-    notice = image_volumes.notice(image_volumes.declared(found))
+    try:
+        refuse_unfit(manifest, found, home)
+    except PreflightError as error:
+        return Finding("image", False, error.message, error.next)
+    notice = image_volumes.notice(image_volumes.declared(found, manifest.services.volumes))
     return Finding("image", True, f"{image} is here ({found['Id'][7:19]})" + (notice and f"; {notice}"))
+
+
+def refuse_unfit(manifest: Manifest, image: Mapping[str, Any], home: Path) -> None:
+    """Raise PreflightError for keys of the manifest that this image cannot run with."""
+    services = manifest.services
+    if what := image_paths.hidden(manifest, image):
+        raise PreflightError(what, "give it another path in manifest.yaml")
+    may_be_root = manifest.policy.get("isolation", {}).get("non_root") is False
+    if services.user == IMAGE_USER and not may_be_root:
+        user = image_user.numeric(image["Id"], manifest.name, home)
+        if user.partition(":")[0] == "0":
+            raise PreflightError(
+                f"services.user is image, and the user of {services.image} is root",
+                "set services.user to a number such as 10001:10001, or policy.isolation.allow_root: true",
+            )
 
 
 def _compose(manifest: Manifest, root: Path, home: Path, version: str, *, with_opa: bool) -> Finding:

@@ -6,6 +6,7 @@ key that no Spec has is not compared, nor is the value of a secret.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104  (only named)
 # What compose adds from `proxies` in Docker's config.json, unless the Spec has a value.
 _PROXIES = {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "FTP", "NO", "ALL")}
 _NOT_COMPARED = object()
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 
 def differences(document: Document, container: Form, image: Form) -> tuple[Difference, ...]:
@@ -91,7 +93,7 @@ def _found(container: Form, image: Form) -> dict[str, Any]:
         "the mounts": sorted(
             _mount(one.get("Name") or one["Source"], one["Destination"], writable=one["RW"])
             for one in container.get("Mounts") or ()
-            if one["Destination"] not in of_the_image
+            if one["Destination"] not in of_the_image or not is_anonymous(one)
         ),
         "the networks": sorted(container["NetworkSettings"]["Networks"]),
     }
@@ -144,6 +146,11 @@ def _mounts(mounts: Any) -> Any:
     if any(not isinstance(one, Mapping) for one in mounts):
         return _NOT_COMPARED
     return sorted(_mount(one["source"], one["target"], writable=not one.get("read_only")) for one in mounts)
+
+
+def is_anonymous(mount: Form) -> bool:
+    """Return whether the engine made this volume for one container, as the image declares it."""
+    return mount.get("Type") == "volume" and bool(_ANONYMOUS.fullmatch(str(mount.get("Name"))))
 
 
 def _mount(source: str, target: str, *, writable: bool) -> str:

@@ -20,6 +20,7 @@ from swiftdeploy_tasks.engines.docker import (
     container_checks,
     container_state,
     containers,
+    image_user,
     image_volumes,
     one_off,
     removal,
@@ -45,7 +46,7 @@ from swiftdeploy_tasks.manifest.model import Build, Manifest
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
-from swiftdeploy_tasks.model.spec import Spec, Written
+from swiftdeploy_tasks.model.spec import IMAGE_USER, Spec, Written, in_memory
 from swiftdeploy_tasks.model.state import Difference, State
 from swiftdeploy_tasks.proxy import configuration, probe, publication
 from swiftdeploy_tasks.proxy.publication import Configuration
@@ -104,11 +105,13 @@ class DockerEngine:
             self.built[services.image, services.build] = built
         else:
             docker_images.pull(services.image, say)
+        if image := docker_images.description(services.image):
+            container_checks.refuse_unfit(manifest, image, self.folder)
         docker_images.pull(manifest.nginx.image, say)
 
     def release(self, manifest: Manifest) -> Release:
         """See `Engine.release`: an image that has yet to be built or pulled has the empty id."""
-        return from_manifest(manifest, artifact=self._artifact(manifest), process=())
+        return from_manifest(manifest, artifact=self._artifact(manifest))
 
     def _artifact(self, manifest: Manifest) -> str:
         """Return the id of the image to run, "" for one that has yet to be built or pulled.
@@ -136,11 +139,19 @@ class DockerEngine:
         """See `Engine.prepare`."""
         for spec in specs:
             docker_images.pull(spec.image, say)
+            data = {one.path for one in spec.release.volumes} if spec.release else set()
+            owner = self._of_user(spec).user
             for network in spec.networks:
                 docker_places.make_network(spec.project, network, self.home)
             for mount in spec.mounts:
                 if mount.type == "volume":
-                    docker_places.make_volume(spec.project, mount.source, specs[0].image, self.folder)
+                    docker_places.make_volume(
+                        spec.project,
+                        mount.source,
+                        specs[0].image,
+                        self.folder,
+                        owner=owner if mount.target in data else "",
+                    )
         if any(spec.component == components.NGINX for spec in specs):
             files.make_folder(self.folder / "nginx", mode=0o755)
             # nginx's user in the container is unknown on this host: everyone may add files.
@@ -151,7 +162,9 @@ class DockerEngine:
     def facts(self, manifest: Manifest) -> Facts:
         """See `Engine.facts`: a request from this host reaches nginx from the network's gateway."""
         own = configuration.CONTAINER_SITE
-        volumes = image_volumes.declared(docker_images.description(manifest.services.image))
+        volumes = image_volumes.declared(
+            docker_images.description(manifest.services.image), manifest.services.volumes
+        )
         candidate = dataclasses.replace(own, operators=docker_places.gateways(manifest.network.name))
         return Facts(
             site=dataclasses.replace(candidate, counts=components.COUNTS_MOUNT),
@@ -174,8 +187,11 @@ class DockerEngine:
         )
 
     def written(self, specs: Sequence[Spec]) -> Written:
-        """See `Engine.written`: an image that is here stands by its id."""
-        by_id = [dataclasses.replace(spec, image=self.identity(spec) or spec.image) for spec in specs]
+        """See `Engine.written`: an image that is here stands by its id, and its user by number."""
+        by_id = [
+            dataclasses.replace(self._of_user(spec), image=self.identity(spec) or spec.image)
+            for spec in specs
+        ]
         mark = containers.mount_mark(self.folder)
         return compose_file.as_applied(by_id, self._templates, home=self.home, mark=mark)
 
@@ -259,9 +275,19 @@ class DockerEngine:
     def _look(self) -> set[tuple[str, str]]:
         return {(str(one.id), one.status) for one in containers.every(self.home)}
 
-    def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
+    def remove_all(
+        self, say: Say, *, discard_volumes: bool = False, with_data: bool = False
+    ) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
-        return removal.remove_all(self.folder, say, discard_volumes=discard_volumes)
+        return removal.remove_all(self.folder, say, discard_volumes=discard_volumes, with_data=with_data)
+
+    def _of_user(self, spec: Spec) -> Spec:
+        """Return the Spec with its user by number; that of an image which is not here has none yet."""
+        if spec.user != IMAGE_USER or not spec.release:
+            return spec
+        user = image_user.numeric(spec.image, spec.project, self.folder) or IMAGE_USER
+        tmpfs = tuple(in_memory(path, user) for path in spec.release.tmpfs)
+        return dataclasses.replace(spec, user=user, tmpfs=tmpfs)
 
     def _part(self, component: str) -> Container | None:
         return containers.one_part(self.home, component)

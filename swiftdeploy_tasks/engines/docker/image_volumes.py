@@ -9,9 +9,8 @@ import functools
 import hashlib
 import io
 import json
-import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from swiftdeploy_tasks.engines.docker import containers
 from swiftdeploy_tasks.engines.docker.client import client, translated
+from swiftdeploy_tasks.engines.docker.differences import is_anonymous
 from swiftdeploy_tasks.errors import EngineError
+from swiftdeploy_tasks.manifest.model import Volume
 from swiftdeploy_tasks.system import remembered
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 # Every slot has something of ours mounted there.
 _COVERED = frozenset({"/tmp", "/var/log/swiftdeploy"})  # noqa: S108
-_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,14 @@ class HeldVolume:
         return f"{self.path} ({self.sign})"
 
 
-def declared(image: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the paths at which the image declares a volume that no mount of ours covers."""
+def declared(image: Mapping[str, Any] | None, own: Iterable[Volume] = ()) -> tuple[str, ...]:
+    """Return the paths at which the image declares a volume that no mount of ours covers.
+
+    `own` are the volumes of the manifest.
+    """
     volumes = (image or {}).get("Config", {}).get("Volumes") or {}
-    return tuple(sorted(path for path in volumes if path.rstrip("/") not in _COVERED))
+    covered = _COVERED | {volume.path for volume in own}
+    return tuple(sorted(path for path in volumes if path.rstrip("/") not in covered))
 
 
 def notice(paths: tuple[str, ...]) -> str:
@@ -55,7 +59,7 @@ def notice(paths: tuple[str, ...]) -> str:
     volumes = f"the volume{'s' if len(paths) > 1 else ''} {' and '.join(paths)}"
     return (
         f"the image declares {volumes}: each slot has its own, and the content goes with the slot; "
-        "this version has no key that keeps it"
+        "services.volumes keeps it"
     )
 
 
@@ -64,9 +68,7 @@ def anonymous(one: Container) -> dict[str, str]:
     return {
         str(mount["Destination"]): str(mount["Name"])
         for mount in one.attrs.get("Mounts") or ()
-        if mount.get("Type") == "volume"
-        and _ANONYMOUS.fullmatch(str(mount.get("Name")))
-        and mount["Destination"] not in _COVERED
+        if is_anonymous(mount) and mount["Destination"] not in _COVERED
     }
 
 

@@ -31,11 +31,14 @@ def make_network(project: str, name: str, home: str) -> None:
             client().networks.create(name, driver="bridge", labels=docker_client.labels(project, home))
 
 
-def make_volume(project: str, name: str, image: str, home: Path) -> None:
-    """Make the log volume unless it is there, and let every user write to it, by one run of `image`."""
+def make_volume(project: str, name: str, image: str, home: Path, *, owner: str = "") -> None:
+    """Make the volume unless it is there, and open it to its `owner` (uid:gid), by one run of `image`.
+
+    One with an owner holds a person's data. Without an owner every user may write to it.
+    """
     from docker.errors import NotFound
 
-    labels = docker_client.labels(project, str(home))
+    labels = docker_client.labels(project, str(home)) | ({docker_client.DATA: "true"} if owner else {})
     with translated(f"the volume {name} cannot be made"):
         try:
             volume = client().volumes.get(name)
@@ -46,18 +49,21 @@ def make_volume(project: str, name: str, image: str, home: Path) -> None:
         # It is known by a mark of its own: the engine's CreatedAt moves with what is written.
         made = labels_of(volume).get(MADE, "")
         check = containers.labels_of_a_check(project, str(home))
-        remembered(home / "checked", ["volume", name, made], lambda: _open_up(project, name, image, check))
+        remembered(
+            home / "checked", ["volume", name, made], lambda: _open_up(project, name, image, check, owner)
+        )
 
 
-def _open_up(project: str, name: str, image: str, labels: dict[str, str]) -> str:
+def _open_up(project: str, name: str, image: str, labels: dict[str, str], owner: str) -> str:
     with signals.deferred():
         client().containers.run(
             image,
-            entrypoint=["chmod", "1777", "/v"],
+            entrypoint=["chown", owner, "/v"] if owner else ["chmod", "1777", "/v"],
             command=[],
             user="0:0",
             read_only=True,
             cap_drop=["ALL"],
+            cap_add=["CHOWN"] if owner else [],
             network_mode="none",
             volumes={name: {"bind": "/v", "mode": "rw"}},
             name=f"{project}-volume-{tokens.token_hex(4)}",
@@ -114,6 +120,11 @@ def volumes(home: str) -> list[Any]:
     """Return the volumes that are ours."""
     with translated("the volumes cannot be listed"):
         return list(client().volumes.list(filters={"label": f"{docker_client.HOME}={home}"}))
+
+
+def holds_data(volume: Any) -> bool:
+    """Return whether it is one of the app's own volumes."""
+    return docker_client.DATA in labels_of(volume)
 
 
 def labels_of(found: Any) -> dict[str, str]:

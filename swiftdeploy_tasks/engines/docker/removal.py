@@ -7,27 +7,29 @@ from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.engines.docker import containers, image_volumes, networks
 from swiftdeploy_tasks.engines.docker.client import translated
+from swiftdeploy_tasks.engines.docker.compose_file import RELEASE
 from swiftdeploy_tasks.engines.protocol import Say
 from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.model import components
+from swiftdeploy_tasks.model.release import from_label
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-GRACE = 15
-SHORT_GRACE = 3
+# nginx and OPA end at once.
+GRACE = 3
 
 
 def end(one: Container, home: Path, *, discard_volumes: bool = False) -> tuple[str, ...]:
     """Stop and remove a container; return what to say of the volumes that stay for their data."""
     from docker.errors import NotFound
 
-    is_app = containers.part(one).startswith("app-")
+    release = from_label(one.labels.get(RELEASE, ""))
     with translated(f"{one.name} cannot be removed"):
         try:
             if one.status == "paused":
                 one.unpause()
-            one.stop(timeout=GRACE if is_app else SHORT_GRACE)
+            one.stop(timeout=release.stop.timeout if release else GRACE)
             kept = () if discard_volumes else image_volumes.held(one, home)
             image_volumes.remove(one, kept)
         except NotFound:
@@ -48,7 +50,9 @@ def remove_networks(one: Container, home: str) -> None:
                 network.remove()
 
 
-def remove_all(home: Path, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
+def remove_all(
+    home: Path, say: Say, *, discard_volumes: bool = False, with_data: bool = False
+) -> tuple[str, ...]:
     """See `Engine.remove_all`: nginx ends first."""
     homes = [carried for carried in (containers.former_home(home), str(home)) if carried]
     removed: list[str] = []
@@ -56,10 +60,12 @@ def remove_all(home: Path, say: Say, *, discard_volumes: bool = False) -> tuple[
         for one in sorted(found, key=lambda one: containers.part(one) != components.NGINX):
             say(f"removing {one.name}")
             removed.append(str(one.name))
-            for kept in end(one, home, discard_volumes=discard_volumes):
-                say(kept)
+            for sentence in end(one, home, discard_volumes=discard_volumes):
+                say(sentence)
     shared = [("network", one) for carried in homes for one in networks.networks(carried)]
-    shared += [("volume", one) for carried in homes for one in networks.volumes(carried)]
+    volumes = [one for carried in homes for one in networks.volumes(carried)]
+    kept = [one for one in volumes if networks.holds_data(one) and not with_data]
+    shared += [("volume", one) for one in volumes if one not in kept]
     problems: list[EngineError] = []
     for kind, one in shared:
         say(f"removing the {kind} {one.name}")
@@ -69,6 +75,8 @@ def remove_all(home: Path, say: Say, *, discard_volumes: bool = False) -> tuple[
             removed.append(f"{kind} {one.name}")
         except EngineError as error:
             problems.append(error)
+    for one in kept:
+        say(f"the volume {one.name} is kept; invoke teardown --volumes removes it")
     if problems:
         raise problems[0]
     return tuple(dict.fromkeys(removed))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from swiftdeploy_tasks.engines.local import launch, processes, source_copy
 from swiftdeploy_tasks.errors import AppUnhealthy
-from swiftdeploy_tasks.model.components import LOOPBACK
+from swiftdeploy_tasks.model.components import LOOPBACK, volume_variable
 from swiftdeploy_tasks.model.spec import Spec
+from swiftdeploy_tasks.settings import VOLUMES
 
 
 def start(spec: Spec, secrets: Mapping[str, str], *, root: Path, home: Path, log: Path) -> None:
@@ -38,6 +39,7 @@ def _environment(spec: Spec, secrets: Mapping[str, str], home: Path) -> dict[str
         **{name: secrets[source] for name, source in spec.secrets},
         processes.PORT: str(launch.free_port()),
         "APP_HOST": LOOPBACK,
+        **{volume_variable(one.name): str(home / VOLUMES / one.name) for one in spec.release.volumes},
         processes.HOME: str(home),
         processes.PART: "app",
         processes.SLOT: str(spec.slot),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ from swiftdeploy_tasks.model.spec import Spec, Written, documents
 from swiftdeploy_tasks.model.state import Difference, Site, State
 from swiftdeploy_tasks.proxy import publication, root_files
 from swiftdeploy_tasks.proxy.publication import Configuration
+from swiftdeploy_tasks.settings import VOLUMES
 from swiftdeploy_tasks.system import files
 
 HOST = components.LOOPBACK
@@ -102,6 +104,8 @@ class LocalEngine:
         for spec in specs:
             if not spec.release:
                 binaries.path(spec.component)
+            for volume in spec.release.volumes if spec.release else ():
+                files.make_folder(self._volumes / volume.name)
         for folder in (self._nginx, self._run, self._logs, self._counts):
             files.make_folder(folder)
 
@@ -227,7 +231,9 @@ class LocalEngine:
     def quiesce(self) -> None:
         """See `Engine.quiesce`: a verb leaves no child process behind."""
 
-    def remove_all(self, say: Say, *, discard_volumes: bool = False) -> tuple[str, ...]:
+    def remove_all(
+        self, say: Say, *, discard_volumes: bool = False, with_data: bool = False
+    ) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed = []
         if proxy_process.end(self._nginx):
@@ -238,6 +244,13 @@ class LocalEngine:
             for sentence in self._end(lambda one, part=part: process_state.part(one) == part):  # type: ignore[misc]
                 say(sentence)
             removed.append(part)
+        for volume in sorted(self._volumes.glob("*/")):
+            if with_data:
+                say(f"removing the volume {volume}")
+                shutil.rmtree(volume)
+                removed.append(f"volume {volume.name}")
+            else:
+                say(f"the volume {volume} is kept; invoke teardown --volumes removes it")
         return tuple(removed)
 
     def _ours(self) -> list[processes.Found]:
@@ -261,6 +274,10 @@ class LocalEngine:
     @property
     def _counts(self) -> Path:
         return self.home / "counts"
+
+    @property
+    def _volumes(self) -> Path:
+        return self.home / VOLUMES
 
     @property
     def _logs(self) -> Path:

@@ -10,15 +10,34 @@ from swiftdeploy_tasks.engines.local import policy_process, processes, proxy_pro
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model.finding import Finding
+from swiftdeploy_tasks.model.release import LATER_FIELDS
 
 _UNREADABLE = '"$\\{};\n*?['
 
 
 def all_of(manifest: Manifest, root: Path, home: Path, *, with_opa: bool) -> tuple[Finding, ...]:
-    """Make the checks `engine`, `image`, `port` and `compose`; the last is for containers alone."""
+    """Make the checks `engine`, `image`, `port` and `compose`, and `fields` where it fails here."""
     compose = Finding("compose", None, "not checked: the local engine does not use compose")
     port = port_check.check(manifest, with_opa=with_opa, ours=_held(home), holder=proxy_process.listener)
-    return (_engine(manifest, str(home)), _source(manifest, root, home), port, compose)
+    fields = _fields(manifest)
+    return (*fields, _engine(manifest, str(home)), _source(manifest, root, home), port, compose)
+
+
+def _fields(manifest: Manifest) -> tuple[Finding, ...]:
+    """Return a failed check for a key that no process can have."""
+    given = {"services.user": manifest.services.user, "services.tmpfs": manifest.services.tmpfs}
+    for path, value in given.items():
+        if value != (default := LATER_FIELDS[path.removeprefix("services.")]):
+            message = f"{path} is {shown(value)}, which the local engine cannot give: the docker engine can"
+            return (
+                Finding("fields", False, message, f"set engine: docker, or remove {path} ({shown(default)})"),
+            )
+    return ()
+
+
+def shown(value: object) -> str:
+    """Return a value as a manifest has it."""
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
 def _held(home: Path) -> frozenset[int]:

@@ -8,6 +8,7 @@ Processes that end while the table is read are left out.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ import psutil
 from swiftdeploy_tasks.engines.local import process_table, start_notes
 from swiftdeploy_tasks.engines.local.process_table import Row
 from swiftdeploy_tasks.engines.local.start_notes import StartNote
-from swiftdeploy_tasks.model.release import SLOTS, Slot
+from swiftdeploy_tasks.manifest.model import Stop
+from swiftdeploy_tasks.model.release import SLOTS, Slot, from_label
 from swiftdeploy_tasks.proxy import probe
 
 PROJECT, HOME, PART, SLOT, RELEASE, SPEC = start_notes.MARKS
 PORT = "APP_PORT"
-GRACE = 15.0
 KILL_SECONDS = 5.0
 ROUNDS = 3
 _GONE = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
@@ -210,17 +211,24 @@ def strangers(found: Sequence[Found]) -> list[Found]:
 
 
 def end(found: Sequence[Found]) -> None:
-    """Ask each to end, wait, and kill what is left after the grace time."""
+    """Ask each to end by its own signal, wait for its own time, and kill what is left."""
     processes = [one.process for one in found]
-    for process in processes:
+    stops = [_stop(one) for one in found]
+    for process, stop in zip(processes, stops, strict=True):
         with suppress(psutil.Error):
             if process.status() == psutil.STATUS_STOPPED:
                 process.resume()
-            process.terminate()
-    for process in still_alive(processes, seconds=GRACE):
+            process.send_signal(signal.Signals[stop.signal])
+    for process in still_alive(processes, seconds=max((stop.timeout for stop in stops), default=0)):
         with suppress(psutil.Error):
             process.kill()
     still_alive(processes, seconds=KILL_SECONDS)
+
+
+def _stop(one: Found) -> Stop:
+    """Return how the release of this process is asked to end."""
+    release = from_label(one.environment.get(RELEASE, ""))
+    return release.stop if release else Stop()
 
 
 def end_all(home: str, chosen: Callable[[Found], bool]) -> list[Found]:

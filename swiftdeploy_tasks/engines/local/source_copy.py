@@ -28,8 +28,8 @@ _LEFT_OUT = ("__pycache__", ".git", ".swiftdeploy", ".venv", "node_modules")
 
 def process(manifest: Manifest, root: Path) -> tuple[str, ...]:
     """Return the words that start the app; raises PreflightError when nothing says how."""
-    if manifest.services.process:
-        return manifest.services.process
+    if words := manifest.services.process or manifest.services.command:
+        return words
     if (root / DEFAULT_PROCESS[1]).is_file():
         return DEFAULT_PROCESS
     raise PreflightError(

@@ -69,6 +69,7 @@ def environment(asked: Manifest) -> dict[str, str]:
         "APP_VERSION": services.version,
         "APP_PORT": str(services.port),
         "APP_HOST": "0.0.0.0",
+        **{f"APP_VOLUME_{one.name.upper().replace('-', '_')}": one.path for one in services.volumes},
         **{variable.name: variable.value or "" for variable in services.env if variable.from_env is None},
         **{
             variable.name: f"${{{compose_file.SECRET}{variable.from_env}}}"
@@ -112,7 +113,8 @@ def test_every_string_of_the_manifest_is_read_back_in_its_place(data: dict[str, 
         "name": asked.network.name,
         "driver": asked.network.driver_type,
     }
-    assert document["volumes"] == {asked.services.log_volume: {"name": asked.services.log_volume}}
+    volumes = [asked.services.log_volume, *(f"{asked.name}-{one.name}" for one in asked.services.volumes)]
+    assert document["volumes"] == {name: {"name": name} for name in volumes}
     images = {name: service["image"] for name, service in services.items()}
     wanted = {"nginx": asked.nginx.image, "app-blue": asked.services.image}
     assert images == wanted | ({"opa": asked.opa.image} if with_opa else {})
@@ -272,10 +274,14 @@ def test_what_a_template_of_the_project_adds_to_a_component_is_in_its_document(t
 @EXAMPLES
 @given(manifests(), st.booleans())
 def test_every_container_is_confined(data: dict[str, Any], with_opa: bool) -> None:
-    for service in parsed(at_root(accepted(data), with_opa=with_opa))["services"].values():
-        assert (service["read_only"], service["init"], service["cap_drop"]) == (True, True, ["ALL"])
+    asked = accepted(data)
+    app = asked.services
+    own: dict[str, tuple[bool, str | None]] = {"nginx": (True, "101:101"), "opa": (True, "1000:1000")}
+    own["app-blue"] = (app.read_only, None if app.user == "image" else app.user)
+    for name, service in parsed(at_root(asked, with_opa=with_opa))["services"].items():
+        assert (service["read_only"], service.get("user")) == own[name]
+        assert (service["init"], service["cap_drop"]) == (True, ["ALL"])
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert service["user"].split(":")[0] not in {"", "0", "root"}
         assert service["pids_limit"] > 0 and service["mem_limit"] and service["cpus"] > 0
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}
         assert "privileged" not in service and "cap_add" not in service

@@ -24,6 +24,7 @@ from swiftdeploy_tasks.engines.local import (
 from swiftdeploy_tasks.engines.local.local_engine import LocalEngine
 from swiftdeploy_tasks.errors import ProxyError
 from swiftdeploy_tasks.manifest import loading, model
+from swiftdeploy_tasks.manifest.model import Stop
 from swiftdeploy_tasks.proxy.probe import until
 
 
@@ -167,7 +168,7 @@ def test_a_launch_that_a_process_of_another_launch_started_is_seen_as_a_launch_o
     assert first.pid in {one.process.pid for one in processes.heads(mine)}
 
 
-VANISHING = ("create_time", "status", "uids", "terminate", "kill", "cmdline")
+VANISHING = ("create_time", "status", "uids", "send_signal", "kill", "cmdline")
 
 
 @pytest.mark.parametrize("call", VANISHING)
@@ -187,7 +188,7 @@ def test_a_process_that_ends_at_any_look_is_left_out(
     monkeypatch.setattr(psutil.Process, call, ended)
     engine.observe()
     assert proxy_process.workers(psutil.Process(started.pid)) == {}
-    monkeypatch.setattr(processes, "GRACE", 0.1)
+    monkeypatch.setattr(processes, "_stop", lambda _: Stop(timeout=0))
     monkeypatch.setattr(processes, "KILL_SECONDS", 0.1)
     processes.end(processes.ours(str(home)))
 

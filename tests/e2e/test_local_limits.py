@@ -1,0 +1,36 @@
+"""What the local engine cannot give is refused by name, with the engine that can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.project import Project
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"services__user": "1000:1000"}, "services.user is 1000:1000"),
+        ({"services__user": "image"}, "services.user is image"),
+        ({"services__tmpfs": ["/tmp", "/run"]}, "services.tmpfs is [/tmp, /run]"),
+    ],
+)
+def test_a_key_of_containers_alone_is_a_failed_check(
+    new_project: Callable[..., Project], changes: dict[str, Any], words: str
+) -> None:
+    project = new_project("local", **changes)
+    ended = project.run("validate")
+    assert ended.code == 2, ended.said
+    assert f"{words}, which the local engine cannot give: the docker engine can" in ended.said
+    assert "set engine: docker" in ended.said
+
+
+def test_the_command_is_that_of_the_process_where_no_process_is_given(
+    new_project: Callable[..., Project],
+) -> None:
+    project = new_project("local", services__command=["python", "app/main.py"], services__read_only=False)
+    project.deploy()
+    assert project.get("/healthz").status == 200
