@@ -71,10 +71,10 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Leaving:
-    """The workers that shut down, by pid, and how many clients of one port they hold (None: not known)."""
+    """The workers that shut down, by pid, and how many connections to a slot they hold (None: not known)."""
 
     workers: frozenset[int]
-    clients: int | None = None
+    held: int | None = None
 
 
 class Engine(Protocol):
@@ -163,8 +163,8 @@ class Engine(Protocol):
         """
         ...
 
-    def leaving(self, *, port: int | None = None) -> Leaving:
-        """Return what of nginx still answers by former configurations, and with `port` its clients there."""
+    def leaving(self, slot: Slot | None = None) -> Leaving:
+        """Return what of nginx still answers by former configurations, and how it holds on to `slot`."""
         ...
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:

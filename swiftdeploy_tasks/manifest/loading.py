@@ -199,6 +199,7 @@ def _nginx(data: Mapping[str, Any]) -> Nginx:
         operator_port=int(data["operator_port"]),
         proxy_timeout=int(str(data["proxy_timeout"]).removesuffix("s").partition(".")[0]),
         private=tuple(data["private"]),
+        sockets=int(data["sockets"]),
     )
 
 

@@ -73,13 +73,17 @@ class Services:
 
 @dataclass(frozen=True)
 class Nginx:
-    """The proxy in front: two host ports, `proxy_timeout` in seconds, paths the public port refuses."""
+    """The proxy in front: two host ports, `proxy_timeout` in seconds, paths the public port refuses.
+
+    `sockets` is how many seconds an upgraded connection may live on after its slot lost its traffic.
+    """
 
     image: str
     port: int
     operator_port: int
     proxy_timeout: int
     private: tuple[str, ...]
+    sockets: int
 
 
 @dataclass(frozen=True)

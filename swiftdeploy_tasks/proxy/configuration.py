@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,6 +35,8 @@ ANSWERS = {
 REQUESTS = 10_000
 """How many requests each nginx worker has on their way at once; a further one gets 503."""
 PATH_BYTES = 8192
+UPGRADED_SECONDS = 3600
+"""How long an upgraded connection may be silent."""
 CONTAINER_SITE = Site(
     bind="",
     operators=(),
@@ -75,12 +78,25 @@ def render(
         "count": count,
         "answers": ANSWERS,
         "requests": REQUESTS,
+        "upgraded_seconds": UPGRADED_SECONDS,
+        "leaving_seconds": _leaving_seconds(manifest),
         "path_bytes": PATH_BYTES,
         "hidden_parent": HIDDEN_PARENT,
         "body": functools.partial(_error_body, service=service, contact=manifest.contact),
     }
     names = ("nginx.conf",) if site.inline else ("nginx.conf", "upstream.conf")
     return {name: headed(templates.fill(environment, f"{name}.j2", values)) for name in names}
+
+
+def _leaving_seconds(manifest: Manifest) -> int:
+    """Return how long a worker of a former configuration may stay: an hour, or a whole change.
+
+    In a change each share is watched for two intervals at most, and for the answers that are late.
+    """
+    health, rollout, nginx = manifest.services.health, manifest.rollout, manifest.nginx
+    watched = len(rollout.steps) * (2 * rollout.interval + nginx.proxy_timeout)
+    change = health.timeout + watched + rollout.drain + nginx.proxy_timeout + nginx.sockets
+    return max(3600, math.ceil(change))
 
 
 def _error_body(code: int, words: str, *, service: str, contact: str) -> str:

@@ -151,6 +151,7 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         {
             "proxy_timeout": timeouts | timeouts.map(lambda seconds: f"{seconds}s"),
             "private": st.lists(below_root, max_size=4, unique=True),
+            "sockets": st.integers(0, 86400),
         },
     )
     top = {

@@ -36,10 +36,13 @@ class _Echo(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path, asked: Manifest, *, app_port: int = 0, requests: int = 0) -> Iterator[None]:
+def serving(
+    folder: Path, asked: Manifest, *, app_port: int = 0, requests: int = 0, up: int = 200
+) -> Iterator[None]:
     """Run nginx as the local engine has it, with an app in slot blue that echoes the request.
 
-    With `app_port` the app is the caller's, and with `requests` nginx answers so many at once.
+    With `app_port` the app is the caller's, and with `requests` nginx answers so many at once. `up` is the
+    status by which it is there.
     """
     nginx = require("nginx")
     (folder / "temp").mkdir()
@@ -75,7 +78,7 @@ def serving(folder: Path, asked: Manifest, *, app_port: int = 0, requests: int =
     log = (folder / "stderr").open("w+")
     process = subprocess.Popen([*words, "-g", "daemon off; master_process off;"], stderr=log)
     try:
-        is_up = until(lambda: process.poll() is not None or status(asked.nginx.port, "/") == 200, seconds=20)
+        is_up = until(lambda: process.poll() is not None or status(asked.nginx.port, "/") == up, seconds=20)
         assert is_up and process.poll() is None, (folder / "stderr").read_text()
         yield
     finally:

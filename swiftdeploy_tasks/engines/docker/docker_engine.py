@@ -212,11 +212,12 @@ class DockerEngine:
         """See `Engine.publish`."""
         publication.publish(ContainerNginx(self.home), self.folder / "nginx", new, back=back)
 
-    def leaving(self, *, port: int | None = None) -> Leaving:
+    def leaving(self, slot: Slot | None = None) -> Leaving:
         """See `Engine.leaving`."""
         nginx = ContainerNginx(self.home)
         workers = frozenset(pid for pid, leaves in nginx.workers().items() if leaves)
-        return Leaving(workers, None if port is None else nginx.clients(port))
+        host, port = self.observe().reach(slot)
+        return Leaving(workers, nginx.held(host, port) if host else None)
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""

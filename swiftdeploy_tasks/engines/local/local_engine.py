@@ -205,11 +205,12 @@ class LocalEngine:
         """See `Engine.publish`."""
         publication.publish(self._own_nginx, self._nginx, new, back=back)
 
-    def leaving(self, *, port: int | None = None) -> Leaving:
+    def leaving(self, slot: Slot | None = None) -> Leaving:
         """See `Engine.leaving`."""
         nginx = self._own_nginx
         workers = frozenset(pid for pid, leaves in nginx.workers().items() if leaves)
-        return Leaving(workers, None if port is None else nginx.clients(port))
+        _, port = self.observe().reach(slot)
+        return Leaving(workers, nginx.held(port) if port else None)
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""
