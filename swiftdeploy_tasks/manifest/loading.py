@@ -19,6 +19,7 @@ from swiftdeploy_tasks.manifest.model import (
     Opa,
     Resources,
     Rollout,
+    Route,
     Services,
 )
 from swiftdeploy_tasks.manifest.source import Problem, Source, parse, read
@@ -197,10 +198,29 @@ def _nginx(data: Mapping[str, Any]) -> Nginx:
         image=data["image"],
         port=int(data["port"]),
         operator_port=int(data["operator_port"]),
-        proxy_timeout=int(str(data["proxy_timeout"]).removesuffix("s").partition(".")[0]),
+        proxy_timeout=_whole_seconds(data["proxy_timeout"]),
         private=tuple(data["private"]),
         sockets=int(data["sockets"]),
+        body_size=_body_size(data["body_size"]),
+        routes=tuple(_route(route, data) for route in data["routes"]),
     )
+
+
+def _route(data: Mapping[str, Any], nginx: Mapping[str, Any]) -> Route:
+    return Route(
+        path=data["path"],
+        proxy_timeout=_whole_seconds(data.get("proxy_timeout", nginx["proxy_timeout"])),
+        body_size=_body_size(data.get("body_size", nginx["body_size"])),
+        buffering=data.get("buffering", True),
+    )
+
+
+def _whole_seconds(value: float | str) -> int:
+    return int(str(value).removesuffix("s").partition(".")[0])
+
+
+def _body_size(value: float | str) -> str:
+    return value.lower() if isinstance(value, str) else "0"
 
 
 def _network(data: Mapping[str, Any], *, name: str) -> Network:

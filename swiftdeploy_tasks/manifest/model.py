@@ -72,10 +72,25 @@ class Services:
 
 
 @dataclass(frozen=True)
+class Route:
+    """What holds for requests whose path begins with `path`.
+
+    `body_size` is as nginx writes it (`8m`, `0` for no limit). Without `buffering` the app gets the body of a
+    request as it arrives.
+    """
+
+    path: str
+    proxy_timeout: int
+    body_size: str
+    buffering: bool
+
+
+@dataclass(frozen=True)
 class Nginx:
     """The proxy in front: two host ports, `proxy_timeout` in seconds, paths the public port refuses.
 
-    `sockets` is how many seconds an upgraded connection may live on after its slot lost its traffic.
+    `sockets` is how many seconds an upgraded connection may live on after its slot lost its traffic, and
+    `body_size` as that of a Route.
     """
 
     image: str
@@ -84,6 +99,13 @@ class Nginx:
     proxy_timeout: int
     private: tuple[str, ...]
     sockets: int
+    body_size: str
+    routes: tuple[Route, ...]
+
+    @property
+    def longest_timeout(self) -> int:
+        """Within how many seconds the app must answer on any path."""
+        return max(self.proxy_timeout, *(route.proxy_timeout for route in self.routes), 0)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.manifest.model import Manifest, Nginx, Route
 from swiftdeploy_tasks.model.release import SLOTS, Slot
 from swiftdeploy_tasks.model.state import Site, Traffic
 from swiftdeploy_tasks.proxy import templates
@@ -22,7 +22,7 @@ ANSWERS = {
     400: "the request is malformed",
     404: "not found",
     405: "the method is not allowed",
-    413: "the request body is larger than 8 MiB",
+    413: "the request body is larger than $sd_body_bound",
     414: "the request line is longer than 8 KiB",
     431: "a header is longer than 36 KiB, or all together are longer than 144 KiB",
     500: "the proxy could not handle the request",
@@ -65,6 +65,13 @@ def render(
     environment = templates.for_text(folders, spellings=spellings)
     service = manifest.name
     count = f"{site.counts}/{generation_id}.log" if traffic.counted and site.counts else ""
+    routes = _routes(manifest.nginx)
+    bounds = {route.path: _size_in_words(route.body_size) for route in routes}
+    if len(set(bounds.values())) == 1:
+        bounds = {"/": bounds["/"]}
+    answers = ANSWERS
+    if len(bounds) == 1:
+        answers = {code: words.replace("$sd_body_bound", bounds["/"]) for code, words in ANSWERS.items()}
     values = {
         "manifest": manifest,
         "nginx": manifest.nginx,
@@ -76,7 +83,9 @@ def render(
         "generation": generation,
         "generation_id": generation_id,
         "count": count,
-        "answers": ANSWERS,
+        "answers": answers,
+        "routes": routes,
+        "bounds": bounds,
         "requests": REQUESTS,
         "upgraded_seconds": UPGRADED_SECONDS,
         "leaving_seconds": _leaving_seconds(manifest),
@@ -88,14 +97,25 @@ def render(
     return {name: headed(templates.fill(environment, f"{name}.j2", values)) for name in names}
 
 
+def _routes(nginx: Nginx) -> list[Route]:
+    """Return the routes, the longest path first, and last the one of every other path."""
+    rest = Route("/", nginx.proxy_timeout, nginx.body_size, buffering=True)
+    return [*sorted(nginx.routes, key=lambda route: (-len(route.path), route.path)), rest]
+
+
+def _size_in_words(size: str) -> str:
+    units = {"k": "KiB", "m": "MiB", "g": "GiB"}
+    return f"{size[:-1]} {units[size[-1]]}" if size[-1] in units else "any size"
+
+
 def _leaving_seconds(manifest: Manifest) -> int:
     """Return how long a worker of a former configuration may stay: an hour, or a whole change.
 
     In a change each share is watched for two intervals at most, and for the answers that are late.
     """
     health, rollout, nginx = manifest.services.health, manifest.rollout, manifest.nginx
-    watched = len(rollout.steps) * (2 * rollout.interval + nginx.proxy_timeout)
-    change = health.timeout + watched + rollout.drain + nginx.proxy_timeout + nginx.sockets
+    watched = len(rollout.steps) * (2 * rollout.interval + nginx.longest_timeout)
+    change = health.timeout + watched + rollout.drain + nginx.longest_timeout + nginx.sockets
     return max(3600, math.ceil(change))
 
 

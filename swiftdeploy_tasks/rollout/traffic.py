@@ -112,7 +112,7 @@ def drain(job: Job, slot: Slot, meanwhile: Callable[[], None]) -> None:
 
 def longest_drain(manifest: Manifest) -> int:
     """Return after how many seconds a slot is removed with the connections that it still has."""
-    return max(manifest.rollout.drain + manifest.nginx.proxy_timeout, manifest.nginx.sockets)
+    return max(manifest.rollout.drain + manifest.nginx.longest_timeout, manifest.nginx.sockets)
 
 
 def _waited_for(held: int | None, seconds: float) -> str:

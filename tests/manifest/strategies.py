@@ -141,6 +141,20 @@ policies = some(
 )
 
 
+body_sizes = st.just(0) | st.builds(
+    "{}{}".format, st.integers(1, 999_999), st.sampled_from(["k", "m", "g", "K", "M", "G"])
+)
+# Below a folder that no private path has.
+routes = some(
+    {"path": below_root.map(lambda path: f"/routes{path}")},
+    {"proxy_timeout": st.integers(1, 3600), "body_size": body_sizes, "buffering": st.booleans()},
+)
+
+
+def is_closed(route: str, private: list[str]) -> bool:
+    return any(f"{route.lower()}/".startswith(f"{path.lower()}/") for path in private)
+
+
 @st.composite
 def manifests(draw: st.DrawFn) -> dict[str, Any]:
     """A manifest as the dict that its YAML holds; some keys are left to their defaults."""
@@ -152,6 +166,8 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
             "proxy_timeout": timeouts | timeouts.map(lambda seconds: f"{seconds}s"),
             "private": st.lists(below_root, max_size=4, unique=True),
             "sockets": st.integers(0, 86400),
+            "body_size": body_sizes,
+            "routes": st.lists(routes, max_size=3, unique_by=lambda route: route["path"]),
         },
     )
     top = {
@@ -171,6 +187,9 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         "network": bridges,
     }
     manifest = draw(some(needed, top))
+    nginx = manifest["nginx"]
+    private = nginx.get("private", ["/metrics"])
+    nginx["routes"] = [one for one in nginx.get("routes", []) if not is_closed(one["path"], private)]
     if manifest["network"]["name"] == f"{manifest.get('name', 'swiftdeploy')}-opa":
         manifest["network"]["name"] = "net"
     return manifest

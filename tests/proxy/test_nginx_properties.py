@@ -156,8 +156,9 @@ def test_ports_and_times_are_those_of_the_manifest(
     assert listens == [[f"{site.bind}{port}"] for port in ports]
     assert [found.arguments for found in strangers.all("return")] == [("444",)]
     assert [found.arguments for found in operator.all("server_name")] == [("127.0.0.1", "localhost")]
-    times = [found.arguments for found in conf.all("proxy_read_timeout")]
-    assert times == [(f"{asked.nginx.proxy_timeout}s",), (f"{configuration.UPGRADED_SECONDS}s",)]
+    times = {found.arguments[0] for found in conf.all("proxy_read_timeout")}
+    own = {asked.nginx.proxy_timeout, *(route.proxy_timeout for route in asked.nginx.routes)}
+    assert times == {f"{seconds}s" for seconds in (*own, configuration.UPGRADED_SECONDS)}
     assert [found.arguments for found in conf.all("keepalive_min_timeout")] == [
         (f"{asked.rollout.drain - 2}s",)
     ]
