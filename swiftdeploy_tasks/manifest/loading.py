@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -203,6 +204,8 @@ def _nginx(data: Mapping[str, Any]) -> Nginx:
         sockets=int(data["sockets"]),
         body_size=_body_size(data["body_size"]),
         routes=tuple(_route(route, data) for route in data["routes"]),
+        hosts=tuple(host.lower() for host in data["hosts"]),
+        trusted_proxies=tuple(str(ipaddress.ip_network(text)) for text in data["trusted_proxies"]),
     )
 
 

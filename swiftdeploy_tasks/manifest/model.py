@@ -90,7 +90,8 @@ class Nginx:
     """The proxy in front: two host ports, `proxy_timeout` in seconds, paths the public port refuses.
 
     `sockets` is how many seconds an upgraded connection may live on after its slot lost its traffic, and
-    `body_size` as that of a Route.
+    `body_size` as that of a Route. `hosts` are the names that are served, none for every one. A client in
+    `trusted_proxies` is believed what it says of the client behind it.
     """
 
     image: str
@@ -101,6 +102,8 @@ class Nginx:
     sockets: int
     body_size: str
     routes: tuple[Route, ...]
+    hosts: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
 
     @property
     def longest_timeout(self) -> int:

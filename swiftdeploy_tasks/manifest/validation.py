@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from swiftdeploy_tasks.manifest import proxy_relations
 from swiftdeploy_tasks.manifest.source import Problem, Source, Where, dotted, shown
 from swiftdeploy_tasks.manifest.suggestions import every_key, suggestion
 
@@ -198,7 +199,8 @@ def _wrong_type(value: object, text: str, rule: Mapping[str, Any], fix: str) -> 
 def _relations(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _same_ports(source, data)
     yield from _steps(source, data)
-    yield from _routes(source, data)
+    for where, value, message, fix in proxy_relations.all_of(data):
+        yield _related(source, where, value, message, fix)
     network, name = _at(data, ("network", "name")), data.get("name")
     if isinstance(network, str) and network == f"{name}-opa":
         message, fix = "is the name of the network that only OPA is on", "give it another name"
@@ -223,30 +225,6 @@ def _steps(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
     if steps != sorted(set(steps)) or steps[-1] != 100:
         message, fix = "does not rise to 100", "write rising percents, such as [10, 50, 100]"
         yield _related(source, ("rollout", "steps"), steps, message, fix)
-
-
-def _routes(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
-    nginx = data.get("nginx")
-    listed = [nginx.get(key) if isinstance(nginx, dict) else None for key in ("routes", "private")]
-    routes, private = (one if isinstance(one, list) else [] for one in listed)
-    paths = [route.get("path") if isinstance(route, dict) else None for route in routes]
-    for index, path in enumerate(paths):
-        if not isinstance(path, str):
-            continue
-        where: Where = ("nginx", "routes", index, "path")
-        closed = next((one for one in private if isinstance(one, str) and _is_below(path, one)), None)
-        if path in paths[:index]:
-            yield _related(source, where, path, "is the path of another route", "keep one of them")
-        elif closed:
-            message = f"is private: {closed} in nginx.private is answered with 403"
-            yield _related(source, where, path, message, f"remove it, or {closed} from nginx.private")
-        elif _is_below(path, "/swiftdeploy"):
-            message = "is nginx's own, and never reaches the app"
-            yield _related(source, where, path, message, "remove it")
-
-
-def _is_below(path: str, other: str) -> bool:
-    return f"{path.lower()}/".startswith(f"{other.lower()}/")
 
 
 def _related(source: Source, where: Where, value: object, message: str, fix: str) -> Problem:

@@ -16,6 +16,7 @@ from swiftdeploy_tasks.model.release import SLOTS, Slot
 from swiftdeploy_tasks.model.state import Site, Traffic
 from swiftdeploy_tasks.proxy import templates
 from swiftdeploy_tasks.proxy.generated_files import headed
+from swiftdeploy_tasks.proxy.hosts import host_pattern
 from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
 
 ANSWERS = {
@@ -24,6 +25,7 @@ ANSWERS = {
     405: "the method is not allowed",
     413: "the request body is larger than $sd_body_bound",
     414: "the request line is longer than 8 KiB",
+    421: "this host is not served here",
     431: "a header is longer than 36 KiB, or all together are longer than 144 KiB",
     500: "the proxy could not handle the request",
     501: "this transfer encoding is not supported",
@@ -32,6 +34,15 @@ ANSWERS = {
     504: "the service took too long to answer",
     505: "this version of HTTP is not supported",
 }
+DROPPED = (
+    *("Forwarded", "X-Forwarded", "Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port"),
+    *("X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Forwarded-Protocol"),
+    *("X-Forwarded-Prefix", "X-Original-Forwarded-For", "X-Scheme", "X-Url-Scheme", "Front-End-Https"),
+    *("Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP"),
+    *("CF-Connecting-IPv6", "Fastly-Client-IP", "X-Original-Host", "X-Host"),
+    *("X-Original-URL", "X-Rewrite-URL"),
+)
+"""Headers that never reach the app: some frameworks believe them, and every client can send them."""
 REQUESTS = 10_000
 """How many requests each nginx worker has on their way at once; a further one gets 503."""
 PATH_BYTES = 8192
@@ -62,16 +73,16 @@ def render(
 
     Where the traffic is counted, the lines go to a file named by `generation_id`.
     """
-    environment = templates.for_text(folders, spellings=spellings)
+    environment = templates.for_text(folders, spellings=spellings, host_pattern=host_pattern)
     service = manifest.name
     count = f"{site.counts}/{generation_id}.log" if traffic.counted and site.counts else ""
     routes = _routes(manifest.nginx)
     bounds = {route.path: _size_in_words(route.body_size) for route in routes}
     if len(set(bounds.values())) == 1:
         bounds = {"/": bounds["/"]}
-    answers = ANSWERS
+    answers = {code: words for code, words in ANSWERS.items() if code != 421 or manifest.nginx.hosts}
     if len(bounds) == 1:
-        answers = {code: words.replace("$sd_body_bound", bounds["/"]) for code, words in ANSWERS.items()}
+        answers = {code: words.replace("$sd_body_bound", bounds["/"]) for code, words in answers.items()}
     values = {
         "manifest": manifest,
         "nginx": manifest.nginx,
@@ -84,6 +95,7 @@ def render(
         "generation_id": generation_id,
         "count": count,
         "answers": answers,
+        "dropped": DROPPED,
         "routes": routes,
         "bounds": bounds,
         "requests": REQUESTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import string
 from typing import Any
 
@@ -141,6 +142,10 @@ policies = some(
 )
 
 
+labels = words(ALNUM, ALNUM + "-", 20).map(lambda label: label.rstrip("-"))
+names_of_hosts = st.lists(labels, min_size=1, max_size=5).map(".".join)
+hosts = st.builds("{}{}".format, st.sampled_from(["", "*."]), names_of_hosts)
+networks = st.one_of(st.ip_addresses(), st.builds(ipaddress.ip_network, st.ip_addresses())).map(str)
 body_sizes = st.just(0) | st.builds(
     "{}{}".format, st.integers(1, 999_999), st.sampled_from(["k", "m", "g", "K", "M", "G"])
 )
@@ -167,6 +172,8 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
             "private": st.lists(below_root, max_size=4, unique=True),
             "sockets": st.integers(0, 86400),
             "body_size": body_sizes,
+            "hosts": st.lists(hosts, max_size=3, unique=True),
+            "trusted_proxies": st.lists(networks, max_size=3, unique=True),
             "routes": st.lists(routes, max_size=3, unique_by=lambda route: route["path"]),
         },
     )
