@@ -29,7 +29,8 @@ class Facts:
 
     `site` is where nginx runs, and `candidate` one with which files can be tested before anything of ours
     exists. `addresses` are host:port of what runs in each slot, as nginx reaches it. `disks` has a path on
-    each filesystem that running here writes to, and `notices` say what a person should know beforehand.
+    each filesystem that running here writes to, and `notices` say what a person should know beforehand. nginx
+    may open `open_files` files, None where that is not known.
     """
 
     site: Site
@@ -37,6 +38,7 @@ class Facts:
     addresses: Mapping[Slot, str]
     disks: tuple[Path, ...]
     notices: tuple[str, ...] = ()
+    open_files: int | None = None
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,12 @@ def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Serv
         env=tuple(_env(name, value) for name, value in sorted(data["env"].items())),
         health=_health(data["health"]),
         metrics_path=None if metrics is None else metrics["path"],
-        resources=Resources(float(data["resources"]["cpus"]), data["resources"]["memory"].lower()),
+        resources=_resources(data["resources"]),
     )
+
+
+def _resources(data: Mapping[str, Any]) -> Resources:
+    return Resources(None if data["cpus"] is None else float(data["cpus"]), data["memory"].lower())
 
 
 def _is_limit(key: str, value: object) -> bool:
@@ -205,6 +209,8 @@ def _nginx(data: Mapping[str, Any]) -> Nginx:
         body_size=_body_size(data["body_size"]),
         routes=tuple(_route(route, data) for route in data["routes"]),
         hosts=tuple(host.lower() for host in data["hosts"]),
+        connections=int(data["connections"]),
+        resources=_resources(data["resources"]),
         trusted_proxies=tuple(str(ipaddress.ip_network(text)) for text in data["trusted_proxies"]),
     )
 

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+def mebibytes(size: str) -> float:
+    """Return a size such as `512k`, `8m` or `1g` in MiB."""
+    return int(size[:-1]) * {"k": 2**-10, "m": 1, "g": 2**10}[size[-1]]
+
+
 @dataclass(frozen=True)
 class EnvVar:
     """One variable of the app: a plain `value`, or the name of the caller's variable that holds a secret.
@@ -45,9 +50,9 @@ class Health:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one slot may use: `cpus` in cores, `memory` as the engine writes it (`256m`, `1g`)."""
+    """What a component may use: `cpus` in cores, None for all, `memory` as the engine writes it (`256m`)."""
 
-    cpus: float
+    cpus: float | None
     memory: str
 
 
@@ -104,6 +109,13 @@ class Nginx:
     routes: tuple[Route, ...]
     hosts: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
+    connections: int
+    resources: Resources
+
+    @property
+    def temporary_mib(self) -> int:
+        """How many MiB nginx has for the bodies of requests: its temporary folder is memory."""
+        return int(mebibytes(self.resources.memory) / 2)
 
     @property
     def longest_timeout(self) -> int:

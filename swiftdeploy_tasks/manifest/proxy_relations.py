@@ -6,15 +6,20 @@ The data need not fit the schema: what does not is left out here, as the schema 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from swiftdeploy_tasks.manifest.model import mebibytes
 from swiftdeploy_tasks.manifest.source import Where
 
 # The place of a value, the value, what is wrong with it, and the correction.
 Sentence = tuple[Where, object, str, str]
 
 _OWN = "/swiftdeploy"
+_MEMORY = re.compile(r"\d{1,6}[mMgG]")
+# What nginx needs: itself, and what it and the kernel keep for each connection.
+_LEAST_MIB, _CONNECTIONS_OF_A_MIB = 64, 128
 
 
 def all_of(data: Mapping[str, Any]) -> Iterator[Sentence]:
@@ -23,6 +28,7 @@ def all_of(data: Mapping[str, Any]) -> Iterator[Sentence]:
     if isinstance(nginx, dict):
         yield from _routes(nginx)
         yield from _networks(nginx)
+        yield from _memory(nginx)
 
 
 def _routes(nginx: Mapping[str, Any]) -> Iterator[Sentence]:
@@ -60,6 +66,18 @@ def _networks(nginx: Mapping[str, Any]) -> Iterator[Sentence]:
             continue
         if "/" in text and ipaddress.ip_interface(text).ip != network.network_address:
             yield where, text, "is an address inside a network", f"write {network}"
+
+
+def _memory(nginx: Mapping[str, Any]) -> Iterator[Sentence]:
+    resources, connections = nginx.get("resources"), nginx.get("connections")
+    memory = resources.get("memory") if isinstance(resources, dict) else None
+    if not isinstance(connections, int) or not isinstance(memory, str) or not _MEMORY.fullmatch(memory):
+        return
+    least = _LEAST_MIB + connections // _CONNECTIONS_OF_A_MIB
+    if mebibytes(memory.lower()) < least:
+        message = f"is too little for {connections} connections"
+        fix = f"write at least {least}m, or lower nginx.connections"
+        yield ("nginx", "resources", "memory"), memory, message, fix
 
 
 def _list(nginx: Mapping[str, Any], key: str) -> list[Any]:

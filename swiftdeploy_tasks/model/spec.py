@@ -53,7 +53,7 @@ class Spec:
 
     `image` is a name or an id; an empty `entrypoint`, `command` or `user` is the image's own. `environment`
     holds (name, value), `secrets` (name, variable of the caller). `memory` is as in `256m`, `cpus` in cores,
-    `stop_timeout` in seconds. `release` is what runs in a slot, None in another component.
+    None for all, `stop_timeout` in seconds. `release` is what runs in a slot, None in another component.
     """
 
     component: str
@@ -61,7 +61,7 @@ class Spec:
     image: str
     user: str
     memory: str
-    cpus: float
+    cpus: float | None
     pids: int
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ def _document(spec: Spec) -> Document:
         "networks": list(spec.networks),
         "healthcheck": _health(spec.health) if spec.health else {},
     }
-    return {key: value for key, value in found.items() if value not in ("", [], {})}
+    return {key: value for key, value in found.items() if value not in ("", [], {}, None)}
 
 
 def _port(port: Port) -> Document:

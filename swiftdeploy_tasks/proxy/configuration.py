@@ -9,6 +9,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from swiftdeploy_tasks.manifest.model import Manifest, Nginx, Route
@@ -18,6 +19,7 @@ from swiftdeploy_tasks.proxy import templates
 from swiftdeploy_tasks.proxy.generated_files import headed
 from swiftdeploy_tasks.proxy.hosts import host_pattern
 from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
+from swiftdeploy_tasks.proxy.sizing import holds_body, size_of
 
 ANSWERS = {
     400: "the request is malformed",
@@ -43,8 +45,6 @@ DROPPED = (
     *("X-Original-URL", "X-Rewrite-URL"),
 )
 """Headers that never reach the app: some frameworks believe them, and every client can send them."""
-REQUESTS = 10_000
-"""How many requests each nginx worker has on their way at once; a further one gets 503."""
 PATH_BYTES = 8192
 UPGRADED_SECONDS = 3600
 """How long an upgraded connection may be silent."""
@@ -98,7 +98,7 @@ def render(
         "dropped": DROPPED,
         "routes": routes,
         "bounds": bounds,
-        "requests": REQUESTS,
+        "size": size_of(manifest.nginx, site.cores),
         "upgraded_seconds": UPGRADED_SECONDS,
         "leaving_seconds": _leaving_seconds(manifest),
         "path_bytes": PATH_BYTES,
@@ -110,9 +110,13 @@ def render(
 
 
 def _routes(nginx: Nginx) -> list[Route]:
-    """Return the routes, the longest path first, and last the one of every other path."""
+    """Return the routes, the longest path first, and last the one of every other path.
+
+    A body for which nginx may have no room is passed on as it arrives.
+    """
     rest = Route("/", nginx.proxy_timeout, nginx.body_size, buffering=True)
-    return [*sorted(nginx.routes, key=lambda route: (-len(route.path), route.path)), rest]
+    found = [*sorted(nginx.routes, key=lambda route: (-len(route.path), route.path)), rest]
+    return [replace(one, buffering=one.buffering and holds_body(nginx, one.body_size)) for one in found]
 
 
 def _size_in_words(size: str) -> str:

@@ -171,6 +171,11 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
             "proxy_timeout": timeouts | timeouts.map(lambda seconds: f"{seconds}s"),
             "private": st.lists(below_root, max_size=4, unique=True),
             "sockets": st.integers(0, 86400),
+            "connections": st.integers(1, 50_000),
+            "resources": some(
+                {"memory": st.integers(500, 9999).map("{}m".format)},
+                {"cpus": st.none() | numbers(0.01, 1024)},
+            ),
             "body_size": body_sizes,
             "hosts": st.lists(hosts, max_size=3, unique=True),
             "trusted_proxies": st.lists(networks, max_size=3, unique=True),

@@ -51,7 +51,20 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
             metrics_path="/metrics",
             resources=Resources(1.0, "256m"),
         ),
-        nginx=Nginx("nginx:latest", 8080, 8081, 30, ("/metrics",), 60, "8m", (), (), ()),
+        nginx=Nginx(
+            "nginx:latest",
+            8080,
+            8081,
+            30,
+            ("/metrics",),
+            60,
+            "8m",
+            (),
+            (),
+            (),
+            10_000,
+            Resources(None, "512m"),
+        ),
         opa=Opa("openpolicyagent/opa:latest-static", 8181),
         network=Network("shop-net", "bridge"),
         contact="ops@swiftdeploy.local",
@@ -87,9 +100,8 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
     routes = (Route("/upload", 60, "2g", buffering=False), Route("/upload/small", 3600, "0", buffering=True))
     hosts = ("shop.example.com", "*.example.org")
     private = ("/metrics", "/admin/v1", "/.git")
-    assert read.nginx == Nginx(
-        "nginx", 80, 1, 3600, private, 0, "0", routes, hosts, ("10.0.0.0/8", "2001:db8::/32")
-    )
+    proxies, limits = ("10.0.0.0/8", "2001:db8::/32"), Resources(1.5, "1g")
+    assert read.nginx == Nginx("nginx", 80, 1, 3600, private, 0, "0", routes, hosts, proxies, 100_000, limits)
     assert read.rollout == Rollout((1, 10, 50, 100), 0.5, 12, 0)
     assert read.policy == {
         "infrastructure": {"min_disk_free_gb": 0, "max_load_per_core": 0.5, "max_memory_used_percent": 100},

@@ -41,15 +41,14 @@ def serving(
     asked: Manifest,
     *,
     app_port: int = 0,
-    requests: int = 0,
     up: int = 200,
     address: str = "",
     host: str = "shop",
 ) -> Iterator[None]:
     """Run nginx as the local engine has it, with an app in slot blue that echoes the request.
 
-    With `app_port` the app is the caller's, and with `requests` nginx answers so many at once. `up` is the
-    status by which it is there, asked by the name `host`, and `address` a second one where it listens.
+    With `app_port` the app is the caller's, and with `address` nginx listens there too. `up` is the status by
+    which it is there, asked by the name `host`.
     """
     nginx = require("nginx")
     (folder / "temp").mkdir()
@@ -75,11 +74,6 @@ def serving(
         generation="g1",
     )
     text = rendered["nginx.conf"]
-    if requests:
-        text = text.replace(
-            f"limit_conn sd_requests {configuration.REQUESTS};", f"limit_conn sd_requests {requests};"
-        )
-        assert text != rendered["nginx.conf"]
     if address:
         listen = f"listen 127.0.0.1:{asked.nginx.port} "
         text = text.replace(listen, f"listen {address}:{asked.nginx.port};\n        {listen}")

@@ -6,6 +6,7 @@ Compose starts one service at a time. Stopping, removing and observing need no r
 from __future__ import annotations
 
 import dataclasses
+import os
 import secrets as tokens
 import time
 from collections.abc import Mapping, Sequence
@@ -150,7 +151,7 @@ class DockerEngine:
 
     def facts(self, manifest: Manifest) -> Facts:
         """See `Engine.facts`: a request from this host reaches nginx from the network's gateway."""
-        own = configuration.CONTAINER_SITE
+        own = dataclasses.replace(configuration.CONTAINER_SITE, cores=os.cpu_count() or 0)
         volumes = image_volumes.declared(docker_images.description(manifest.services.image))
         candidate = dataclasses.replace(own, operators=docker_places.gateways(manifest.network.name))
         return Facts(

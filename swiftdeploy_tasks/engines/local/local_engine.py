@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,7 @@ class LocalEngine:
             counts=str(self._counts),
             # The port is a free one, found when the process starts.
             address=f"{HOST}:PORT",
+            cores=os.cpu_count() or 0,
         )
         placed = self.observe().slots
         return Facts(
@@ -127,6 +129,7 @@ class LocalEngine:
             ),
             addresses={slot: there.address for slot, there in placed.items() if there.address},
             disks=(self.root, self.home),
+            open_files=proxy_process.most_files(),
         )
 
     def observe(self) -> State:

@@ -129,6 +129,11 @@ def start(prefix: Path, log: Path, *, spec: str, ports: Sequence[Port]) -> None:
         )
 
 
+def most_files() -> int:
+    """Return how many files this user's processes may open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
 @contextmanager
 def _open_files() -> Iterator[None]:
     """Let a child open as many files as this user may: where nginx.conf asks for more, nginx keeps that."""
