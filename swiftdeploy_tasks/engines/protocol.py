@@ -29,7 +29,8 @@ class Facts:
 
     `site` is where nginx runs, and `candidate` one with which files can be tested before anything of ours
     exists. `addresses` are host:port of what runs in each slot, as nginx reaches it. `disks` has a path on
-    each filesystem that running here writes to, and `notices` say what a person should know beforehand.
+    each filesystem that running here writes to, and `notices` say what a person should know beforehand. nginx
+    may open `open_files` files, None where that is not known.
     """
 
     site: Site
@@ -37,6 +38,7 @@ class Facts:
     addresses: Mapping[Slot, str]
     disks: tuple[Path, ...]
     notices: tuple[str, ...] = ()
+    open_files: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,10 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Leaving:
-    """The workers that shut down, by pid, and how many clients of one port they hold (None: not known)."""
+    """The workers that shut down, by pid, and how many connections to a slot they hold (None: not known)."""
 
     workers: frozenset[int]
-    clients: int | None = None
+    held: int | None = None
 
 
 class Engine(Protocol):
@@ -169,8 +171,8 @@ class Engine(Protocol):
         """
         ...
 
-    def leaving(self, *, port: int | None = None) -> Leaving:
-        """Return what of nginx still answers by former configurations, and with `port` its clients there."""
+    def leaving(self, slot: Slot | None = None) -> Leaving:
+        """Return what of nginx still answers by former configurations, and how it holds on to `slot`."""
         ...
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from swiftdeploy_tasks.manifest.model import (
     Opa,
     Resources,
     Rollout,
+    Route,
     Services,
     Stop,
     Volume,
@@ -159,8 +161,12 @@ def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Serv
         env=tuple(_env(name, value) for name, value in sorted(data["env"].items())),
         health=_health(data["health"]),
         metrics_path=None if metrics is None else metrics["path"],
-        resources=Resources(float(data["resources"]["cpus"]), data["resources"]["memory"].lower()),
+        resources=_resources(data["resources"]),
     )
+
+
+def _resources(data: Mapping[str, Any]) -> Resources:
+    return Resources(None if data["cpus"] is None else float(data["cpus"]), data["memory"].lower())
 
 
 def _is_limit(key: str, value: object) -> bool:
@@ -213,9 +219,33 @@ def _nginx(data: Mapping[str, Any]) -> Nginx:
         image=data["image"],
         port=int(data["port"]),
         operator_port=int(data["operator_port"]),
-        proxy_timeout=int(str(data["proxy_timeout"]).removesuffix("s").partition(".")[0]),
+        proxy_timeout=_whole_seconds(data["proxy_timeout"]),
         private=tuple(data["private"]),
+        sockets=int(data["sockets"]),
+        body_size=_body_size(data["body_size"]),
+        routes=tuple(_route(route, data) for route in data["routes"]),
+        hosts=tuple(host.lower() for host in data["hosts"]),
+        connections=int(data["connections"]),
+        resources=_resources(data["resources"]),
+        trusted_proxies=tuple(str(ipaddress.ip_network(text)) for text in data["trusted_proxies"]),
     )
+
+
+def _route(data: Mapping[str, Any], nginx: Mapping[str, Any]) -> Route:
+    return Route(
+        path=data["path"],
+        proxy_timeout=_whole_seconds(data.get("proxy_timeout", nginx["proxy_timeout"])),
+        body_size=_body_size(data.get("body_size", nginx["body_size"])),
+        buffering=data.get("buffering", True),
+    )
+
+
+def _whole_seconds(value: float | str) -> int:
+    return int(str(value).removesuffix("s").partition(".")[0])
+
+
+def _body_size(value: float | str) -> str:
+    return value.lower() if isinstance(value, str) else "0"
 
 
 def _network(data: Mapping[str, Any], *, name: str) -> Network:

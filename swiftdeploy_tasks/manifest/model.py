@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+def mebibytes(size: str) -> float:
+    """Return a size such as `512k`, `8m` or `1g` in MiB."""
+    return int(size[:-1]) * {"k": 2**-10, "m": 1, "g": 2**10}[size[-1]]
+
+
 @dataclass(frozen=True)
 class EnvVar:
     """One variable of the app: a plain `value`, or the name of the caller's variable that holds a secret.
@@ -45,9 +50,9 @@ class Health:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one slot may use: `cpus` in cores, `memory` as the engine writes it (`256m`, `1g`)."""
+    """What a component may use: `cpus` in cores, None for all, `memory` as the engine writes it (`256m`)."""
 
-    cpus: float
+    cpus: float | None
     memory: str
 
 
@@ -98,14 +103,50 @@ class Services:
 
 
 @dataclass(frozen=True)
+class Route:
+    """What holds for requests whose path begins with `path`.
+
+    `body_size` is as nginx writes it (`8m`, `0` for no limit). Without `buffering` the app gets the body of a
+    request as it arrives.
+    """
+
+    path: str
+    proxy_timeout: int
+    body_size: str
+    buffering: bool
+
+
+@dataclass(frozen=True)
 class Nginx:
-    """The proxy in front: two host ports, `proxy_timeout` in seconds, paths the public port refuses."""
+    """The proxy in front: two host ports, `proxy_timeout` in seconds, paths the public port refuses.
+
+    `sockets` is how many seconds an upgraded connection may live on after its slot lost its traffic, and
+    `body_size` as that of a Route. `hosts` are the names that are served, none for every one. A client in
+    `trusted_proxies` is believed what it says of the client behind it.
+    """
 
     image: str
     port: int
     operator_port: int
     proxy_timeout: int
     private: tuple[str, ...]
+    sockets: int
+    body_size: str
+    routes: tuple[Route, ...]
+    hosts: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
+    connections: int
+    resources: Resources
+
+    @property
+    def temporary_mib(self) -> int:
+        """How many MiB nginx has for the bodies of requests: its temporary folder is memory."""
+        return int(mebibytes(self.resources.memory) / 2)
+
+    @property
+    def longest_timeout(self) -> int:
+        """Within how many seconds the app must answer on any path."""
+        return max(self.proxy_timeout, *(route.proxy_timeout for route in self.routes), 0)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from swiftdeploy_tasks.manifest import mounts
+from swiftdeploy_tasks.manifest import mounts, proxy_relations
 from swiftdeploy_tasks.manifest.source import Problem, Source, Where, dotted, shown
 from swiftdeploy_tasks.manifest.suggestions import every_key, suggestion
 
@@ -201,7 +201,7 @@ def _wrong_type(value: object, text: str, rule: Mapping[str, Any], fix: str) -> 
 def _relations(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _same_ports(source, data)
     yield from _steps(source, data)
-    for where, value, message, fix in mounts.conflicts(data):
+    for where, value, message, fix in (*mounts.conflicts(data), *proxy_relations.all_of(data)):
         yield _related(source, where, value, message, fix)
     network, name = _at(data, ("network", "name")), data.get("name")
     if isinstance(network, str) and network == f"{name}-opa":

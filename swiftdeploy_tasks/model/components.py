@@ -71,15 +71,16 @@ def nginx(manifest: Manifest, state: str) -> Spec:
         image=manifest.nginx.image,
         entrypoint=("nginx", "-e", "/dev/stderr", "-c", f"{NGINX_MOUNT}/nginx.conf", "-g", "daemon off;"),
         user="101:101",
-        memory="512m",
-        cpus=1.0,
-        pids=64,
+        memory=manifest.nginx.resources.memory,
+        cpus=manifest.nginx.resources.cpus,
+        # Workers of former configurations too.
+        pids=1024,
         mounts=(
             Mount("bind", f"{state}/nginx", NGINX_MOUNT, read_only=True),
             Mount("bind", f"{state}/counts", COUNTS_MOUNT),
             Mount("volume", manifest.services.log_volume, LOGS_MOUNT),
         ),
-        tmpfs=("/tmp:mode=1777,size=64m",),  # noqa: S108  (in the container)
+        tmpfs=(f"/tmp:mode=1777,size={manifest.nginx.temporary_mib}m",),  # noqa: S108  (in the container)
         ports=(Port(public, public), Port(operator, operator, LOOPBACK)),
         networks=(manifest.network.name,),
         health=HealthCheck(("sh", "-c", "kill -0 $(cat /tmp/nginx.pid)"), interval=5, timeout=3),

@@ -56,7 +56,7 @@ class Spec:
     `image` is a name or an id; an empty `entrypoint` or `command` is the image's own. `user` is uid[:gid], or
     IMAGE_USER while the number is not known. `environment`
     holds (name, value), `secrets` (name, variable of the caller). `memory` is as in `256m`, `cpus` in cores,
-    `stop_timeout` in seconds. `release` is what runs in a slot, None in another component.
+    None for all, `stop_timeout` in seconds. `release` is what runs in a slot, None in another component.
     """
 
     component: str
@@ -64,7 +64,7 @@ class Spec:
     image: str
     user: str
     memory: str
-    cpus: float
+    cpus: float | None
     pids: int
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ def _document(spec: Spec) -> Document:
         "networks": list(spec.networks),
         "healthcheck": _health(spec.health) if spec.health else {},
     }
-    return {key: value for key, value in found.items() if value not in ("", [], {})}
+    return {key: value for key, value in found.items() if value not in ("", [], {}, None)}
 
 
 def _port(port: Port) -> Document:

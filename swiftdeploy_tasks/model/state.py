@@ -143,7 +143,8 @@ class Site:
     operator port, `resolver` the DNS server that follows a container's address ("" for literals), and
     `inline` says that nginx.conf holds the upstreams itself. `counts` is the folder, as nginx sees it, in
     which it counts the requests of a watch ("" where it never does). `address` is how nginx reaches a slot
-    that has yet to start: a format of `slot` and `port`.
+    that has yet to start: a format of `slot` and `port`. `cores` are those of the host, 0 where the text
+    must not depend on it.
     """
 
     bind: str
@@ -156,3 +157,4 @@ class Site:
     inline: bool = False
     counts: str = ""
     address: str = "app-{slot}:{port}"
+    cores: int = 0

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.manifest.model import Manifest, Nginx, Route
 from swiftdeploy_tasks.model.release import SLOTS, Slot
 from swiftdeploy_tasks.model.state import Site, Traffic
 from swiftdeploy_tasks.proxy import templates
 from swiftdeploy_tasks.proxy.generated_files import headed
+from swiftdeploy_tasks.proxy.hosts import host_pattern
 from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
+from swiftdeploy_tasks.proxy.sizing import holds_body, size_of
 
 ANSWERS = {
     400: "the request is malformed",
     404: "not found",
     405: "the method is not allowed",
-    413: "the request body is larger than 8 MiB",
+    413: "the request body is larger than $sd_body_bound",
     414: "the request line is longer than 8 KiB",
+    421: "this host is not served here",
     431: "a header is longer than 36 KiB, or all together are longer than 144 KiB",
     500: "the proxy could not handle the request",
     501: "this transfer encoding is not supported",
@@ -31,9 +36,18 @@ ANSWERS = {
     504: "the service took too long to answer",
     505: "this version of HTTP is not supported",
 }
-REQUESTS = 10_000
-"""How many requests each nginx worker has on their way at once; a further one gets 503."""
+DROPPED = (
+    *("Forwarded", "X-Forwarded", "Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port"),
+    *("X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Forwarded-Protocol"),
+    *("X-Forwarded-Prefix", "X-Original-Forwarded-For", "X-Scheme", "X-Url-Scheme", "Front-End-Https"),
+    *("Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP"),
+    *("CF-Connecting-IPv6", "Fastly-Client-IP", "X-Original-Host", "X-Host"),
+    *("X-Original-URL", "X-Rewrite-URL"),
+)
+"""Headers that never reach the app: some frameworks believe them, and every client can send them."""
 PATH_BYTES = 8192
+UPGRADED_SECONDS = 3600
+"""How long an upgraded connection may be silent."""
 CONTAINER_SITE = Site(
     bind="",
     operators=(),
@@ -59,9 +73,16 @@ def render(
 
     Where the traffic is counted, the lines go to a file named by `generation_id`.
     """
-    environment = templates.for_text(folders, spellings=spellings)
+    environment = templates.for_text(folders, spellings=spellings, host_pattern=host_pattern)
     service = manifest.name
     count = f"{site.counts}/{generation_id}.log" if traffic.counted and site.counts else ""
+    routes = _routes(manifest.nginx)
+    bounds = {route.path: _size_in_words(route.body_size) for route in routes}
+    if len(set(bounds.values())) == 1:
+        bounds = {"/": bounds["/"]}
+    answers = {code: words for code, words in ANSWERS.items() if code != 421 or manifest.nginx.hosts}
+    if len(bounds) == 1:
+        answers = {code: words.replace("$sd_body_bound", bounds["/"]) for code, words in answers.items()}
     values = {
         "manifest": manifest,
         "nginx": manifest.nginx,
@@ -73,14 +94,45 @@ def render(
         "generation": generation,
         "generation_id": generation_id,
         "count": count,
-        "answers": ANSWERS,
-        "requests": REQUESTS,
+        "answers": answers,
+        "dropped": DROPPED,
+        "routes": routes,
+        "bounds": bounds,
+        "size": size_of(manifest.nginx, site.cores),
+        "upgraded_seconds": UPGRADED_SECONDS,
+        "leaving_seconds": _leaving_seconds(manifest),
         "path_bytes": PATH_BYTES,
         "hidden_parent": HIDDEN_PARENT,
         "body": functools.partial(_error_body, service=service, contact=manifest.contact),
     }
     names = ("nginx.conf",) if site.inline else ("nginx.conf", "upstream.conf")
     return {name: headed(templates.fill(environment, f"{name}.j2", values)) for name in names}
+
+
+def _routes(nginx: Nginx) -> list[Route]:
+    """Return the routes, the longest path first, and last the one of every other path.
+
+    A body for which nginx may have no room is passed on as it arrives.
+    """
+    rest = Route("/", nginx.proxy_timeout, nginx.body_size, buffering=True)
+    found = [*sorted(nginx.routes, key=lambda route: (-len(route.path), route.path)), rest]
+    return [replace(one, buffering=one.buffering and holds_body(nginx, one.body_size)) for one in found]
+
+
+def _size_in_words(size: str) -> str:
+    units = {"k": "KiB", "m": "MiB", "g": "GiB"}
+    return f"{size[:-1]} {units[size[-1]]}" if size[-1] in units else "any size"
+
+
+def _leaving_seconds(manifest: Manifest) -> int:
+    """Return how long a worker of a former configuration may stay: an hour, or a whole change.
+
+    In a change each share is watched for two intervals at most, and for the answers that are late.
+    """
+    health, rollout, nginx = manifest.services.health, manifest.rollout, manifest.nginx
+    watched = len(rollout.steps) * (2 * rollout.interval + nginx.longest_timeout)
+    change = health.timeout + watched + rollout.drain + nginx.longest_timeout + nginx.sockets
+    return max(3600, math.ceil(change))
 
 
 def _error_body(code: int, words: str, *, service: str, contact: str) -> str:

@@ -122,7 +122,7 @@ def _wait_for_answers(job: Job, slot: Slot) -> None:
     """Watch until the requests of the step are answered, or their time at nginx is over."""
     assert job.watch is not None
     began_by = time.time()
-    deadline = time.monotonic() + job.manifest.nginx.proxy_timeout + generation.TICK
+    deadline = time.monotonic() + job.manifest.nginx.longest_timeout + generation.TICK
     is_announced = False
     while (waiting := job.watch.waiting(began_by)) and time.monotonic() < deadline:
         if not is_announced:
@@ -137,13 +137,14 @@ def _drain(job: Job, step: Step) -> None:
 
     The next step removes the slot and with it the undo, so the health of its successor is checked once more.
     """
+    assert step.slot is not None
     leader = step.then.traffic.leader
     release = step.then.release_of(leader)
     if leader is None or release is None or leader == step.slot or step.then.slots[leader].healthy is False:
-        return traffic.drain(job, watch_nothing)
+        return traffic.drain(job, step.slot, watch_nothing)
     if job.watch:
         job.watch.begin(leader, release)
-    traffic.drain(job, job.watch.tick if job.watch else watch_nothing)
+    traffic.drain(job, step.slot, job.watch.tick if job.watch else watch_nothing)
     return refuse_sick(job, leader, release)
 
 

@@ -16,6 +16,7 @@ from swiftdeploy_tasks.model.finding import NAMES, Finding
 from swiftdeploy_tasks.model.spec import Spec
 from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.proxy import configuration, nginx_check, root_files
+from swiftdeploy_tasks.proxy.sizing import files_needed
 from swiftdeploy_tasks.rollout import policies
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import environ, redaction
@@ -82,9 +83,12 @@ def nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
                 None,
                 f"not checked yet: {manifest.nginx.image} is missing; deploy pulls it and tests first",
             )
+        facts = engine.facts(manifest)
+        if facts.open_files is not None and facts.open_files < files_needed(manifest.nginx):
+            return too_few_files(manifest, facts.open_files)
         rendered = configuration.render(
             manifest,
-            engine.facts(manifest).candidate,
+            facts.candidate,
             folders=settings.template_folders,
             addresses={},
             traffic=Traffic(),
@@ -100,6 +104,17 @@ def nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
     except PreflightError as error:
         return Finding("nginx", False, error.message, error.next)
     return Finding("nginx", True, f"{said} accepts the configuration")
+
+
+def too_few_files(manifest: Manifest, found: int) -> Finding:
+    """Return the failed check of a limit of this host."""
+    wanted, needed = manifest.nginx.connections, files_needed(manifest.nginx)
+    message = (
+        f"nginx.connections is {wanted}, for which nginx opens {needed} files, and this user may open "
+        f"{found} (ulimit -Hn)"
+    )
+    most = max(1, found - needed + wanted)
+    return Finding("nginx", False, message, f"raise the limit, or set nginx.connections: {most}")
 
 
 def _accepted(engine: Engine, spec: Spec, rendered: Mapping[str, str]) -> str:

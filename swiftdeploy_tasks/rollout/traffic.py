@@ -1,6 +1,7 @@
 """Puts a state of the traffic in force, and waits until the former one is drained.
 
-After a reload nginx's old workers still answer. Drained: none is left that could send the slot a request.
+After a reload nginx's old workers still answer. Drained: none is left that could send the slot a request, or
+that has a connection to it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import time
 from collections.abc import Callable
 
 from swiftdeploy_tasks.errors import ProxyError
+from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
+from swiftdeploy_tasks.model.release import Slot
 from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import probe, publication
 from swiftdeploy_tasks.proxy.publication import IN_FORCE_SECONDS, loaded_id
@@ -91,35 +94,45 @@ def _can_undo(back: State, state: State) -> bool:
     return set(back.slots) <= set(state.slots) and state.traffic != back.traffic
 
 
-def drain(job: Job, meanwhile: Callable[[], None]) -> None:
-    """Wait until no worker of a former generation is left; `meanwhile` is called about every second.
+def drain(job: Job, slot: Slot, meanwhile: Callable[[], None]) -> None:
+    """Wait until the slot has no open requests and sockets; `meanwhile` is called about every second.
 
-    Where one never goes, nginx itself ends it after rollout.drain and proxy_timeout.
+    After rollout.drain seconds no former worker begins a request. It may stay for longer, for a socket to the
+    other slot.
     """
     if not job.engine.observe().operator_port:
         return
     old = job.engine.leaving().workers
-    deadline = time.monotonic() + job.manifest.rollout.drain + job.manifest.nginx.proxy_timeout
-    called = time.monotonic()
-    said_at = called + DRAIN_SAID_AFTER
+    called = began = time.monotonic()
+    deadline = began + longest_drain(job.manifest)
+    said_at = began + DRAIN_SAID_AFTER
     while old & job.engine.leaving().workers and time.monotonic() < deadline:
         time.sleep(DRAIN_POLL)
-        if time.monotonic() - called >= TICK:
-            meanwhile()
-            called = time.monotonic()
-        if time.monotonic() >= said_at:
-            job.say(_waited_for(job, deadline - time.monotonic()))
-            said_at = time.monotonic() + DRAIN_SAID_EVERY
+        if time.monotonic() - called < TICK:
+            continue
+        meanwhile()
+        called = time.monotonic()
+        if called >= min(said_at, began + job.manifest.rollout.drain):
+            held = job.engine.leaving(slot).held
+            if held == 0 and called >= began + job.manifest.rollout.drain:
+                return
+            if called >= said_at:
+                job.say(_waited_for(held, deadline - called))
+                said_at = called + DRAIN_SAID_EVERY
 
 
-def _waited_for(job: Job, seconds: float) -> str:
+def longest_drain(manifest: Manifest) -> int:
+    """Return after how many seconds a slot is removed with the connections that it still has."""
+    return max(manifest.rollout.drain + manifest.nginx.longest_timeout, manifest.nginx.sockets)
+
+
+def _waited_for(held: int | None, seconds: float) -> str:
     """Return the sentence on what a drain waits for."""
-    many = job.engine.leaving(port=job.manifest.nginx.port).clients
     what = (
         "open connections"
-        if many is None
+        if held is None
         else "1 open connection"
-        if many == 1
-        else f"{many} open connections"
+        if held == 1
+        else f"{held} open connections"
     )
-    return f"waiting for {what} to the old slot; nginx closes what is left in {max(1, round(seconds))} s"
+    return f"waiting for {what} to the old slot; what is left is closed in {max(1, round(seconds))} s"

@@ -76,10 +76,15 @@ def _remove(job: Job, step: Step) -> None:
     executor.say_all(job, gone)
 
 
+def _drain(job: Job, step: Step) -> None:
+    assert step.slot is not None
+    traffic.drain(job, step.slot, executor.watch_nothing)
+
+
 # The slot that failed is not asked, and no verdict is waited for.
 _DO: Mapping[str, executor.Effect] = {
     "route": lambda job, step: former_proxy.go_back(job, step.then),
-    "drain": lambda job, step: traffic.drain(job, executor.watch_nothing),
+    "drain": _drain,
     "remove": _remove,
 }
 

@@ -163,3 +163,34 @@ def answer(path):
     return 200, "application/json", json.dumps(said).encode()
 """
 )
+
+# Answers each line on an upgraded connection with its version, its path and the line.
+SOCKETS = """
+import os, signal, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.headers["Upgrade"] != "websocket" or self.headers["Connection"].lower() != "upgrade":
+            body = repr((self.headers["Upgrade"], self.headers["Connection"])).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.end_headers()
+        self.close_connection = True
+        for line in self.rfile:
+            self.wfile.write(os.environ["APP_VERSION"].encode() + b" " + self.path.encode() + b" " + line)
+
+    def log_message(self, *words):
+        pass
+
+ThreadingHTTPServer((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()
+"""

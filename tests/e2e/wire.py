@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -63,3 +64,39 @@ def send(port: int, data: bytes, *, timeout: float = 15.0) -> Answer:
         reply = http.client.HTTPResponse(wire)
         reply.begin()
         return Answer(reply.status, tuple(reply.getheaders()), reply.read())
+
+
+class Upgraded:
+    """A connection that the app has upgraded; the app of `apps.SOCKETS` answers each line."""
+
+    def __init__(self, port: int, path: str = "/ws", **headers: str) -> None:
+        self.wire = socket.create_connection((HOST, port), timeout=15)
+        sent = {"Host": "shop", "Connection": "Upgrade", "Upgrade": "websocket", **headers}
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
+        self.wire.sendall("\r\n".join(lines).encode())
+        self.file = self.wire.makefile("rb")
+        self.status = int(self.file.readline().split()[1])
+        while self.file.readline().strip():
+            pass
+
+    def say(self, line: str) -> str:
+        """Return what the app answers to a line; "" where the connection has ended."""
+        try:
+            self.wire.sendall(line.encode() + b"\n")
+            return self.file.readline().decode().rstrip()
+        except ConnectionError:
+            return ""
+
+    def stays_open(self, seconds: float) -> bool:
+        """Return whether nothing comes for so long, and the connection does not end."""
+        return not select.select([self.wire], [], [], seconds)[0]
+
+    def close(self) -> None:
+        self.file.close()
+        self.wire.close()
+
+    def __enter__(self) -> Upgraded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import string
 from typing import Any
 
@@ -156,6 +157,24 @@ policies = some(
 )
 
 
+labels = words(ALNUM, ALNUM + "-", 20).map(lambda label: label.rstrip("-"))
+names_of_hosts = st.lists(labels, min_size=1, max_size=5).map(".".join)
+hosts = st.builds("{}{}".format, st.sampled_from(["", "*."]), names_of_hosts)
+networks = st.one_of(st.ip_addresses(), st.builds(ipaddress.ip_network, st.ip_addresses())).map(str)
+body_sizes = st.just(0) | st.builds(
+    "{}{}".format, st.integers(1, 999_999), st.sampled_from(["k", "m", "g", "K", "M", "G"])
+)
+# Below a folder that no private path has.
+routes = some(
+    {"path": below_root.map(lambda path: f"/routes{path}")},
+    {"proxy_timeout": st.integers(1, 3600), "body_size": body_sizes, "buffering": st.booleans()},
+)
+
+
+def is_closed(route: str, private: list[str]) -> bool:
+    return any(f"{route.lower()}/".startswith(f"{path.lower()}/") for path in private)
+
+
 @st.composite
 def manifests(draw: st.DrawFn) -> dict[str, Any]:
     """A manifest as the dict that its YAML holds; some keys are left to their defaults."""
@@ -166,6 +185,16 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         {
             "proxy_timeout": timeouts | timeouts.map(lambda seconds: f"{seconds}s"),
             "private": st.lists(below_root, max_size=4, unique=True),
+            "sockets": st.integers(0, 86400),
+            "connections": st.integers(1, 50_000),
+            "resources": some(
+                {"memory": st.integers(500, 9999).map("{}m".format)},
+                {"cpus": st.none() | numbers(0.01, 1024)},
+            ),
+            "body_size": body_sizes,
+            "hosts": st.lists(hosts, max_size=3, unique=True),
+            "trusted_proxies": st.lists(networks, max_size=3, unique=True),
+            "routes": st.lists(routes, max_size=3, unique_by=lambda route: route["path"]),
         },
     )
     top = {
@@ -185,6 +214,9 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         "network": bridges,
     }
     manifest = draw(some(needed, top))
+    nginx = manifest["nginx"]
+    private = nginx.get("private", ["/metrics"])
+    nginx["routes"] = [one for one in nginx.get("routes", []) if not is_closed(one["path"], private)]
     if manifest["network"]["name"] == f"{manifest.get('name', 'swiftdeploy')}-opa":
         manifest["network"]["name"] = "net"
     if manifest["services"].get("volumes"):

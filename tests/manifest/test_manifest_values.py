@@ -17,6 +17,7 @@ from swiftdeploy_tasks.manifest.model import (
     Opa,
     Resources,
     Rollout,
+    Route,
     Services,
     Stop,
     Volume,
@@ -58,7 +59,20 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
             metrics_path="/metrics",
             resources=Resources(1.0, "256m"),
         ),
-        nginx=Nginx("nginx:latest", 8080, 8081, 30, ("/metrics",)),
+        nginx=Nginx(
+            "nginx:latest",
+            8080,
+            8081,
+            30,
+            ("/metrics",),
+            60,
+            "8m",
+            (),
+            (),
+            (),
+            10_000,
+            Resources(None, "512m"),
+        ),
         opa=Opa("openpolicyagent/opa:latest-static", 8181),
         network=Network("shop-net", "bridge"),
         contact="ops@swiftdeploy.local",
@@ -95,7 +109,11 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
     assert services.health == Health("/", 0.5, 1, 10.0)
     assert services.metrics_path is None
     assert services.resources == Resources(0.25, "1g")
-    assert read.nginx == Nginx("nginx", 80, 1, 3600, ("/metrics", "/admin/v1", "/.git"))
+    routes = (Route("/upload", 60, "2g", buffering=False), Route("/upload/small", 3600, "0", buffering=True))
+    hosts = ("shop.example.com", "*.example.org")
+    private = ("/metrics", "/admin/v1", "/.git")
+    proxies, limits = ("10.0.0.0/8", "2001:db8::/32"), Resources(1.5, "1g")
+    assert read.nginx == Nginx("nginx", 80, 1, 3600, private, 0, "0", routes, hosts, proxies, 100_000, limits)
     assert read.rollout == Rollout((1, 10, 50, 100), 0.5, 12, 0, overlap=False)
     assert read.policy == {
         "infrastructure": {"min_disk_free_gb": 0, "max_load_per_core": 0.5, "max_memory_used_percent": 100},

@@ -36,10 +36,19 @@ class _Echo(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path, asked: Manifest, *, app_port: int = 0, requests: int = 0) -> Iterator[None]:
+def serving(
+    folder: Path,
+    asked: Manifest,
+    *,
+    app_port: int = 0,
+    up: int = 200,
+    address: str = "",
+    host: str = "shop",
+) -> Iterator[None]:
     """Run nginx as the local engine has it, with an app in slot blue that echoes the request.
 
-    With `app_port` the app is the caller's, and with `requests` nginx answers so many at once.
+    With `app_port` the app is the caller's, and with `address` nginx listens there too. `up` is the status by
+    which it is there, asked by the name `host`.
     """
     nginx = require("nginx")
     (folder / "temp").mkdir()
@@ -65,18 +74,20 @@ def serving(folder: Path, asked: Manifest, *, app_port: int = 0, requests: int =
         generation="g1",
     )
     text = rendered["nginx.conf"]
-    if requests:
-        text = text.replace(
-            f"limit_conn sd_requests {configuration.REQUESTS};", f"limit_conn sd_requests {requests};"
-        )
-        assert text != rendered["nginx.conf"]
+    if address:
+        listen = f"listen 127.0.0.1:{asked.nginx.port} "
+        text = text.replace(listen, f"listen {address}:{asked.nginx.port};\n        {listen}")
+
+    def is_up() -> bool:
+        return status(asked.nginx.port, "/", headers={"Host": host}) == up
+
     (folder / "nginx.conf").write_text(text, encoding="utf-8")
     words = [nginx, "-p", f"{folder}/", "-e", "stderr", "-c", str(folder / "nginx.conf")]
     log = (folder / "stderr").open("w+")
     process = subprocess.Popen([*words, "-g", "daemon off; master_process off;"], stderr=log)
     try:
-        is_up = until(lambda: process.poll() is not None or status(asked.nginx.port, "/") == 200, seconds=20)
-        assert is_up and process.poll() is None, (folder / "stderr").read_text()
+        is_decided = until(lambda: process.poll() is not None or is_up(), seconds=20)
+        assert is_decided and process.poll() is None, (folder / "stderr").read_text()
         yield
     finally:
         with suppress(ProcessLookupError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import resource
 import threading
@@ -150,9 +151,10 @@ async def _one_too_many(port: int, held: _Gate) -> tuple[int, str]:
 
 
 def test_a_request_beyond_the_limit_gets_retry_after(tmp_path: Path, shop: Manifest) -> None:
-    with gate(4) as (held, app_port), serving(tmp_path, shop, app_port=app_port, requests=3):
+    few = dataclasses.replace(shop, nginx=dataclasses.replace(shop.nginx, connections=3))
+    with gate(4) as (held, app_port), serving(tmp_path, few, app_port=app_port):
         code, text = asyncio.run(_one_too_many(shop.nginx.port, held))
     assert code == 503
     assert "Retry-After: 1" in text
     assert "X-Deployed-By: swiftdeploy" in text
-    assert "requests are in progress, which is the limit" in text
+    assert "3 requests are in progress, which is the limit" in text

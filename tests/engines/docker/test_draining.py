@@ -17,6 +17,7 @@ socket:[503]
 """
 
 
-def test_only_established_connections_of_leaving_workers_to_the_public_port_count() -> None:
-    assert _held(SAID, 8080) == 1
-    assert _held(SAID, 9090) == 0
+def test_only_established_connections_of_leaving_workers_to_the_slot_count() -> None:
+    assert _held(SAID, "172.17.0.3", 3000) == 1
+    assert _held(SAID, "172.17.0.4", 3000) == 0
+    assert _held(SAID, "172.17.0.3", 8080) == 0
