@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from swiftdeploy_tasks.errors import ManifestError
 from swiftdeploy_tasks.manifest.model import (
@@ -14,6 +14,7 @@ from swiftdeploy_tasks.manifest.model import (
     Health,
     HistoryLimits,
     Manifest,
+    MetricsPage,
     Network,
     Nginx,
     Opa,
@@ -136,7 +137,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
 
 
 def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Services:
-    metrics, process = data["metrics"], data.get("process")
+    process = data.get("process")
     return Services(
         image=data["image"],
         port=int(data["port"]),
@@ -150,7 +151,7 @@ def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Serv
         process=None if process is None else tuple(process),
         env=tuple(_env(name, value) for name, value in sorted(data["env"].items())),
         health=_health(data["health"]),
-        metrics_path=None if metrics is None else metrics["path"],
+        metrics=_metrics(data["metrics"]),
         resources=Resources(float(data["resources"]["cpus"]), data["resources"]["memory"].lower()),
     )
 
@@ -185,6 +186,14 @@ def _build(data: str | Mapping[str, Any] | None) -> Build | None:
     if isinstance(data, str):
         return Build(as_path(data), "Dockerfile", ())
     return Build(as_path(data["context"]), as_path(data["dockerfile"]), tuple(sorted(data["args"].items())))
+
+
+def _metrics(data: Mapping[str, Any] | None) -> MetricsPage | Literal["nginx"] | None:
+    if data is None:
+        return None
+    if "from" in data:
+        return "nginx"
+    return MetricsPage(data["path"]) if data["path"] else None
 
 
 def _health(data: Mapping[str, Any]) -> Health:

@@ -52,8 +52,18 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class MetricsPage:
+    """The page of the app's own metrics, in the Prometheus text format."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class Services:
-    """The one service. `process` is None when the operator gave none; env and build args are by name."""
+    """The one service. `process` is None when the operator gave none; env and build args are by name.
+
+    `metrics` is where a slot's windows come from: the app's page, nginx's access log, or nothing.
+    """
 
     image: str
     port: int
@@ -67,7 +77,7 @@ class Services:
     process: tuple[str, ...] | None
     env: tuple[EnvVar, ...]
     health: Health
-    metrics_path: str | None
+    metrics: MetricsPage | Literal["nginx"] | None
     resources: Resources
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from swiftdeploy_tasks.manifest.model import MetricsPage
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
-from swiftdeploy_tasks.model.state import Placement, State, Traffic
-from swiftdeploy_tasks.rollout import canary, sampling
+from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
+from swiftdeploy_tasks.rollout import sampling, slot_metrics
 from swiftdeploy_tasks.rollout.sampling import KEPT, Look, Memory, Sample
 from tests.status.values import RELEASE
 
-SEEN = State(None, {"blue": Placement(RELEASE, "", healthy=True)}, Traffic({"blue": 100}))
+PAGE = SimpleNamespace(services=SimpleNamespace(metrics=MetricsPage("/metrics")))
+SEEN = State(
+    Proxy("", "", operator_port=1), {"blue": Placement(RELEASE, "", healthy=True)}, Traffic({"blue": 100})
+)
 
 
 def counted(at: float, ok: int = 0) -> Scrape:
@@ -21,8 +26,8 @@ def counted(at: float, ok: int = 0) -> Scrape:
 
 
 def looked(monkeypatch: pytest.MonkeyPatch, memory: Memory, now: Scrape) -> Sample:
-    monkeypatch.setattr(canary, "scrape", lambda manifest, port, slot: now)
-    look = Look(manifest=None, port=1, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(slot_metrics, "scrape", lambda manifest, port, slot: now)
+    look = Look(manifest=PAGE, engine=None, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
     sample = sampling.take(look, memory)["blue"]
     assert sample is not None
     return sample
@@ -79,8 +84,8 @@ def test_metrics_that_cannot_be_read_are_reported_and_recorded(monkeypatch: pyte
     def unreadable(manifest: object, port: int, slot: str) -> Scrape:
         raise UnreadableMetrics("/metrics of app-blue: it answers 500")
 
-    monkeypatch.setattr(canary, "scrape", unreadable)
-    look = Look(manifest=None, port=1, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(slot_metrics, "scrape", unreadable)
+    look = Look(manifest=PAGE, engine=None, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
     samples = sampling.take(look, Memory(lambda slot, release: ()))
     sample = samples["blue"]
     assert sample and sample.window is None and "it answers 500" in sample.problem

@@ -42,6 +42,7 @@ from swiftdeploy_tasks.engines.protocol import (
     Say,
 )
 from swiftdeploy_tasks.manifest.model import Build, Manifest
+from swiftdeploy_tasks.metrics import AccessLog, first_second
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
@@ -226,16 +227,18 @@ class DockerEngine:
         with translated(f"the log of {component} cannot be read"):
             return tuple(docker_client.last_output(one, tail=lines).splitlines())
 
-    def access_log(self, seconds: float) -> tuple[str, ...]:
+    def access_log(self, seconds: float) -> AccessLog:
         """See `Engine.access_log`: nginx writes it to its standard output."""
-        nginx = self._part(components.NGINX)
+        nginx, since = self._part(components.NGINX), int(time.time() - seconds)
         if nginx is None:
-            return ()
-        since = int(time.time() - seconds)
+            return AccessLog((), since=time.time(), until=time.time())
         with translated("the access log of nginx cannot be read"):
-            options = {"stderr": False, "since": since, "tail": ACCESS_LINES}
-            text = docker_client.last_output(nginx, most=ACCESS_BYTES, **options)
-        return tuple(text.splitlines())
+            text = docker_client.last_output(nginx, most=ACCESS_BYTES, since=since, tail=ACCESS_LINES)
+        until, lines = time.time(), tuple(text.splitlines())
+        # The engine counts a long line in parts, so less than the bounds may be all that it gave.
+        is_cut = len(lines) > ACCESS_LINES // 2 or len(text) > ACCESS_BYTES // 2
+        first = first_second(lines[1:], otherwise=until) if is_cut else since
+        return AccessLog(lines, since=max(first, containers.created(nginx)), until=until)
 
     def inspect(self, slot: Slot) -> Inspection:
         """See `Engine.inspect`."""
