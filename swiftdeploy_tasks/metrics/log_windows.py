@@ -64,7 +64,7 @@ class LogWindows:
         if not start <= self._until <= log.until:
             self._seconds, self._since = {}, start
         self._since = max(min(self._since, start), math.floor(log.until - keep))
-        for second, slots in _added_up(log.lines, leave_out).items():
+        for second, slots in _added_up(log.lines, start, leave_out).items():
             known = self._seconds.setdefault(second, {})
             for address, tally in slots.items():
                 if address not in known or tally.requests > known[address].requests:
@@ -88,14 +88,18 @@ class LogWindows:
         return counted((self._until - length, SlotTally()), (self._until, total))
 
 
-def _added_up(lines: Iterable[str], leave_out: str) -> _Seconds:
+def _added_up(lines: Iterable[str], start: int, leave_out: str) -> _Seconds:
+    """Count the lines of each second from `start` on."""
     found: _Seconds = defaultdict(lambda: defaultdict(SlotTally))
     for line in lines:
+        second = moment(line)
+        if second is None or second < start:
+            continue
         words = line.split(" | ", 4)
         if len(words) != 5 or words[3] == "-" or (leave_out and _path(words[4]) == leave_out):
             continue
-        second, took = _second(words[0]), _took(words[2])
-        if second is not None and took is not None:
+        took = _took(words[2])
+        if took is not None:
             _count(found[second], words[3].replace(" : ", ", ").split(", "), words[1], took)
     return found
 

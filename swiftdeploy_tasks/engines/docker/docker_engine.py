@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import secrets as tokens
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swiftdeploy_tasks.engines.docker import client as docker_client
-from swiftdeploy_tasks.engines.docker import compose as docker_compose
 from swiftdeploy_tasks.engines.docker import (
+    access_output,
     compose_file,
     container_checks,
     container_state,
@@ -25,6 +23,8 @@ from swiftdeploy_tasks.engines.docker import (
     removal,
     sockets,
 )
+from swiftdeploy_tasks.engines.docker import client as docker_client
+from swiftdeploy_tasks.engines.docker import compose as docker_compose
 from swiftdeploy_tasks.engines.docker import differences as docker_form
 from swiftdeploy_tasks.engines.docker import images as docker_images
 from swiftdeploy_tasks.engines.docker import networks as docker_places
@@ -32,8 +32,6 @@ from swiftdeploy_tasks.engines.docker.client import translated
 from swiftdeploy_tasks.engines.docker.containers import runs
 from swiftdeploy_tasks.engines.docker.proxy_container import ContainerNginx
 from swiftdeploy_tasks.engines.protocol import (
-    ACCESS_BYTES,
-    ACCESS_LINES,
     Facts,
     Inspection,
     Leaving,
@@ -42,7 +40,7 @@ from swiftdeploy_tasks.engines.protocol import (
     Say,
 )
 from swiftdeploy_tasks.manifest.model import Build, Manifest
-from swiftdeploy_tasks.metrics import AccessLog, first_second
+from swiftdeploy_tasks.metrics import AccessLog
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
@@ -229,16 +227,7 @@ class DockerEngine:
 
     def access_log(self, seconds: float) -> AccessLog:
         """See `Engine.access_log`: nginx writes it to its standard output."""
-        nginx, since = self._part(components.NGINX), int(time.time() - seconds)
-        if nginx is None:
-            return AccessLog((), since=time.time(), until=time.time())
-        with translated("the access log of nginx cannot be read"):
-            text = docker_client.last_output(nginx, most=ACCESS_BYTES, since=since, tail=ACCESS_LINES)
-        until, lines = time.time(), tuple(text.splitlines())
-        # The engine counts a long line in parts, so less than the bounds may be all that it gave.
-        is_cut = len(lines) > ACCESS_LINES // 2 or len(text) > ACCESS_BYTES // 2
-        first = first_second(lines[1:], otherwise=until) if is_cut else since
-        return AccessLog(lines, since=max(first, containers.created(nginx)), until=until)
+        return access_output.read(self._part(components.NGINX), seconds)
 
     def inspect(self, slot: Slot) -> Inspection:
         """See `Engine.inspect`."""

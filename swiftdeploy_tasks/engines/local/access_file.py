@@ -13,7 +13,7 @@ from swiftdeploy_tasks.metrics import AccessLog, first_second, moment
 
 # More than a look reads: what was dropped is never missing in a look that takes its log for whole.
 LARGE = 3 * ACCESS_BYTES
-_SMALL = ACCESS_BYTES // 16
+_PARTS = (ACCESS_BYTES // 16, ACCESS_BYTES // 8, ACCESS_BYTES // 4, ACCESS_BYTES)
 
 
 def rotate(path: Path) -> None:
@@ -46,7 +46,7 @@ def read(path: Path, seconds: float) -> AccessLog:
 def _tail(file: BinaryIO, since: float) -> tuple[list[str], float]:
     """Return the last whole lines, and the time from which on they are all lines: `since`, or later."""
     lines: list[str] = []
-    for most in (_SMALL, ACCESS_BYTES):
+    for most in _PARTS:
         start = max(0, file.seek(0, os.SEEK_END) - most)
         file.seek(start)
         lines = file.read(most).decode("utf-8", "replace").split("\n")[1 if start else 0 : -1]
