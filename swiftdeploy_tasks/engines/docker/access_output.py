@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.engines.docker import containers
 from swiftdeploy_tasks.engines.docker.client import translated
@@ -31,7 +31,7 @@ def read(nginx: Container | None, seconds: float) -> AccessLog:
     for most in _PARTS:
         with translated("the access log of nginx cannot be read"):
             # A stream takes ten times as long; the log has a limit of size.
-            said = cast(bytes, nginx.logs(since=since, tail=most))
+            said = nginx.logs(since=since, tail=most)
         lines = tuple(said[-ACCESS_BYTES:].decode("utf-8", "replace").split("\n"))
         if len(lines) < most - _SPLIT and len(said) < ACCESS_BYTES // 2:
             return AccessLog(lines, max(since, containers.created(nginx)), time.time())
