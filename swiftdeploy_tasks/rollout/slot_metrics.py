@@ -69,8 +69,9 @@ def read_log(manifest: Manifest, engine: Engine, windows: LogWindows, *, seconds
     """Count what nginx logged since the last look, for windows of `seconds`; raises EngineError."""
     log = engine.access_log(windows.back(seconds, now=time.time()))
     path = manifest.services.health.path
-    # Clients ask for "/" too.
-    windows.take(log, leave_out="" if path == "/" else path, keep=seconds + 2)
+    # Clients ask for "/" too; and beside a page, what any client got counts.
+    is_left_out = manifest.services.metrics == "nginx" and path != "/"
+    windows.take(log, leave_out=path if is_left_out else "", keep=seconds + 2)
 
 
 def logged(seen: State, slot: Slot, windows: LogWindows, *, seconds: float) -> Counted:

@@ -153,7 +153,7 @@ def test_a_line_that_a_slow_writer_brings_late_is_counted() -> None:
 def test_a_log_that_was_rotated_between_two_looks_loses_nothing_that_was_seen() -> None:
     windows = LogWindows()
     look(windows, [line(38), line(39), line(39)], until=40.0)
-    look(windows, [line(40)], since=37.0, until=41.0)
+    look(windows, [line(39), line(40)], since=37.0, until=41.0)
     assert window(windows).window.requests == 4
 
 

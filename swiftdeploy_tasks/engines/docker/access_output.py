@@ -35,4 +35,5 @@ def read(nginx: Container | None, seconds: float) -> AccessLog:
         lines = tuple(said[-ACCESS_BYTES:].decode("utf-8", "replace").split("\n"))
         if len(lines) < most - _SPLIT and len(said) < ACCESS_BYTES // 2:
             return AccessLog(lines, max(since, containers.created(nginx)), time.time())
-    return AccessLog(lines, first_second(lines[1:], otherwise=time.time()), time.time())
+    whole = lines[1:]
+    return AccessLog(whole, first_second(whole, otherwise=time.time()), time.time())

@@ -30,11 +30,17 @@ awk -v now=$now -v rate=$1 -v seconds=$2 -v noise=$3 'BEGIN {
             }
         }
     }
-    print "the end"
 }'
+echo "the end"
+echo "the end" >&2
 sleep 600
 """
 Prints = Callable[..., str]
+
+
+def is_whole(name: str) -> bool:
+    last = docker("logs", "--tail", "1", name)
+    return last.strip() == "the end" and docker("logs", name).count("the end") == 2
 
 
 @pytest.fixture
@@ -45,7 +51,7 @@ def printing() -> Iterator[Prints]:
     def begin(rate: int, seconds: int, noise: int = 0) -> str:
         words = ["sh", "-c", PRINTS, "sh", str(rate), str(seconds), str(noise)]
         docker("run", "-d", "--name", name, "--entrypoint", words[0], IMAGES["nginx"], *words[1:])
-        until(lambda: "the end" in docker("logs", "--tail", "100", name), "all is printed")
+        until(lambda: is_whole(name), "both streams are printed")
         return name
 
     yield begin
