@@ -64,6 +64,14 @@ def bench_status(c: Context, engine: str = "", looks: int = 5000) -> None:
     main([engine] if engine else ENGINES, looks=looks)
 
 
+@task(help={"engine": "docker or local; both without it.", "rate": "Requests a second."})
+def bench_metrics(c: Context, engine: str = "", rate: float = 1000.0) -> None:
+    """Measure a look at nginx's access log under load, and its window."""
+    from bench.log_looks import ENGINES, main
+
+    main([engine] if engine else ENGINES, rate=rate)
+
+
 @task(
     help={
         "engine": "docker or local; both without it.",
@@ -110,6 +118,7 @@ ns = Collection(
     bench_audit,
     bench_plan,
     bench_status,
+    bench_metrics,
     bench_rollover,
     chaos,
     pictures,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.metrics import AccessLog
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.spec import Spec, Written
@@ -18,7 +19,7 @@ from swiftdeploy_tasks.model.state import Difference, Site, State
 from swiftdeploy_tasks.proxy.publication import Configuration
 
 Say = Callable[[str], None]
-# How many lines of the access log are read at most: some seconds of a busy service.
+# How much of the access log is read at most in one look: some seconds of a busy service.
 ACCESS_LINES = 20_000
 ACCESS_BYTES = 150 * ACCESS_LINES
 
@@ -179,8 +180,11 @@ class Engine(Protocol):
         """Return the last lines that a component printed."""
         ...
 
-    def access_log(self, seconds: float) -> tuple[str, ...]:
-        """Return nginx's access log of about the last `seconds`, at most ACCESS_LINES and ACCESS_BYTES."""
+    def access_log(self, seconds: float) -> AccessLog:
+        """Return nginx's access log of the last `seconds`, or of less: at most ACCESS_LINES and ACCESS_BYTES.
+
+        Older lines and those of other logs may be among them.
+        """
         ...
 
     def inspect(self, slot: Slot) -> Inspection:

@@ -6,7 +6,7 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from swiftdeploy_tasks.errors import ManifestError
 from swiftdeploy_tasks.manifest.model import (
@@ -15,6 +15,7 @@ from swiftdeploy_tasks.manifest.model import (
     Health,
     HistoryLimits,
     Manifest,
+    MetricsPage,
     Network,
     Nginx,
     Opa,
@@ -140,7 +141,7 @@ def _manifest(source: Source, data: Mapping[str, Any]) -> Manifest:
 
 
 def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Services:
-    metrics, process, command = data["metrics"], data.get("process"), data.get("command")
+    process, command = data.get("process"), data.get("command")
     return Services(
         image=data["image"],
         port=int(data["port"]),
@@ -160,7 +161,7 @@ def _services(data: Mapping[str, Any], *, name: str, source_named: bool) -> Serv
         stop=Stop(data["stop"]["signal"], int(data["stop"]["timeout"])),
         env=tuple(_env(name, value) for name, value in sorted(data["env"].items())),
         health=_health(data["health"]),
-        metrics_path=None if metrics is None else metrics["path"],
+        metrics=_metrics(data["metrics"]),
         resources=_resources(data["resources"]),
     )
 
@@ -207,6 +208,14 @@ def _build(data: str | Mapping[str, Any] | None) -> Build | None:
     if isinstance(data, str):
         return Build(as_path(data), "Dockerfile", ())
     return Build(as_path(data["context"]), as_path(data["dockerfile"]), tuple(sorted(data["args"].items())))
+
+
+def _metrics(data: Mapping[str, Any] | None) -> MetricsPage | Literal["nginx"] | None:
+    if data is None:
+        return None
+    if "from" in data:
+        return "nginx"
+    return MetricsPage(data["path"]) if data["path"] else None
 
 
 def _health(data: Mapping[str, Any]) -> Health:

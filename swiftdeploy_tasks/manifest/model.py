@@ -73,11 +73,18 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class MetricsPage:
+    """The page of the app's own metrics, in the Prometheus text format."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class Services:
     """The one service. `process` and `command` are None when the operator gave none.
 
     env and build args are by name. `user` is uid[:gid] or `image`, the image's own; `tmpfs` are folders in
-    memory.
+    memory. `metrics` is where a slot's windows come from: the app's page, nginx's access log, or nothing.
     """
 
     image: str
@@ -98,7 +105,7 @@ class Services:
     stop: Stop
     env: tuple[EnvVar, ...]
     health: Health
-    metrics_path: str | None
+    metrics: MetricsPage | Literal["nginx"] | None
     resources: Resources
 
 

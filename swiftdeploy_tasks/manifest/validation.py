@@ -203,6 +203,7 @@ def _relations(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _steps(source, data)
     for where, value, message, fix in (*mounts.conflicts(data), *proxy_relations.all_of(data)):
         yield _related(source, where, value, message, fix)
+    yield from _two_sources_of_metrics(source, data)
     network, name = _at(data, ("network", "name")), data.get("name")
     if isinstance(network, str) and network == f"{name}-opa":
         message, fix = "is the name of the network that only OPA is on", "give it another name"
@@ -227,6 +228,13 @@ def _steps(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
     if steps != sorted(set(steps)) or steps[-1] != 100:
         message, fix = "does not rise to 100", "write rising percents, such as [10, 50, 100]"
         yield _related(source, ("rollout", "steps"), steps, message, fix)
+
+
+def _two_sources_of_metrics(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
+    path, other = ("services", "metrics", "path"), ("services", "metrics", "from")
+    if path in source.lines and other in source.lines:
+        message, fix = f"cannot stand beside {dotted(path)}", "keep one of the two"
+        yield _related(source, other, _at(data, other), message, fix)
 
 
 def _related(source: Source, where: Where, value: object, message: str, fix: str) -> Problem:

@@ -12,10 +12,10 @@ from swiftdeploy_tasks.metrics.access_log import (
     Counter,
     SlotTally,
     counted,
-    from_access_log,
 )
 from swiftdeploy_tasks.metrics.exposition import HISTOGRAMS, MAX_PAGE, parse, sources
-from swiftdeploy_tasks.metrics.scrape import Scrape, UnreadableMetrics
+from swiftdeploy_tasks.metrics.log_windows import AccessLog, LogWindows, first_second, moment
+from swiftdeploy_tasks.metrics.scrape import WITHOUT_PAGE, Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.window import (
     SEVERAL_WORKERS,
     Window,
@@ -32,8 +32,11 @@ __all__ = [
     "MAX_PAGE",
     "SEVERAL_WORKERS",
     "WAITING",
+    "WITHOUT_PAGE",
+    "AccessLog",
     "Counted",
     "Counter",
+    "LogWindows",
     "Scrape",
     "SlotTally",
     "UnreadableMetrics",
@@ -41,8 +44,9 @@ __all__ = [
     "at_start",
     "choose",
     "counted",
-    "from_access_log",
+    "first_second",
     "is_unmoved",
+    "moment",
     "parse",
     "restarted",
     "sources",

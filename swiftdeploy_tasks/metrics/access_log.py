@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,9 +43,21 @@ class SlotTally:
     broken_off: int = 0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
 
+    @property
+    def requests(self) -> int:
+        """How many requests were counted."""
+        return self.ok + self.errors
+
     def at(self, time: float) -> Scrape:
         """Return the tally as a scrape of that moment (unix seconds)."""
         return Scrape(time=time, ok=self.ok, errors=self.errors, bounds=BOUNDS, buckets=tuple(self.buckets))
+
+    def add(self, other: SlotTally) -> None:
+        """Add what another tally counted."""
+        self.ok += other.ok
+        self.errors += other.errors
+        self.client_errors += other.client_errors
+        self.buckets = [one + more for one, more in zip(self.buckets, other.buckets, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,10 @@ class Counted:
 
     window: Window
     client_errors: int
+
+    def without_latency(self) -> Counted:
+        """The same without percentiles."""
+        return Counted(Window(*astuple(self.window)[:4]), self.client_errors)
 
     def document(self) -> dict[str, Any]:
         """The window as JSON values, with the rate of client errors (of 1), None without requests."""
@@ -224,33 +238,6 @@ def attempts(status: str, addresses: str, statuses: str, headers: str, responses
 
 def _is_status(text: str) -> bool:
     return text.isdigit() and 100 <= int(text) <= 599
-
-
-def from_access_log(lines: Iterable[str], *, address: str, since: float, until: float) -> Counted | None:
-    """Return what nginx logged of the slot at `address` between two moments; None where it logged nothing.
-
-    The access log has neither the time of the first byte nor the client, so it gives no latency.
-    """
-    tally = SlotTally()
-    for line in lines:
-        words = line.split(" | ", 4)
-        if len(words) != 5 or not since <= _moment(words[0]) <= until:
-            continue
-        *failed, last = _list(words[3])
-        tally.errors += failed.count(address)
-        if last == address and words[1].isdigit() and int(words[1]) != _NO_ANSWER:
-            status = int(words[1])
-            tally.errors += status >= 500
-            tally.ok += status < 500
-            tally.client_errors += 400 <= status < 500
-    return counted((since, SlotTally()), (until, tally)) if tally.ok + tally.errors else None
-
-
-def _moment(text: str) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _list(text: str) -> list[str]:

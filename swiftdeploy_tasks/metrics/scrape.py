@@ -15,6 +15,7 @@ from swiftdeploy_tasks.errors import SwiftDeployError
 
 # Beyond this, JSON readers no longer distinguish neighbouring integers.
 MAX_COUNT = 2**53
+WITHOUT_PAGE = "where an app has no metrics page, set `services.metrics: {from: nginx}` in manifest.yaml"
 
 
 class UnreadableMetrics(SwiftDeployError):
@@ -22,10 +23,8 @@ class UnreadableMetrics(SwiftDeployError):
 
     exit_code = 3
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            reason, "correct the app's metrics, or set `services.metrics: null` in manifest.yaml"
-        )
+    def __init__(self, reason: str, next: str = f"correct the app's metrics; {WITHOUT_PAGE}") -> None:
+        super().__init__(reason, next)
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def about_canary(
             "phase": phase,
             "subject": "current" if phase == "before" else "new",
             **sides,
-            "metrics": "none" if manifest.services.metrics_path is None else "declared",
+            "metrics": "none" if manifest.services.metrics is None else "declared",
             "healthy": healthy,
             "window": figures.window.document() if figures.window else None,
             "clients": figures.clients.document() if figures.clients else None,

@@ -5,7 +5,6 @@ It scrapes, asks the gate, and raises what the answer calls for. It moves no tra
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,25 +13,26 @@ from swiftdeploy_tasks import metrics
 from swiftdeploy_tasks.engines.protocol import Engine
 from swiftdeploy_tasks.errors import AppUnhealthy, PolicyRefused, ProxyError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.metrics import Counted, Counter, Scrape, SlotTally, UnreadableMetrics, Window
+from swiftdeploy_tasks.metrics import (
+    Counted,
+    Counter,
+    LogWindows,
+    Scrape,
+    SlotTally,
+    UnreadableMetrics,
+    Window,
+)
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.verdict import Verdict
 from swiftdeploy_tasks.proxy import health, probe
 from swiftdeploy_tasks.proxy.probe import Pace
+from swiftdeploy_tasks.rollout import slot_metrics
 
 # nginx writes its log at once, but for a host that is busy.
 COUNT_SECONDS = 10.0
 UNHEALTHY_TWICE = 2
-# One reading of the wall clock, carried on by one that is never set back.
-_CLOCK = time.time() - time.monotonic()
-_OWN_PATHS = ("/chaos",)
 # A path that nginx answers by itself, for a request that shows whether it counts.
 _MARKED_PATH = "/swiftdeploy/404"
-
-
-def _now() -> float:
-    """Return unix seconds by a clock that is never set back."""
-    return _CLOCK + time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -52,44 +52,6 @@ class Figures:
     silent: bool = False
 
 
-def scrape(manifest: Manifest, port: int, slot: Slot, pace: Pace | None = None) -> Scrape | None:
-    """Return the slot's metrics now, None where the manifest declares none; raises UnreadableMetrics."""
-    path = manifest.services.metrics_path
-    if path is None:
-        return None
-    left_out = (manifest.services.health.path, path, *_OWN_PATHS)
-    text = _page_of(manifest, port, slot, path, pace or Pace())
-    return metrics.parse(text, at=_now(), leave_out=left_out)
-
-
-def outlook(manifest: Manifest, port: int, slot: Slot) -> str:
-    """Return what later changes can judge by the slot's metrics; raises UnreadableMetrics for nothing."""
-    path = manifest.services.metrics_path
-    if path is None:
-        return "none are declared; changes are judged by health, and by the errors that nginx counts"
-    text = _page_of(manifest, port, slot, path, Pace())
-    metrics.parse(text, at=_now())
-    found = metrics.sources(text)
-    by = f"errors are judged by {found.counter}"
-    if found.histogram:
-        return f"{by}, the latency by {found.histogram}"
-    return (
-        f"{by}; {path} has no histogram ({', '.join(metrics.HISTOGRAMS)}), so the p99 is not known and"
-        " max_p99_ms fails once there are requests"
-    )
-
-
-def _page_of(manifest: Manifest, port: int, slot: Slot, path: str, pace: Pace) -> str:
-    """Return the slot's metrics page; raises UnreadableMetrics."""
-    name = manifest.services.health.host
-    asked = probe.ask_slot(port, slot, path, name=name, timeout=pace.timeout, limit=metrics.MAX_PAGE)
-    reply = pace.of(asked)
-    if reply.status != 200:
-        cure = "; where an app has no metrics, set services.metrics: null" if reply.status == 404 else ""
-        raise UnreadableMetrics(f"{path} of app-{slot}: {reply.error or f'it answers {reply.status}'}{cure}")
-    return reply.body.decode("utf-8", "replace")
-
-
 def before(
     manifest: Manifest,
     engine: Engine,
@@ -99,32 +61,44 @@ def before(
     recorded: Iterable[Scrape],
     wait: Callable[[float], None],
 ) -> Figures:
-    """Return how the slot fared over the last `seconds`: from a recorded scrape, or by waiting for one.
+    """Return how the slot fared over the last `seconds`: by its page, and by what nginx logged of that time.
 
-    Beside the app's page it is what nginx's access log says of that time.
+    The page's window begins at a recorded scrape, or at one that is waited for.
     """
-    seen, pace = engine.observe(), Pace()
-    port = seen.operator_port
+    seen, windows = engine.observe(), LogWindows()
+    page = _page_before(manifest, seen.operator_port, slot, seconds=seconds, recorded=recorded, wait=wait)
+    slot_metrics.read_log(manifest, engine, windows, seconds=seconds)
     try:
-        now = scrape(manifest, port, slot, pace)
-        if now is None:
-            figures = Figures(None)
-        else:
-            start = metrics.choose(recorded, now, seconds=seconds)
-            if start is None:
-                wait(seconds)
-                start, now = now, scrape(manifest, port, slot, pace)
-                assert now is not None
-            figures = Figures(metrics.window(start, now))
+        clients = slot_metrics.logged(seen, slot, windows, seconds=seconds)
     except UnreadableMetrics as error:
-        figures = Figures(None, error.message, 1)
-    host, own = seen.reach(slot)
-    if not host:
-        return figures
-    until = _now()
-    lines = engine.access_log(seconds)
-    clients = metrics.from_access_log(lines, address=f"{host}:{own}", since=until - seconds, until=until)
-    return replace(figures, clients=clients)
+        return Figures(None, error.message, 1) if manifest.services.metrics == "nginx" else page
+    if manifest.services.metrics == "nginx":
+        return Figures(clients.window, clients=clients)
+    return replace(page, clients=clients.without_latency() if clients.window.requests else None)
+
+
+def _page_before(
+    manifest: Manifest,
+    port: int,
+    slot: Slot,
+    *,
+    seconds: float,
+    recorded: Iterable[Scrape],
+    wait: Callable[[float], None],
+) -> Figures:
+    pace = Pace()
+    try:
+        now = slot_metrics.scrape(manifest, port, slot, pace)
+        if now is None:
+            return Figures(None)
+        start = metrics.choose(recorded, now, seconds=seconds)
+        if start is None:
+            wait(seconds)
+            start, now = now, slot_metrics.scrape(manifest, port, slot, pace)
+            assert now is not None
+        return Figures(metrics.window(start, now))
+    except UnreadableMetrics as error:
+        return Figures(None, error.message, 1)
 
 
 @dataclass
@@ -153,7 +127,7 @@ class SlotWatch:
     unreadable: int = 0
     unhealthy: int = 0
     generation: str = ""
-    began: float = field(default_factory=_now)
+    began: float = field(default_factory=slot_metrics.now)
     step: tuple[float, SlotTally] | None = None
 
     def follow(self, log: Path, share: int) -> None:
@@ -167,7 +141,7 @@ class SlotWatch:
                 "compare the project's templates/upstream.conf.j2 with the one that ships",
             ) from None
         self.generation = log.stem
-        self.step = (_now(), self.counter.tallies()[1])
+        self.step = (slot_metrics.now(), self.counter.tallies()[1])
 
     def begin(self, slot: Slot, release: Release) -> None:
         """Count from now what the slot's page says."""
@@ -182,7 +156,7 @@ class SlotWatch:
 
     def waiting(self, before: float) -> str:
         """Return how many requests that began before then are unanswered, "" where few are."""
-        late, given = self.counter.waiting_at_new(min(before, _now() - metrics.WAITING))
+        late, given = self.counter.waiting_at_new(min(before, slot_metrics.now() - metrics.WAITING))
         return f"{late} of {given} requests" if late > self.tolerated * given else ""
 
     def tick(self) -> None:
@@ -225,16 +199,18 @@ class SlotWatch:
         if self.step:
             self.counter.read()
             old, new = self.counter.tallies()
-            now = _now()
+            now = slot_metrics.now()
             clients = metrics.counted(self.step, (now, new))
             beside = (
                 metrics.counted((self.began, SlotTally()), (now, old)) if self.counter.old_address else None
             )
+        if self.manifest.services.metrics == "nginx":
+            return Figures(clients.window if clients else Window(0.001, 0), clients=clients, beside=beside)
         return replace(self._page(), clients=clients, beside=beside)
 
     def _page(self) -> Figures:
         try:
-            now = scrape(self.manifest, self.port, self.slot, self.pace)
+            now = slot_metrics.scrape(self.manifest, self.port, self.slot, self.pace)
             if now is None:
                 return Figures(None)
             self.unreadable = 0

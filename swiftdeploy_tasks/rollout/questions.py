@@ -158,14 +158,16 @@ def may_change_mode(run: Run, asked: Manifest, engine: Engine, before: State, ch
     if verdict.failed:
         raise PolicyRefused(
             f"{verdict.failed[0].sentence}; nothing that runs was changed",
-            _way_out(figures, can_go_back=release_store.can_go_back(run.settings.releases)),
+            _way_out(asked, figures, can_go_back=release_store.can_go_back(run.settings.releases)),
         )
 
 
-def _way_out(figures: Figures, *, can_go_back: bool) -> str:
+def _way_out(asked: Manifest, figures: Figures, *, can_go_back: bool) -> str:
     """Return the next command for an operator whose change of mode was refused by these figures."""
+    if figures.problem and asked.services.metrics == "nginx":
+        return "invoke status"
     if figures.problem:
-        return "correct the app's metrics, or set services.metrics: null, then: invoke deploy"
+        return "correct the app's metrics, or set services.metrics: {from: nginx}, then: invoke deploy"
     return "invoke rollback" if can_go_back else "correct the app, then: invoke deploy"
 
 

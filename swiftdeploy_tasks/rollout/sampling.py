@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swiftdeploy_tasks import metrics
+from swiftdeploy_tasks.engines.protocol import Engine
+from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics, Window
+from swiftdeploy_tasks.metrics import LogWindows, Scrape, UnreadableMetrics, Window
 from swiftdeploy_tasks.metrics.window import LONGEST
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
 from swiftdeploy_tasks.model.state import State
-from swiftdeploy_tasks.rollout import canary
+from swiftdeploy_tasks.rollout import slot_metrics
 
 # A scrape a second for as long as the longest window lasts.
 KEPT = 64
@@ -65,13 +67,14 @@ class Sample:
 
 @dataclass
 class Memory:
-    """The scrapes of the last minute by slot and release, from which windows are counted.
+    """The scrapes of the last minute by slot and release, from which windows are counted, and nginx's log.
 
     `recall` is asked once for the recorded scrapes of a slot's release, oldest first.
     """
 
     recall: Callable[[Slot, Release], Iterable[Scrape]]
     held: dict[tuple[Slot, str], deque[Scrape]] = field(default_factory=dict)
+    logged: LogWindows = field(default_factory=LogWindows)
 
     def of(self, slot: Slot, release: Release) -> deque[Scrape]:
         """Return the scrapes of this release in this slot, to look at and to add to."""
@@ -85,31 +88,40 @@ class Memory:
 
 @dataclass(frozen=True)
 class Look:
-    """Where to look: the manifest in force, the operator port (0: none), and what stands.
+    """Where to look: the manifest in force, the engine, and what stands.
 
     A window is of about `seconds`, or shorter while less is known.
     """
 
     manifest: Manifest
-    port: int
+    engine: Engine
     seen: State
     seconds: float
 
 
 def take(look: Look, memory: Memory) -> dict[Slot, Sample | None]:
-    """Look at every slot once, and remember what was scraped."""
-    return {slot: _sample(look, slot, memory) for slot in SLOTS}
+    """Look at every slot once, and remember what was scraped or logged."""
+    unread = ""
+    if look.manifest.services.metrics == "nginx":
+        try:
+            slot_metrics.read_log(look.manifest, look.engine, memory.logged, seconds=look.seconds)
+        except EngineError as error:
+            unread = error.message
+    return {slot: _sample(look, slot, memory, unread) for slot in SLOTS}
 
 
-def _sample(look: Look, slot: Slot, memory: Memory) -> Sample | None:
+def _sample(look: Look, slot: Slot, memory: Memory, unread: str) -> Sample | None:
     there = look.seen.slots.get(slot)
     if there is None:
         return None
     scrape = window = None
-    problem = ""
-    if there.release and there.live and look.port:
+    problem = unread
+    if there.release and there.live and not unread:
         try:
-            scrape = canary.scrape(look.manifest, look.port, slot)
+            if look.manifest.services.metrics == "nginx":
+                window = slot_metrics.logged(look.seen, slot, memory.logged, seconds=look.seconds).window
+            elif look.seen.operator_port:
+                scrape = slot_metrics.scrape(look.manifest, look.seen.operator_port, slot)
         except UnreadableMetrics as error:
             problem = error.message
     if scrape and there.release:

@@ -15,7 +15,7 @@ from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.window import LONGEST
 from swiftdeploy_tasks.model.release import Release, Slot
-from swiftdeploy_tasks.rollout import canary, observation, sampling
+from swiftdeploy_tasks.rollout import observation, sampling, slot_metrics
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.session.events import FaultInjected, Scraped
 from swiftdeploy_tasks.session.run import Run
@@ -36,14 +36,14 @@ def record_scrape(run: Run, asked: Manifest, engine: Engine) -> None:
     seen = observation.look(engine, run.settings)
     if seen.traffic.leader:
         nothing = sampling.Memory(recall=lambda slot, release: ())
-        look = sampling.Look(asked, engine.observe().operator_port, seen, seconds=ROLLBACK_WINDOW)
+        look = sampling.Look(asked, engine, seen, seconds=ROLLBACK_WINDOW)
         record_samples(run, sampling.take(look, nothing))
 
 
 def tell_metrics(run: Run, asked: Manifest, engine: Engine, slot: Slot) -> None:
     """Say what later changes can judge by the metrics of what was deployed first."""
     try:
-        run.say(f"metrics  {canary.outlook(asked, engine.observe().operator_port, slot)}")
+        run.say(f"metrics  {slot_metrics.outlook(asked, engine.observe().operator_port, slot)}")
     except UnreadableMetrics as error:
         text = f"metrics  {error.message}; the next deploy or promote is refused; {error.next}"
         run.say(run.masked(text), "warn")

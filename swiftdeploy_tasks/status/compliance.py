@@ -97,7 +97,7 @@ def _about_serving(asked: Manifest, serving: Sample | None) -> Question | Unansw
     """Return what a promote would ask now."""
     if serving is None or serving.release is None:
         return Unanswered("canary", (), "no release serves", early=True)
-    declared = asked.services.metrics_path is not None
+    declared = asked.services.metrics is not None
     if declared and serving.window is None and not serving.problem:
         return Unanswered("canary", (), "no window yet: a rate needs two samples", early=True)
     unreadable = 1 if serving.problem else 0

@@ -107,7 +107,7 @@ class Observer:
 
     def _deployed(self, asked: Manifest, engine: Engine, seen: State) -> Picture:
         in_force = self._applied() or asked
-        look = sampling.Look(in_force, seen.operator_port, seen, seconds=self._window(asked))
+        look = sampling.Look(in_force, engine, seen, seconds=self._window(asked))
         samples = {
             slot: _masked(seen.slots.get(slot), sample)
             for slot, sample in sampling.take(look, self.memory).items()

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench import looking, planning, records
+from bench import log_looks, looking, planning, records
 from bench.foundation import main
 from tests.lab import require
 
@@ -88,3 +88,15 @@ def _name(row: str) -> str:
 
 def _is_bounded(row: str) -> bool:
     return _name(row) not in {"floor", "both files, templates loaded too"}
+
+
+def test_the_cost_of_a_look_at_nginx_s_log_is_printed_with_its_window(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("nginx")
+    monkeypatch.setattr(log_looks, "SECONDS", 1.0)
+    monkeypatch.setattr(log_looks, "EVERY", 0.5)
+    log_looks.main(["local"], rate=50, looks=2)
+    printed = capsys.readouterr().out
+    assert re.search(r"% of a core, each 0.5 s +[\d.]+ +<= 5 +\w+", printed)
+    assert re.search(r"its rate, /s +\d+", printed)

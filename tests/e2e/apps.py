@@ -194,3 +194,39 @@ class Handler(BaseHTTPRequestHandler):
 
 ThreadingHTTPServer((os.environ["APP_HOST"], int(os.environ["APP_PORT"])), Handler).serve_forever()
 """
+
+# Fails at /error, takes 0.3 s at /slow, and measures both on a metrics page of its own.
+MEASURED = (
+    _SERVER
+    % """
+import threading, time
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+STARTED, lock, counts, buckets = time.time(), threading.Lock(), {"200": 0, "500": 0}, [0] * (len(BOUNDS) + 1)
+
+def page():
+    lines = ["# TYPE http_requests_total counter"]
+    lines += [f'http_requests_total{{code="{code}"}} {number}' for code, number in counts.items()]
+    lines += ["# TYPE http_request_duration_seconds histogram"]
+    lines += [
+        f'http_request_duration_seconds_bucket{{le="{bound}"}} {sum(buckets[: index + 1])}'
+        for index, bound in enumerate((*BOUNDS, "+Inf"))
+    ]
+    lines += [f"http_request_duration_seconds_count {sum(buckets)}", "http_request_duration_seconds_sum 0"]
+    lines += ["# TYPE process_start_time_seconds gauge", f"process_start_time_seconds {STARTED}", ""]
+    return "\\n".join(lines).encode()
+
+def answer(path):
+    if path == "/healthz":
+        return 200, "text/plain", b"fine"
+    if path == "/metrics":
+        return 200, "text/plain", page()
+    began = time.monotonic()
+    time.sleep(0.3 if path == "/slow" else 0.001)
+    code = 500 if path == "/error" else 200
+    took = time.monotonic() - began
+    with lock:
+        counts[str(code)] += 1
+        buckets[next((i for i, bound in enumerate(BOUNDS) if took <= bound), len(BOUNDS))] += 1
+    return code, "text/plain", b"measured"
+"""
+)

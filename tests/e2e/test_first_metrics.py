@@ -27,7 +27,7 @@ def test_a_page_that_can_judge_nothing_is_named_at_once_and_the_next_command_is_
     assert "the next deploy or promote is refused" in ended.said
     refused = project.run("promote", "--mode", "canary")
     assert refused.code == 3, refused.said
-    assert "services.metrics: null, then: " in refused.err
+    assert "services.metrics: {from: nginx}, then: " in refused.err
     assert "rollback" not in refused.err.split("\nnext: ")[1]
     project.set(services__mode="canary")
     project.manifest["services"]["metrics"] = None

@@ -119,7 +119,7 @@ services = some(
                 "timeout": numbers(1, 3600),
             },
         ),
-        "metrics": st.none() | some({}, {"path": st.none() | below_root}),
+        "metrics": st.none() | st.just({"from": "nginx"}) | some({}, {"path": st.none() | below_root}),
         "resources": some({}, {"cpus": numbers(0.01, 1024), "memory": memories}),
     },
 )

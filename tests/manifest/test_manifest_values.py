@@ -12,6 +12,7 @@ from swiftdeploy_tasks.manifest.model import (
     Health,
     HistoryLimits,
     Manifest,
+    MetricsPage,
     Network,
     Nginx,
     Opa,
@@ -56,7 +57,7 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
             stop=Stop("SIGTERM", 15),
             env=(),
             health=Health("/healthz", 1.0, 3, 60.0),
-            metrics_path="/metrics",
+            metrics=MetricsPage("/metrics"),
             resources=Resources(1.0, "256m"),
         ),
         nginx=Nginx(
@@ -107,7 +108,7 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
         EnvVar("PIN", None, "SHOP_PIN", short=True),
     )
     assert services.health == Health("/", 0.5, 1, 10.0)
-    assert services.metrics_path is None
+    assert services.metrics is None
     assert services.resources == Resources(0.25, "1g")
     routes = (Route("/upload", 60, "2g", buffering=False), Route("/upload/small", 3600, "0", buffering=True))
     hosts = ("shop.example.com", "*.example.org")
@@ -184,12 +185,17 @@ def test_a_folder_to_build_is_short_for_its_context(tmp_path: Path) -> None:
 @pytest.mark.parametrize("written", ["null", "{path: null}", "{path: }"])
 def test_metrics_can_be_declared_absent(tmp_path: Path, written: str) -> None:
     read = loaded(tmp_path, BASE.replace("port: 3000", f"port: 3000\n  metrics: {written}"))
-    assert read.services.metrics_path is None
+    assert read.services.metrics is None
 
 
 def test_metrics_without_a_path_are_where_they_usually_are(tmp_path: Path) -> None:
     read = loaded(tmp_path, BASE.replace("port: 3000", "port: 3000\n  metrics: {}"))
-    assert read.services.metrics_path == "/metrics"
+    assert read.services.metrics == MetricsPage("/metrics")
+
+
+def test_metrics_can_be_measured_by_nginx(tmp_path: Path) -> None:
+    read = loaded(tmp_path, BASE.replace("port: 3000", "port: 3000\n  metrics: {from: nginx}"))
+    assert read.services.metrics == "nginx"
 
 
 def test_the_manifest_that_ships_loads_and_builds_its_own_folder() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swiftdeploy_tasks.metrics import Counter, counted, from_access_log
+from swiftdeploy_tasks.metrics import Counter, counted
 from swiftdeploy_tasks.metrics.access_log import BOUNDS, SlotTally
 
 OLD, NEW = "10.0.0.2:3000", "10.0.0.3:3000"
@@ -136,23 +136,3 @@ def test_the_tallies_go_on_over_the_generations_of_a_change(tmp_path: Path) -> N
     counter.read()
     assert (figures(counter.old), figures(counter.new)) == ((2, 0, 0), (1, 0, 0))
     assert counter.waiting_at_new(before=5.0) == (0, 0)
-
-
-def test_the_access_log_tells_the_errors_of_one_slot_in_a_window() -> None:
-    lines = [
-        f"2026-11-29T10:00:00+00:00 | 500 | 0.001s | {NEW} | GET / HTTP/1.1",
-        f"2026-11-29T10:00:31+00:00 | 500 | 0.001s | {NEW} | GET /?a | b HTTP/1.1",
-        f"2026-11-29T10:00:32+00:00 | 200 | 0.001s | {OLD}, {NEW} | GET / HTTP/1.1",
-        f"2026-11-29T10:00:33+00:00 | 404 | 0.001s | {NEW} | GET / HTTP/1.1",
-        f"2026-11-29T10:00:34+00:00 | 200 | 0.001s | {OLD} | GET / HTTP/1.1",
-        "2026-11-29T10:00:35+00:00 | 403 | 0.000s | - | GET /metrics HTTP/1.1",
-        "what nginx printed when it started",
-    ]
-    end = 1795946440.0  # 2026-11-29T10:00:40Z
-    new = from_access_log(lines, address=NEW, since=end - 30, until=end)
-    assert new is not None
-    assert (new.window.requests, new.window.error_rate, new.client_errors) == (3, 1 / 3, 1)
-    old = from_access_log(lines, address=OLD, since=end - 30, until=end)
-    assert old is not None
-    assert (old.window.requests, old.window.error_rate) == (2, 0.5)
-    assert from_access_log([], address=NEW, since=end - 30, until=end) is None

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
-from swiftdeploy_tasks.metrics import Scrape, UnreadableMetrics
-from swiftdeploy_tasks.model.state import Placement, State, Traffic
-from swiftdeploy_tasks.rollout import canary, sampling
+from swiftdeploy_tasks.errors import EngineError
+from swiftdeploy_tasks.manifest.model import MetricsPage
+from swiftdeploy_tasks.metrics import AccessLog, Scrape, UnreadableMetrics
+from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
+from swiftdeploy_tasks.rollout import sampling, slot_metrics
 from swiftdeploy_tasks.rollout.sampling import KEPT, Look, Memory, Sample
 from tests.status.values import RELEASE
 
-SEEN = State(None, {"blue": Placement(RELEASE, "", healthy=True)}, Traffic({"blue": 100}))
+PAGE = SimpleNamespace(services=SimpleNamespace(metrics=MetricsPage("/metrics")))
+SEEN = State(
+    Proxy("", "", operator_port=1), {"blue": Placement(RELEASE, "", healthy=True)}, Traffic({"blue": 100})
+)
 
 
 def counted(at: float, ok: int = 0) -> Scrape:
@@ -21,8 +30,8 @@ def counted(at: float, ok: int = 0) -> Scrape:
 
 
 def looked(monkeypatch: pytest.MonkeyPatch, memory: Memory, now: Scrape) -> Sample:
-    monkeypatch.setattr(canary, "scrape", lambda manifest, port, slot: now)
-    look = Look(manifest=None, port=1, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(slot_metrics, "scrape", lambda manifest, port, slot: now)
+    look = Look(manifest=PAGE, engine=None, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
     sample = sampling.take(look, memory)["blue"]
     assert sample is not None
     return sample
@@ -79,12 +88,51 @@ def test_metrics_that_cannot_be_read_are_reported_and_recorded(monkeypatch: pyte
     def unreadable(manifest: object, port: int, slot: str) -> Scrape:
         raise UnreadableMetrics("/metrics of app-blue: it answers 500")
 
-    monkeypatch.setattr(canary, "scrape", unreadable)
-    look = Look(manifest=None, port=1, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(slot_metrics, "scrape", unreadable)
+    look = Look(manifest=PAGE, engine=None, seen=SEEN, seconds=30.0)  # type: ignore[arg-type]
     samples = sampling.take(look, Memory(lambda slot, release: ()))
     sample = samples["blue"]
     assert sample and sample.window is None and "it answers 500" in sample.problem
     assert "it answers 500" in sampling.records(samples)["slots"]["blue"]["error"]
+
+
+FROM_NGINX = SimpleNamespace(services=SimpleNamespace(metrics="nginx", health=SimpleNamespace(path="/")))
+REACHED = replace(SEEN.slots["blue"], reach=("127.0.0.1", 4000))
+
+
+def logged(answer: Callable[[float], AccessLog], memory: Memory) -> Sample:
+    engine = SimpleNamespace(access_log=answer)
+    seen = replace(SEEN, slots={"blue": REACHED})
+    look = Look(manifest=FROM_NGINX, engine=engine, seen=seen, seconds=30.0)  # type: ignore[arg-type]
+    sample = sampling.take(look, memory)["blue"]
+    assert sample is not None
+    return sample
+
+
+def test_looks_at_nginx_s_log_add_up_and_record_no_counters() -> None:
+    memory, now = Memory(lambda slot, release: ()), time.time()
+    when = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+    asked = []
+
+    def answer(seconds: float) -> AccessLog:
+        asked.append(seconds)
+        line = f"{when} | 200 | 0.004s | 127.0.0.1:4000 | GET / HTTP/1.1"
+        return AccessLog((line,) * len(asked), since=now - seconds, until=now)
+
+    for number in (1, 2, 3):
+        sample = logged(answer, memory)
+        assert sample.window and sample.window.requests == number
+    assert asked[0] == 31 and max(asked[1:]) < 5
+    assert "counters" not in sample.record()
+
+
+def test_a_log_that_cannot_be_read_is_a_problem() -> None:
+    def refuse(seconds: float) -> AccessLog:
+        raise EngineError("the access log of nginx cannot be read: no answer in time", "invoke validate")
+
+    assert "no answer in time" in logged(refuse, Memory(lambda slot, release: ())).problem
+    nothing = logged(lambda seconds: AccessLog((), 5.0, 5.0), Memory(lambda slot, release: ()))
+    assert nothing.window is None and "nginx's access log does not show" in nothing.problem
 
 
 @pytest.mark.parametrize(

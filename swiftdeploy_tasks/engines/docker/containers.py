@@ -126,9 +126,18 @@ def trouble(one: Container) -> str:
 def since(one: Container) -> float | None:
     """Return when it was started, in seconds since the epoch."""
     try:
-        return datetime.fromisoformat(one.attrs["State"]["StartedAt"][:19] + "+00:00").timestamp()
+        return _moment(one.attrs["State"]["StartedAt"])
     except ValueError:
         return None
+
+
+def created(one: Container) -> float:
+    """Return when it was made, in seconds since the epoch: its log is not older."""
+    return _moment(one.attrs["Created"])
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text[:19] + "+00:00").timestamp()
 
 
 def address(one: Container) -> str:

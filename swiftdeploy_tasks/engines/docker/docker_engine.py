@@ -8,15 +8,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets as tokens
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swiftdeploy_tasks.engines.docker import client as docker_client
-from swiftdeploy_tasks.engines.docker import compose as docker_compose
 from swiftdeploy_tasks.engines.docker import (
+    access_output,
     compose_file,
     container_checks,
     container_state,
@@ -27,6 +25,8 @@ from swiftdeploy_tasks.engines.docker import (
     removal,
     sockets,
 )
+from swiftdeploy_tasks.engines.docker import client as docker_client
+from swiftdeploy_tasks.engines.docker import compose as docker_compose
 from swiftdeploy_tasks.engines.docker import differences as docker_form
 from swiftdeploy_tasks.engines.docker import images as docker_images
 from swiftdeploy_tasks.engines.docker import networks as docker_places
@@ -34,8 +34,6 @@ from swiftdeploy_tasks.engines.docker.client import translated
 from swiftdeploy_tasks.engines.docker.containers import runs
 from swiftdeploy_tasks.engines.docker.proxy_container import ContainerNginx
 from swiftdeploy_tasks.engines.protocol import (
-    ACCESS_BYTES,
-    ACCESS_LINES,
     Facts,
     Inspection,
     Leaving,
@@ -44,6 +42,7 @@ from swiftdeploy_tasks.engines.protocol import (
     Say,
 )
 from swiftdeploy_tasks.manifest.model import Build, Manifest
+from swiftdeploy_tasks.metrics import AccessLog
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
@@ -244,16 +243,9 @@ class DockerEngine:
         with translated(f"the log of {component} cannot be read"):
             return tuple(docker_client.last_output(one, tail=lines).splitlines())
 
-    def access_log(self, seconds: float) -> tuple[str, ...]:
+    def access_log(self, seconds: float) -> AccessLog:
         """See `Engine.access_log`: nginx writes it to its standard output."""
-        nginx = self._part(components.NGINX)
-        if nginx is None:
-            return ()
-        since = int(time.time() - seconds)
-        with translated("the access log of nginx cannot be read"):
-            options = {"stderr": False, "since": since, "tail": ACCESS_LINES}
-            text = docker_client.last_output(nginx, most=ACCESS_BYTES, **options)
-        return tuple(text.splitlines())
+        return access_output.read(self._part(components.NGINX), seconds)
 
     def inspect(self, slot: Slot) -> Inspection:
         """See `Engine.inspect`."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swiftdeploy_tasks.engines.local import (
+    access_file,
     app_process,
     binaries,
     policy_process,
@@ -27,8 +28,6 @@ from swiftdeploy_tasks.engines.local import (
 )
 from swiftdeploy_tasks.engines.local.own_nginx import OwnNginx
 from swiftdeploy_tasks.engines.protocol import (
-    ACCESS_BYTES,
-    ACCESS_LINES,
     Facts,
     Inspection,
     Leaving,
@@ -38,6 +37,7 @@ from swiftdeploy_tasks.engines.protocol import (
 )
 from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.manifest.model import Manifest
+from swiftdeploy_tasks.metrics import AccessLog
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import Release, Slot, from_label, from_manifest
@@ -119,7 +119,7 @@ class LocalEngine:
             pid=str(self._run / "nginx.pid"),
             temp=str(self._run),
             error_log=str(self._logs / "nginx.log"),
-            access_logs=(str(self._logs / "access.log"),),
+            access_logs=(str(self._access_log),),
             counts=str(self._counts),
             # The port is a free one, found when the process starts.
             address=f"{HOST}:PORT",
@@ -209,7 +209,8 @@ class LocalEngine:
         return binaries.run(spec.component, files, words)
 
     def publish(self, new: Configuration, *, back: Configuration | None = None) -> None:
-        """See `Engine.publish`."""
+        """See `Engine.publish`: nginx opens its log again when it loads the configuration."""
+        access_file.rotate(self._access_log)
         publication.publish(self._own_nginx, self._nginx, new, back=back)
 
     def leaving(self, slot: Slot | None = None) -> Leaving:
@@ -223,9 +224,9 @@ class LocalEngine:
         """See `Engine.logs`."""
         return files.last_lines(self._logs / f"{component}.log", lines, most=LOG_BYTES)
 
-    def access_log(self, seconds: float) -> tuple[str, ...]:
-        """See `Engine.access_log`: what is older is among the lines, each of which has its time."""
-        return files.last_lines(self._logs / "access.log", ACCESS_LINES, most=ACCESS_BYTES)
+    def access_log(self, seconds: float) -> AccessLog:
+        """See `Engine.access_log`."""
+        return access_file.read(self._access_log, seconds)
 
     def inspect(self, slot: Slot) -> Inspection:
         """See `Engine.inspect`: what the app writes into its copy stays with the release."""
@@ -266,6 +267,10 @@ class LocalEngine:
 
     def _log(self, spec: Spec) -> Path:
         return self._logs / f"{spec.component}.log"
+
+    @property
+    def _access_log(self) -> Path:
+        return self._logs / "access.log"
 
     @property
     def _nginx(self) -> Path:

@@ -98,9 +98,12 @@ def test_a_release_whose_share_is_small_is_judged_by_nginx_too(serving: Project)
     assert course.after == course.before
 
 
-def test_a_release_without_metrics_is_judged_by_what_nginx_counted(serving: Project) -> None:
+@pytest.mark.parametrize("metrics", [None, {"from": "nginx"}])
+def test_a_release_without_metrics_is_judged_by_what_nginx_counted(
+    serving: Project, metrics: dict[str, str] | None
+) -> None:
     serving.set(services__env={"FAULT": "errors uncounted"}, services__version="2.0.0")
-    serving.manifest["services"]["metrics"] = None
+    serving.manifest["services"]["metrics"] = metrics
     serving.write()
     try:
         course = under_load(serving, "deploy", fine=frozenset({500}))
@@ -108,6 +111,9 @@ def test_a_release_without_metrics_is_judged_by_what_nginx_counted(serving: Proj
         serving.set(services__metrics=None, services__env={}, services__version="1.0.0")
     assert course.ended.code == 3, course.ended.said
     assert "as nginx counted" in course.ended.err
+    asked = [record["input"] for record in serving.history() if record["event"] == "verdict"][-1]
+    counted = {name: value for name, value in asked["clients"].items() if name != "client_error_rate"}
+    assert asked["window"] == (counted if metrics else None)
 
 
 def test_errors_on_the_address_of_the_health_path_are_seen(serving: Project) -> None:
