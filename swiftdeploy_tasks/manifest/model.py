@@ -129,7 +129,7 @@ class Nginx:
 
     `sockets` is how many seconds an upgraded connection may live on after its slot lost its traffic, and
     `body_size` as that of a Route. `hosts` are the names that are served, none for every one. A client in
-    `trusted_proxies` is believed what it says of the client behind it.
+    `trusted_proxies` is believed about the client behind it. `connections` are the clients held at once.
     """
 
     image: str
@@ -153,7 +153,7 @@ class Nginx:
     @property
     def longest_timeout(self) -> int:
         """Within how many seconds the app must answer on any path."""
-        return max(self.proxy_timeout, *(route.proxy_timeout for route in self.routes), 0)
+        return max([self.proxy_timeout, *(route.proxy_timeout for route in self.routes)])
 
 
 @dataclass(frozen=True)

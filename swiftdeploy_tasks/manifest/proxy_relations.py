@@ -1,6 +1,6 @@
-"""What the schema cannot say about the keys of `nginx`: paths of routes, and networks.
+"""What the schema cannot say about the keys of `nginx`: paths of routes, networks, and memory.
 
-The data need not fit the schema: what does not is left out here, as the schema names it.
+The data need not fit the schema: what does not is left out here.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def _wait_for_answers(job: Job, slot: Slot) -> None:
     """Watch until the requests of the step are answered, or their time at nginx is over."""
     assert job.watch is not None
     began_by = time.time()
-    deadline = time.monotonic() + job.manifest.nginx.longest_timeout + generation.TICK
+    deadline = time.monotonic() + job.manifest.nginx.proxy_timeout + generation.TICK
     is_announced = False
     while (waiting := job.watch.waiting(began_by)) and time.monotonic() < deadline:
         if not is_announced:

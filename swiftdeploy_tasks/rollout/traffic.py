@@ -104,7 +104,7 @@ def drain(job: Job, slot: Slot, meanwhile: Callable[[], None]) -> None:
         return
     old = job.engine.leaving().workers
     called = began = time.monotonic()
-    deadline = began + longest_drain(job.manifest)
+    quiet, deadline = began + job.manifest.rollout.drain, began + longest_drain(job.manifest)
     said_at = began + DRAIN_SAID_AFTER
     while old & job.engine.leaving().workers and time.monotonic() < deadline:
         time.sleep(DRAIN_POLL)
@@ -112,13 +112,20 @@ def drain(job: Job, slot: Slot, meanwhile: Callable[[], None]) -> None:
             continue
         meanwhile()
         called = time.monotonic()
-        if called >= min(said_at, began + job.manifest.rollout.drain):
-            held = job.engine.leaving(slot).held
-            if held == 0 and called >= began + job.manifest.rollout.drain:
-                return
-            if called >= said_at:
-                job.say(_waited_for(held, deadline - called))
-                said_at = called + DRAIN_SAID_EVERY
+        if called < min(said_at, quiet):
+            continue
+        held = _held(job, slot)
+        if held == 0 and called >= quiet:
+            return
+        if called >= said_at:
+            job.say(_waited_for(held, (deadline if held != 0 else quiet) - called))
+            said_at = called + DRAIN_SAID_EVERY
+
+
+def _held(job: Job, slot: Slot) -> int | None:
+    """Return how many connections to the slot former workers hold: none to one that has died."""
+    there = job.engine.observe().slots.get(slot)
+    return job.engine.leaving(slot).held if there and there.live else 0
 
 
 def longest_drain(manifest: Manifest) -> int:
@@ -128,11 +135,9 @@ def longest_drain(manifest: Manifest) -> int:
 
 def _waited_for(held: int | None, seconds: float) -> str:
     """Return the sentence on what a drain waits for."""
-    what = (
-        "open connections"
-        if held is None
-        else "1 open connection"
-        if held == 1
-        else f"{held} open connections"
-    )
-    return f"waiting for {what} to the old slot; what is left is closed in {max(1, round(seconds))} s"
+    left = f"{max(1, round(seconds))} s"
+    if held == 0:
+        return f"waiting for idle clients of the former configuration, at most {left}"
+    many = "" if held is None else f"{held} "
+    connections = "connection" if held == 1 else "connections"
+    return f"waiting for {many}open {connections} to the old slot; what is left is closed in {left}"

@@ -158,3 +158,30 @@ def test_a_request_beyond_the_limit_gets_retry_after(tmp_path: Path, shop: Manif
     assert "Retry-After: 1" in text
     assert "X-Deployed-By: swiftdeploy" in text
     assert "3 requests are in progress, which is the limit" in text
+
+
+async def _beside_slow_clients(port: int, many: int) -> list[tuple[int, float]]:
+    """The statuses and seconds of ordinary requests while many clients send their header byte by byte."""
+    async with asyncio.timeout(60):
+        slow = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(many)))
+        found = []
+        for piece in (b"GET /slow HTTP/1.1\r\nX: ", *[b"x"] * 5):
+            for _, writer in slow:
+                writer.write(piece)
+            began = asyncio.get_running_loop().time()
+            code, _ = await _ask(port, "/")
+            found.append((code, asyncio.get_running_loop().time() - began))
+        assert not any(reader.at_eof() for reader, _ in slow)
+        for _, writer in slow:
+            writer.close()
+        return found
+
+
+@pytest.mark.usefixtures("many_files")
+def test_two_thousand_slow_clients_do_not_keep_an_ordinary_one_from_its_answer(
+    tmp_path: Path, shop: Manifest
+) -> None:
+    with gate(AT_ONCE) as (_, app_port), serving(tmp_path, shop, app_port=app_port):
+        found = asyncio.run(_beside_slow_clients(shop.nginx.port, AT_ONCE))
+    assert [code for code, _ in found] == [200] * 6
+    assert max(seconds for _, seconds in found) < 1

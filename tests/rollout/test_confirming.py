@@ -44,7 +44,7 @@ def answering(*, late: Callable[[int], bool], answer: bytes = WELL) -> Iterator[
         connection.sendall(answer)
 
     with serving(one) as port:
-        nginx = SimpleNamespace(port=port, operator_port=port, private=())
+        nginx = SimpleNamespace(port=port, operator_port=port, private=(), hosts=())
         seen = State(Proxy("", "", operator_port=port), {"blue": Placement(RELEASE, "")})
         engine = SimpleNamespace(observe=lambda: seen, logs=lambda part: ())
         job = SimpleNamespace(
