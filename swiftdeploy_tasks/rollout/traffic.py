@@ -129,7 +129,12 @@ def _held(job: Job, slot: Slot) -> int | None:
 
 
 def longest_drain(manifest: Manifest) -> int:
-    """Return after how many seconds a slot is removed with the connections that it still has."""
+    """Return after how many seconds a slot is removed with the connections that it still has.
+
+    Without overlap no release serves meanwhile, so sockets are not waited for.
+    """
+    if not manifest.rollout.overlap:
+        return manifest.rollout.drain
     return max(manifest.rollout.drain + manifest.nginx.longest_timeout, manifest.nginx.sockets)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tests.e2e.project import SOURCE, Project
 
 USER = "    user: {{ spec.user|yaml }}\n"
-LISTEN = "listen {{ site.bind }}{{ nginx.port }} default_server backlog=4096;"
+LISTEN = "listen {{ site.bind }}{{ nginx.port }} default_server backlog={{ size.backlog }};"
 EVERYWHERE = "listen {{ nginx.port }} default_server;"
 
 
