@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.manifest.mounts import LOGS_MOUNT
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
 from swiftdeploy_tasks.model.spec import HealthCheck, Mount, Port, Spec, in_memory
-from swiftdeploy_tasks.settings import STATE
+from swiftdeploy_tasks.settings import LOGS_MOUNT, STATE
 
 NGINX, OPA = "nginx", "opa"
 # Where a container finds the folders `nginx`, `counts` and `bundle` of the state.

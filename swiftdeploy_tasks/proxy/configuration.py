@@ -20,6 +20,7 @@ from swiftdeploy_tasks.proxy.generated_files import headed
 from swiftdeploy_tasks.proxy.hosts import host_pattern
 from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
 from swiftdeploy_tasks.proxy.sizing import holds_body, size_of
+from swiftdeploy_tasks.settings import LOGS_MOUNT
 
 ANSWERS = {
     400: "the request is malformed",
@@ -55,7 +56,7 @@ CONTAINER_SITE = Site(
     pid="/tmp/nginx.pid",  # noqa: S108  (in the container: its only writable folder)
     temp="/tmp",  # noqa: S108
     error_log="/dev/stderr",
-    access_logs=("/dev/stdout", "/var/log/swiftdeploy/access.log"),
+    access_logs=("/dev/stdout", f"{LOGS_MOUNT}/access.log"),
 )
 
 

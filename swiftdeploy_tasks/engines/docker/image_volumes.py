@@ -21,13 +21,14 @@ from swiftdeploy_tasks.engines.docker.client import client, translated
 from swiftdeploy_tasks.engines.docker.differences import is_anonymous
 from swiftdeploy_tasks.errors import EngineError
 from swiftdeploy_tasks.manifest.model import Volume
+from swiftdeploy_tasks.settings import LOGS_MOUNT
 from swiftdeploy_tasks.system import remembered
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
 # Every slot has something of ours mounted there.
-_COVERED = frozenset({"/tmp", "/var/log/swiftdeploy"})  # noqa: S108
+_COVERED = frozenset({"/tmp", LOGS_MOUNT})  # noqa: S108
 
 
 @dataclass(frozen=True)
