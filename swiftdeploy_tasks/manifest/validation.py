@@ -134,7 +134,7 @@ def _missing(where: Where, found: Any, schema: Mapping[str, Any]) -> Iterator[_S
 
 def _unknown(where: Where, found: Any, source: Source, schema: Mapping[str, Any]) -> Iterator[_Sentence]:
     level = list(_rule(where, schema)["properties"])
-    # An entry of a list has no key that could be meant for another place.
+    # A key in an entry of a list is never meant for another place.
     known = [] if any(isinstance(step, int) for step in where) else list(every_key(schema))
     for key, value in found.items():
         if key not in level:

@@ -18,7 +18,7 @@ from tests.e2e.project import Project
         ({"services__tmpfs": ["/tmp", "/run"]}, "services.tmpfs is [/tmp, /run]"),
     ],
 )
-def test_a_key_of_containers_alone_is_a_failed_check(
+def test_a_key_that_only_containers_support_is_a_failed_check(
     new_project: Callable[..., Project], changes: dict[str, Any], words: str
 ) -> None:
     project = new_project("local", **changes)
@@ -28,7 +28,7 @@ def test_a_key_of_containers_alone_is_a_failed_check(
     assert "set engine: docker" in ended.said
 
 
-def test_the_command_is_that_of_the_process_where_no_process_is_given(
+def test_services_command_starts_the_process_where_services_process_is_missing(
     new_project: Callable[..., Project],
 ) -> None:
     project = new_project("local", services__command=["python", "app/main.py"], services__read_only=False)

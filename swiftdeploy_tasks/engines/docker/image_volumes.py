@@ -46,7 +46,7 @@ class HeldVolume:
 def declared(image: Mapping[str, Any] | None, own: Iterable[Volume] = ()) -> tuple[str, ...]:
     """Return the paths at which the image declares a volume that no mount of ours covers.
 
-    `own` are the volumes of the manifest.
+    `own` are services.volumes.
     """
     volumes = (image or {}).get("Config", {}).get("Volumes") or {}
     covered = _COVERED | {volume.path for volume in own}
