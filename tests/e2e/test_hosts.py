@@ -1,4 +1,4 @@
-"""A project that serves one name: the verbs ask the public port by it."""
+"""A project with one host: the verbs request the public port with that Host."""
 
 from __future__ import annotations
 

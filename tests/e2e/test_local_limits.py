@@ -1,4 +1,4 @@
-"""What the local engine cannot give is refused by name, with the engine that can."""
+"""A key that the local engine does not support is refused with the engine that supports it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_key_that_only_containers_support_is_a_failed_check(
     project = new_project("local", **changes)
     ended = project.run("validate")
     assert ended.code == 2, ended.said
-    assert f"{words}, which the local engine cannot give: the docker engine can" in ended.said
+    assert f"{words}, which the local engine does not support: the docker engine does" in ended.said
     assert "set engine: docker" in ended.said
 
 

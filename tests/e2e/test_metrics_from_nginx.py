@@ -1,4 +1,4 @@
-"""services.metrics {from: nginx}: a slot's windows by nginx's access log, wherever a page is used."""
+"""services.metrics {from: nginx}: windows from nginx's access log everywhere a metrics page is used."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_nginx_measures_the_same_as_the_app_s_page_and_promote_is_refused_by_it(
     ask(project, "/", 90)
     ask(project, "/error", 3)
     ask(project, "/slow", 4)
-    # As a load balancer asks: no request of a client.
+    # The health check of a load balancer is not a request of a client.
     ask(project, "/healthz", 5)
     page = window(project)
     project.set(services__metrics=FROM_NGINX)

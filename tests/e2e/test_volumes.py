@@ -1,4 +1,4 @@
-"""Volumes of the app: what they hold outlives every release, and two releases need not use them at once."""
+"""Volumes of the app: their data outlives every release, with and without overlap."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def shop(engine: str, tmp_path: Path) -> Iterator[Project]:
 
 
 def without_data(project: Project) -> Iterator[Project]:
-    """Hand the project over, and remove its volumes before it is torn down and looked at."""
+    """Yield the project, and remove its volumes before its teardown is checked."""
 
     def use() -> Iterator[Project]:
         yield project

@@ -1,4 +1,4 @@
-"""What an app learns of its client through a real nginx, and what a client cannot forge."""
+"""What an app sees of its client through a real nginx, and what a client cannot forge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a real nginx with our configuration passes on at once, and what holds for the routes of a manifest."""
+"""Streams and routes through a real nginx with our configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nginx's access log as docker keeps it: how much of it a look reads, from a real container."""
+"""How much of nginx's access log one read covers, from a real container."""
 
 from __future__ import annotations
 

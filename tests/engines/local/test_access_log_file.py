@@ -1,4 +1,4 @@
-"""nginx's access log as a file: how much of it a look reads, and what becomes of a large one."""
+"""How much of the file of nginx's access log one read covers, and its rotation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SLOT = "127.0.0.1:4000"
 
 
 def lines(per_second: int, seconds: int, *, until: float, status: str = "200") -> str:
-    """So many lines of each of the seconds before `until`."""
+    """`per_second` lines for each of the `seconds` before `until`."""
     text = ""
     for at in range(int(until) - seconds, int(until)):
         when = datetime.fromtimestamp(at, UTC).isoformat()
