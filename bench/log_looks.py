@@ -73,7 +73,7 @@ def _look(windows: LogWindows) -> tuple[float, Window]:
     assert seen.traffic.leader
     began = time.thread_time()
     slot_metrics.read_log(manifest, engine, windows, seconds=SECONDS)
-    found = slot_metrics.logged(seen, seen.traffic.leader, windows, seconds=SECONDS)
+    found = slot_metrics.logged_window(seen, seen.traffic.leader, windows, seconds=SECONDS)
     return (time.thread_time() - began) * 1000, found.window
 
 

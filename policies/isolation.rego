@@ -177,7 +177,7 @@ kept["non_root"] := [name | some name in names; non_root(name)]
 
 non_root(name) if regex.match(`^[1-9][0-9]*(:[0-9]+)?$`, user_text(specs[name].user))
 
-# The user of an image that is not here yet: once it is, the question has its number.
+# The image is not pulled yet. Once it is, the question has its user as a number.
 non_root(name) if {
 	name in apps
 	specs[name].user == "image"
@@ -191,7 +191,7 @@ kept["read_only"] := [name | some name in names; read_only(name)]
 
 read_only(name) if specs[name].read_only == true
 
-# services.read_only may be false: what the app writes there goes with its slot.
+# services.read_only may be false: what the app writes there is removed with its slot.
 read_only(name) if name in apps
 
 no_docker_socket(spec) if {

@@ -111,13 +111,13 @@ test_each_component_must_be_hardened if {
 	}
 }
 
-test_the_root_filesystem_of_the_app_alone_may_be_writable if {
+test_only_the_app_may_have_a_writable_root_filesystem if {
 	failed_with("nginx", {"read_only": false}) == {"read_only"}
 	failed_with("opa", {"read_only": false}) == {"read_only"}
 	failed_with("app-blue", {"read_only": false}) == set()
 }
 
-test_the_user_of_an_image_is_the_app_s_alone if {
+test_only_the_app_may_have_the_user_of_its_image if {
 	failed_with("app-blue", {"user": "image"}) == set()
 	failed_with("app-blue", {"user": "images"}) == {"non_root"}
 	failed_with("nginx", {"user": "image"}) == {"non_root"}

@@ -14,7 +14,9 @@ DEFAULTS = PACKAGE / "defaults" if (PACKAGE / "defaults").is_dir() else PACKAGE.
 
 
 STATE = ".swiftdeploy"
-# The folder of the state that holds the volumes of the local engine; no list of what is removed has it.
+# Where a container finds the log volume.
+LOGS_MOUNT = "/var/log/swiftdeploy"
+# The folder of the state that holds the volumes of the local engine. GENERATED, which is removed, omits it.
 VOLUMES = "volumes"
 MARKS = frozenset({"history.lock", "head.json", "lock"})
 GENERATED = (

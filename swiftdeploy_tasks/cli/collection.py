@@ -214,8 +214,8 @@ def audit(
     spends_reserve=True,
     help={
         "clean": "Also remove generated files; the history stays.",
-        "volumes": "Also remove the app's volumes and their data, after a question.",
-        "yes": "Remove the volumes without a question.",
+        "volumes": "Also remove the app's volumes and their data; asks for the project's name.",
+        "yes": "Do not ask for the project's name.",
     }
     | JSON
     | WAIT,

@@ -19,7 +19,7 @@ from swiftdeploy_tasks.model.state import Difference, Site, State
 from swiftdeploy_tasks.proxy.publication import Configuration
 
 Say = Callable[[str], None]
-# How much of the access log is read at most in one look: some seconds of a busy service.
+# The bounds of one read of the access log: some seconds of a busy service.
 ACCESS_LINES = 20_000
 ACCESS_BYTES = 150 * ACCESS_LINES
 
@@ -31,7 +31,7 @@ class Facts:
     `site` is where nginx runs, and `candidate` one with which files can be tested before anything of ours
     exists. `addresses` are host:port of what runs in each slot, as nginx reaches it. `disks` has a path on
     each filesystem that running here writes to, and `notices` say what a person should know beforehand. nginx
-    may open `open_files` files, None where that is not known.
+    may open `open_files` files, None for unknown.
     """
 
     site: Site
@@ -74,10 +74,10 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Leaving:
-    """The workers that shut down, by pid, and how many connections to a slot they hold (None: not known)."""
+    """The workers that shut down, by pid, and how many connections to one slot they have (None: unknown)."""
 
     workers: frozenset[int]
-    held: int | None = None
+    connections: int | None = None
 
 
 class Engine(Protocol):
@@ -91,7 +91,7 @@ class Engine(Protocol):
     def check(self, manifest: Manifest, *, with_opa: bool) -> tuple[Finding, ...]:
         """Make the checks `engine`, `image`, `port` and `compose`; only `engine` where it cannot be used.
 
-        A failed `fields` is among them for a key that cannot be had here.
+        A failed `fields` is among them for a key that this engine does not support.
         """
         ...
 
@@ -102,7 +102,7 @@ class Engine(Protocol):
     def obtain(self, manifest: Manifest, say: Say) -> None:
         """Build and pull the images of nginx and the app that are missing; raises ImageError.
 
-        Raises PreflightError for an image that the manifest's keys do not fit.
+        Raises PreflightError for an image that cannot run with the manifest's keys.
         """
         ...
 
@@ -173,7 +173,7 @@ class Engine(Protocol):
         ...
 
     def leaving(self, slot: Slot | None = None) -> Leaving:
-        """Return what of nginx still answers by former configurations, and how it holds on to `slot`."""
+        """Return nginx's workers of former configurations, and how many connections to `slot` they have."""
         ...
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
@@ -181,9 +181,9 @@ class Engine(Protocol):
         ...
 
     def access_log(self, seconds: float) -> AccessLog:
-        """Return nginx's access log of the last `seconds`, or of less: at most ACCESS_LINES and ACCESS_BYTES.
+        """Return nginx's access log of the last `seconds`, at most ACCESS_LINES and ACCESS_BYTES.
 
-        Older lines and those of other logs may be among them.
+        Older lines and lines of other logs may be among them.
         """
         ...
 
@@ -196,11 +196,11 @@ class Engine(Protocol):
         ...
 
     def remove_all(
-        self, say: Say, *, discard_volumes: bool = False, with_data: bool = False
+        self, say: Say, *, discard_volumes: bool = False, data_volumes: bool = False
     ) -> tuple[str, ...]:
         """Remove everything that carries our home, from any state; return the names removed.
 
-        Data that an app wrote is kept and said, unless `discard_volumes`; the volumes of the manifest are
-        removed only `with_data`.
+        Data in a slot's own volumes is kept and named, unless `discard_volumes`; services.volumes are
+        removed only with `data_volumes`.
         """
         ...

@@ -58,7 +58,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Stop:
-    """How an app is asked to end: by which signal, and how many seconds it has."""
+    """How an app is stopped: the signal, and the seconds until it is killed."""
 
     signal: str = "SIGTERM"
     timeout: int = 15
@@ -66,7 +66,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Volume:
-    """A folder that outlives every release, and where a container has it."""
+    """A folder that outlives every release, and its `path` in the container."""
 
     name: str
     path: str
@@ -111,7 +111,7 @@ class Services:
 
 @dataclass(frozen=True)
 class Route:
-    """What holds for requests whose path begins with `path`.
+    """The values for requests whose path begins with `path`.
 
     `body_size` is as nginx writes it (`8m`, `0` for no limit). Without `buffering` the app gets the body of a
     request as it arrives.
@@ -128,8 +128,8 @@ class Nginx:
     """The proxy in front: two host ports, `proxy_timeout` in seconds, paths the public port refuses.
 
     `sockets` is how many seconds an upgraded connection may live on after its slot lost its traffic, and
-    `body_size` as that of a Route. `hosts` are the names that are served, none for every one. A client in
-    `trusted_proxies` is believed about the client behind it. `connections` are the clients held at once.
+    `body_size` as that of a Route. `hosts` are the names that are served, none for every one. A proxy in
+    `trusted_proxies` may name the client behind it. `connections` are the clients held at once.
     """
 
     image: str
@@ -152,7 +152,7 @@ class Nginx:
 
     @property
     def longest_timeout(self) -> int:
-        """Within how many seconds the app must answer on any path."""
+        """The longest proxy_timeout of all paths, in seconds."""
         return max([self.proxy_timeout, *(route.proxy_timeout for route in self.routes)])
 
 

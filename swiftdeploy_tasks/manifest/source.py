@@ -55,6 +55,16 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Conflict:
+    """A value that does not go with another one: its place, what is wrong, and how to put it right."""
+
+    where: Where
+    value: object
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class Source:
     """The parsed text of a manifest: `data` is None when it is not one YAML mapping.
 

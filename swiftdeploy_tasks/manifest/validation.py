@@ -1,4 +1,4 @@
-"""Validates a parsed manifest by its JSON Schema, and the relations between its keys.
+"""Validates a parsed manifest by its JSON Schema, and finds conflicts between its values.
 
 Each problem is one sentence with the line, the key, the value, the bound and the correction. Bounds and
 defaults are in the schema.
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from swiftdeploy_tasks.manifest import mounts, proxy_relations
+from swiftdeploy_tasks.manifest import conflicts
 from swiftdeploy_tasks.manifest.source import Problem, Source, Where, dotted, shown
 from swiftdeploy_tasks.manifest.suggestions import every_key, suggestion
 
@@ -38,19 +38,17 @@ _BOUNDS = {
     "maxProperties": "has more than {} entries",
     "maxLength": "is longer than {} characters",
 }
-_HOST_PORTS: tuple[Where, ...] = (("nginx", "port"), ("nginx", "operator_port"), ("opa", "port"))
 
 
 def check(source: Source, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """All that is wrong with the text, the fields and their relations, by line, one problem for a key.
+    """All that is wrong with the text, the fields and their combination, by line, one problem for a key.
 
     The schema is one whose objects stand in place and whose `$ref`s lead to leaves in `$defs`.
     """
     if source.data is None:
         return source.problems
-    relations = _relations(source, with_defaults(source.data, schema))
     found: dict[str, Problem] = {}
-    for problem in (*source.problems, *_fields(source, schema), *relations):
+    for problem in (*source.problems, *_fields(source, schema), *_conflicts(source, schema)):
         found.setdefault(problem.key, problem)
     written = {dotted(where): index for index, where in enumerate(source.lines)}
     places = ((found[key].line or 0, written.get(key, len(written)), key) for key in found)
@@ -74,6 +72,12 @@ def _fields(source: Source, schema: Mapping[str, Any]) -> Iterator[Problem]:
     for error in Draft202012Validator(dict(schema)).iter_errors(source.data):
         for where, value, message, fix in _sentences(error, source, schema):
             yield Problem(_line(source, where), dotted(where), value, message, fix, "fields")
+
+
+def _conflicts(source: Source, schema: Mapping[str, Any]) -> Iterator[Problem]:
+    for one in conflicts.all_of(source, with_defaults(source.data or {}, schema)):
+        value = "" if one.value is None else shown(one.value)
+        yield Problem(_line(source, one.where), dotted(one.where), value, one.message, one.fix, "fields")
 
 
 def _line(source: Source, where: Where) -> int | None:
@@ -130,7 +134,7 @@ def _missing(where: Where, found: Any, schema: Mapping[str, Any]) -> Iterator[_S
 
 def _unknown(where: Where, found: Any, source: Source, schema: Mapping[str, Any]) -> Iterator[_Sentence]:
     level = list(_rule(where, schema)["properties"])
-    # An entry of a list has no key that could be meant for another place.
+    # A key in an entry of a list is never meant for another place.
     known = [] if any(isinstance(step, int) for step in where) else list(every_key(schema))
     for key, value in found.items():
         if key not in level:
@@ -196,54 +200,3 @@ def _wrong_type(value: object, text: str, rule: Mapping[str, Any], fix: str) -> 
     if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,8}", value) and "integer" in kinds:
         return "is text, not a number", f"remove the quotes: {value}"
     return f"is not {_kinds(rule)}", fix
-
-
-def _relations(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from _same_ports(source, data)
-    yield from _steps(source, data)
-    for where, value, message, fix in (*mounts.conflicts(data), *proxy_relations.all_of(data)):
-        yield _related(source, where, value, message, fix)
-    yield from _two_sources_of_metrics(source, data)
-    network, name = _at(data, ("network", "name")), data.get("name")
-    if isinstance(network, str) and network == f"{name}-opa":
-        message, fix = "is the name of the network that only OPA is on", "give it another name"
-        yield _related(source, ("network", "name"), network, message, fix)
-
-
-def _same_ports(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
-    ports = {where: _at(data, where) for where in _HOST_PORTS}
-    for index, where in enumerate(_HOST_PORTS):
-        for other in _HOST_PORTS[:index]:
-            if isinstance(ports[where], int | float) and ports[where] == ports[other]:
-                written, second = (where, other) if where in source.lines else (other, where)
-                message = f"is also {dotted(second)}" + ("" if second in source.lines else ", by default")
-                fix = "give nginx.port, nginx.operator_port and opa.port each its own"
-                yield _related(source, written, ports[where], message, fix)
-
-
-def _steps(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
-    steps = _at(data, ("rollout", "steps"))
-    if not isinstance(steps, list) or not steps or not all(isinstance(step, int | float) for step in steps):
-        return
-    if steps != sorted(set(steps)) or steps[-1] != 100:
-        message, fix = "does not rise to 100", "write rising percents, such as [10, 50, 100]"
-        yield _related(source, ("rollout", "steps"), steps, message, fix)
-
-
-def _two_sources_of_metrics(source: Source, data: Mapping[str, Any]) -> Iterator[Problem]:
-    path, other = ("services", "metrics", "path"), ("services", "metrics", "from")
-    if path in source.lines and other in source.lines:
-        message, fix = f"cannot stand beside {dotted(path)}", "keep one of the two"
-        yield _related(source, other, _at(data, other), message, fix)
-
-
-def _related(source: Source, where: Where, value: object, message: str, fix: str) -> Problem:
-    said = "" if value is None else shown(value)
-    return Problem(_line(source, where), dotted(where), said, message, fix, "fields")
-
-
-def _at(data: Mapping[str, Any], where: Where) -> Any:
-    here: Any = data
-    for step in where:
-        here = here.get(step) if isinstance(here, dict) else None
-    return here

@@ -6,16 +6,11 @@ absent, never zero.
 
 from __future__ import annotations
 
-from swiftdeploy_tasks.metrics.access_log import (
-    WAITING,
-    Counted,
-    Counter,
-    SlotTally,
-    counted,
-)
+from swiftdeploy_tasks.metrics.count_file import WAITING, Counter
 from swiftdeploy_tasks.metrics.exposition import HISTOGRAMS, MAX_PAGE, parse, sources
-from swiftdeploy_tasks.metrics.log_windows import AccessLog, LogWindows, first_second, moment
+from swiftdeploy_tasks.metrics.log_windows import AccessLog, LogWindows, first_whole_second, second_of
 from swiftdeploy_tasks.metrics.scrape import WITHOUT_PAGE, Scrape, UnreadableMetrics
+from swiftdeploy_tasks.metrics.slot_tally import Counted, SlotTally, counted
 from swiftdeploy_tasks.metrics.window import (
     SEVERAL_WORKERS,
     Window,
@@ -44,11 +39,11 @@ __all__ = [
     "at_start",
     "choose",
     "counted",
-    "first_second",
+    "first_whole_second",
     "is_unmoved",
-    "moment",
     "parse",
     "restarted",
+    "second_of",
     "sources",
     "went_back",
     "window",

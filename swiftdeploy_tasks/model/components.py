@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from swiftdeploy_tasks.manifest.model import Manifest
-from swiftdeploy_tasks.manifest.mounts import LOGS_MOUNT
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
-from swiftdeploy_tasks.model.spec import HealthCheck, Mount, Port, Spec, in_memory
-from swiftdeploy_tasks.settings import STATE
+from swiftdeploy_tasks.model.spec import HealthCheck, Mount, Port, Spec, tmpfs_entry
+from swiftdeploy_tasks.settings import LOGS_MOUNT, STATE
 
 NGINX, OPA = "nginx", "opa"
 # Where a container finds the folders `nginx`, `counts` and `bundle` of the state.
@@ -35,7 +34,7 @@ def volume_name(project: str, name: str) -> str:
 
 
 def volume_variable(name: str) -> str:
-    """Return the variable by which the app finds this volume."""
+    """Return the name of the variable that holds the folder of this volume."""
     return f"APP_VOLUME_{name.upper().replace('-', '_')}"
 
 
@@ -138,7 +137,7 @@ def app_in(manifest: Manifest, slot: Slot, release: Release) -> Spec:
             Mount("volume", manifest.services.log_volume, LOGS_MOUNT),
             *(Mount("volume", volume_name(manifest.name, one.name), one.path) for one in release.volumes),
         ),
-        tmpfs=tuple(in_memory(path, release.user) for path in release.tmpfs),
+        tmpfs=tuple(tmpfs_entry(path, release.user) for path in release.tmpfs),
         networks=(manifest.network.name,),
         health=HealthCheck((), interval=10, timeout=5),
         restart=release.restart_policy,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from swiftdeploy_tasks.model.release import Release, Slot
 
-# The user of a Spec whose image names its own.
+# In place of uid:gid: the user that the image names.
 IMAGE_USER = "image"
 # One Spec as the isolation policy judges it, in JSON.
 Document = Mapping[str, Any]
@@ -54,9 +54,9 @@ class Spec:
     """How one component of a project runs.
 
     `image` is a name or an id; an empty `entrypoint` or `command` is the image's own. `user` is uid[:gid], or
-    IMAGE_USER while the number is not known. `environment`
-    holds (name, value), `secrets` (name, variable of the caller). `memory` is as in `256m`, `cpus` in cores,
-    None for all, `stop_timeout` in seconds. `release` is what runs in a slot, None in another component.
+    IMAGE_USER while the image is missing. `environment` holds (name, value), `secrets` (name, variable of the
+    caller). `memory` is as in `256m`, `cpus` in cores, None for all, `stop_timeout` in seconds. `release` is
+    what runs in a slot, None in another component.
     """
 
     component: str
@@ -101,10 +101,10 @@ class Written:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def in_memory(path: str, user: str) -> str:
-    """Return a folder in memory as a Spec has it, one that this user (uid[:gid]) can write to.
+def tmpfs_entry(path: str, user: str) -> str:
+    """Return the `tmpfs` entry of a Spec for a folder that this user (uid[:gid]) can write to.
 
-    A folder that the image has keeps its mode, so the owner is set too.
+    Docker keeps the mode of a folder that the image has, so the owner is set too.
     """
     uid, _, gid = user.partition(":")
     owner = "".join(f",{key}={number}" for key, number in (("uid", uid), ("gid", gid)) if number.isdigit())

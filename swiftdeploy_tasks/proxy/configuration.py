@@ -19,7 +19,8 @@ from swiftdeploy_tasks.proxy import templates
 from swiftdeploy_tasks.proxy.generated_files import headed
 from swiftdeploy_tasks.proxy.hosts import host_pattern
 from swiftdeploy_tasks.proxy.private_paths import HIDDEN_PARENT, spellings
-from swiftdeploy_tasks.proxy.sizing import holds_body, size_of
+from swiftdeploy_tasks.proxy.sizing import fits_in_memory, size_of
+from swiftdeploy_tasks.settings import LOGS_MOUNT
 
 ANSWERS = {
     400: "the request is malformed",
@@ -44,7 +45,7 @@ DROPPED = (
     *("CF-Connecting-IPv6", "Fastly-Client-IP", "X-Original-Host", "X-Host"),
     *("X-Original-URL", "X-Rewrite-URL"),
 )
-"""Headers that never reach the app: some frameworks believe them, and every client can send them."""
+"""Headers that never reach the app: some frameworks trust them, and any client can send them."""
 PATH_BYTES = 8192
 UPGRADED_SECONDS = 3600
 """How long an upgraded connection may be silent."""
@@ -55,7 +56,7 @@ CONTAINER_SITE = Site(
     pid="/tmp/nginx.pid",  # noqa: S108  (in the container: its only writable folder)
     temp="/tmp",  # noqa: S108
     error_log="/dev/stderr",
-    access_logs=("/dev/stdout", "/var/log/swiftdeploy/access.log"),
+    access_logs=("/dev/stdout", f"{LOGS_MOUNT}/access.log"),
 )
 
 
@@ -77,12 +78,7 @@ def render(
     service = manifest.name
     count = f"{site.counts}/{generation_id}.log" if traffic.counted and site.counts else ""
     routes = _routes(manifest.nginx)
-    bounds = {route.path: _size_in_words(route.body_size) for route in routes}
-    if len(set(bounds.values())) == 1:
-        bounds = {"/": bounds["/"]}
-    answers = {code: words for code, words in ANSWERS.items() if code != 421 or manifest.nginx.hosts}
-    if len(bounds) == 1:
-        answers = {code: words.replace("$sd_body_bound", bounds["/"]) for code, words in answers.items()}
+    bounds = _body_bounds(routes)
     values = {
         "manifest": manifest,
         "nginx": manifest.nginx,
@@ -94,7 +90,7 @@ def render(
         "generation": generation,
         "generation_id": generation_id,
         "count": count,
-        "answers": answers,
+        "answers": _answers(manifest.nginx, bounds),
         "dropped": DROPPED,
         "routes": routes,
         "bounds": bounds,
@@ -110,13 +106,27 @@ def render(
 
 
 def _routes(nginx: Nginx) -> list[Route]:
-    """Return the routes, the longest path first, and last the one of every other path.
+    """Return the routes by falling length of their path; the last one, `/`, is for every other path.
 
-    A body for which nginx may have no room is passed on as it arrives.
+    A body that may be larger than nginx's memory for bodies is not buffered.
     """
     rest = Route("/", nginx.proxy_timeout, nginx.body_size, buffering=True)
     found = [*sorted(nginx.routes, key=lambda route: (-len(route.path), route.path)), rest]
-    return [replace(one, buffering=one.buffering and holds_body(nginx, one.body_size)) for one in found]
+    return [replace(one, buffering=one.buffering and fits_in_memory(nginx, one.body_size)) for one in found]
+
+
+def _body_bounds(routes: list[Route]) -> dict[str, str]:
+    """Return the bound of a body in words by path, of "/" alone where all are the same."""
+    bounds = {route.path: _size_in_words(route.body_size) for route in routes}
+    return bounds if len(set(bounds.values())) > 1 else {"/": bounds["/"]}
+
+
+def _answers(nginx: Nginx, bounds: Mapping[str, str]) -> dict[int, str]:
+    """Return the words of each error that nginx answers, with the body's bound where all paths share it."""
+    found = {code: words for code, words in ANSWERS.items() if code != 421 or nginx.hosts}
+    if len(bounds) > 1:
+        return found
+    return {code: words.replace("$sd_body_bound", bounds["/"]) for code, words in found.items()}
 
 
 def _size_in_words(size: str) -> str:
@@ -125,9 +135,9 @@ def _size_in_words(size: str) -> str:
 
 
 def _leaving_seconds(manifest: Manifest) -> int:
-    """Return how long a worker of a former configuration may stay: an hour, or a whole change.
+    """Return how long a worker of a former configuration may stay: an hour, or the longest change.
 
-    In a change each share is watched for two intervals at most, and for the answers that are late.
+    In a change each share is watched for at most two intervals and one late answer.
     """
     health, rollout, nginx = manifest.services.health, manifest.rollout, manifest.nginx
     watched = len(rollout.steps) * (2 * rollout.interval + nginx.longest_timeout)

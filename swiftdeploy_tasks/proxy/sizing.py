@@ -1,4 +1,4 @@
-"""How large nginx is made for the connections that it must hold. Pure."""
+"""Computes the size of nginx from the number of client connections. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from swiftdeploy_tasks.manifest.model import Nginx, mebibytes
 
-# What a worker allocates for each connection that it may have.
+# What a worker allocates at its start for each connection that it may have.
 _TABLE_BYTES = 430
-# The share of the memory that it may take in all workers: those of former configurations live on for a while.
+# The share of the memory for the tables of all workers; former workers, which drain, have tables too.
 _TABLES_SHARE = 0.25
 _LONGEST_BACKLOG = 65_535
 
 
 @dataclass(frozen=True)
 class ProxySize:
-    """`connections` and `files` are of one worker: the kernel may give it all clients."""
+    """Values of nginx.conf. `connections` and `files` are for one worker, which may get all clients."""
 
     workers: str
     connections: int
@@ -26,7 +26,7 @@ class ProxySize:
 
 
 def size_of(nginx: Nginx, cores: int) -> ProxySize:
-    """Return the size for `nginx.connections`; `cores` are those of the host, 0 where it is not known."""
+    """Return the size for `nginx.connections`; `cores` are those of the host, 0 for unknown."""
     # A client whose request is answered has a connection to the app too.
     connections = 2 * nginx.connections + 512
     return ProxySize(
@@ -50,6 +50,6 @@ def files_needed(nginx: Nginx) -> int:
     return nginx.connections + 512
 
 
-def holds_body(nginx: Nginx, body_size: str) -> bool:
-    """Return whether nginx has room for a body of this size; "0" is one without a limit."""
+def fits_in_memory(nginx: Nginx, body_size: str) -> bool:
+    """Return whether nginx can buffer every body up to this size; "0" is no limit."""
     return body_size != "0" and mebibytes(body_size) <= nginx.temporary_mib

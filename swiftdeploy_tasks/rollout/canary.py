@@ -69,7 +69,7 @@ def before(
     page = _page_before(manifest, seen.operator_port, slot, seconds=seconds, recorded=recorded, wait=wait)
     slot_metrics.read_log(manifest, engine, windows, seconds=seconds)
     try:
-        clients = slot_metrics.logged(seen, slot, windows, seconds=seconds)
+        clients = slot_metrics.logged_window(seen, slot, windows, seconds=seconds)
     except UnreadableMetrics as error:
         return Figures(None, error.message, 1) if manifest.services.metrics == "nginx" else page
     if manifest.services.metrics == "nginx":

@@ -107,7 +107,7 @@ def nginx(settings: Settings, manifest: Manifest, engine: Engine) -> Finding:
 
 
 def too_few_files(manifest: Manifest, found: int) -> Finding:
-    """Return the failed check of a limit of this host."""
+    """Return the failed check for a limit of open files that is too low."""
     wanted, needed = manifest.nginx.connections, files_needed(manifest.nginx)
     message = (
         f"nginx.connections is {wanted}, for which nginx opens {needed} files, and this user may open "

@@ -222,7 +222,7 @@ def _is_well(seen: State, slot: Slot | None) -> bool:
 def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> canary.SlotWatch:
     """Return the watch of the new slot beside the `old` one; each of its verdicts is recorded.
 
-    An old slot that stops first is not beside it, and its address may become that of the new one.
+    Without overlap there is no old slot: it stops first, and the new one may get its address.
     """
     asked, engine = job.manifest, job.engine
     old = old if asked.rollout.overlap else None

@@ -67,14 +67,14 @@ class Sample:
 
 @dataclass
 class Memory:
-    """The scrapes of the last minute by slot and release, from which windows are counted, and nginx's log.
+    """What windows are counted from: scrapes of the last minute by slot and release, and nginx's access log.
 
     `recall` is asked once for the recorded scrapes of a slot's release, oldest first.
     """
 
     recall: Callable[[Slot, Release], Iterable[Scrape]]
     held: dict[tuple[Slot, str], deque[Scrape]] = field(default_factory=dict)
-    logged: LogWindows = field(default_factory=LogWindows)
+    log_windows: LogWindows = field(default_factory=LogWindows)
 
     def of(self, slot: Slot, release: Release) -> deque[Scrape]:
         """Return the scrapes of this release in this slot, to look at and to add to."""
@@ -101,33 +101,22 @@ class Look:
 
 def take(look: Look, memory: Memory) -> dict[Slot, Sample | None]:
     """Look at every slot once, and remember what was scraped or logged."""
-    unread = ""
+    log_problem = ""
     if look.manifest.services.metrics == "nginx":
         try:
-            slot_metrics.read_log(look.manifest, look.engine, memory.logged, seconds=look.seconds)
+            slot_metrics.read_log(look.manifest, look.engine, memory.log_windows, seconds=look.seconds)
         except EngineError as error:
-            unread = error.message
-    return {slot: _sample(look, slot, memory, unread) for slot in SLOTS}
+            log_problem = error.message
+    return {slot: _sample(look, slot, memory, log_problem) for slot in SLOTS}
 
 
-def _sample(look: Look, slot: Slot, memory: Memory, unread: str) -> Sample | None:
+def _sample(look: Look, slot: Slot, memory: Memory, log_problem: str) -> Sample | None:
     there = look.seen.slots.get(slot)
     if there is None:
         return None
-    scrape = window = None
-    problem = unread
-    if there.release and there.live and not unread:
-        try:
-            if look.manifest.services.metrics == "nginx":
-                window = slot_metrics.logged(look.seen, slot, memory.logged, seconds=look.seconds).window
-            elif look.seen.operator_port:
-                scrape = slot_metrics.scrape(look.manifest, look.seen.operator_port, slot)
-        except UnreadableMetrics as error:
-            problem = error.message
-    if scrape and there.release:
-        earlier = memory.of(slot, there.release)
-        window, problem = _window(earlier, scrape, look.seconds)
-        earlier.append(scrape)
+    scrape, window, problem = None, None, log_problem
+    if there.release and there.live and not log_problem:
+        scrape, window, problem = _measured(look, slot, there.release, memory)
     return Sample(
         release=there.release,
         weight=look.seen.traffic.of(slot),
@@ -138,6 +127,26 @@ def _sample(look: Look, slot: Slot, memory: Memory, unread: str) -> Sample | Non
         window=window,
         problem=problem,
     )
+
+
+def _measured(
+    look: Look, slot: Slot, release: Release, memory: Memory
+) -> tuple[Scrape | None, Window | None, str]:
+    """Return the scrape of the app's page where that is the source, the window, and what is wrong."""
+    try:
+        if look.manifest.services.metrics == "nginx":
+            logged = slot_metrics.logged_window(look.seen, slot, memory.log_windows, seconds=look.seconds)
+            return None, logged.window, ""
+        port = look.seen.operator_port
+        scrape = slot_metrics.scrape(look.manifest, port, slot) if port else None
+    except UnreadableMetrics as error:
+        return None, None, error.message
+    if scrape is None:
+        return None, None, ""
+    earlier = memory.of(slot, release)
+    window, problem = _window(earlier, scrape, look.seconds)
+    earlier.append(scrape)
+    return scrape, window, problem
 
 
 def _window(earlier: Iterable[Scrape], now: Scrape, seconds: float) -> tuple[Window | None, str]:

@@ -7,7 +7,7 @@ import time
 from swiftdeploy_tasks.errors import AppUnhealthy
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.proxy import health, probe
-from swiftdeploy_tasks.proxy.hosts import name_to_ask
+from swiftdeploy_tasks.proxy.hosts import host_header
 from swiftdeploy_tasks.proxy.private_paths import is_private
 from swiftdeploy_tasks.rollout import generation
 from swiftdeploy_tasks.rollout.job import Job
@@ -86,7 +86,7 @@ def confirm(job: Job, slot: Slot, release: Release) -> None:
 def _ask_public(job: Job, release: Release) -> probe.Reply:
     loaded = probe.generation(job.manifest.nginx.operator_port)
     headers = {probe.PROBE: loaded.id if loaded else "1"}
-    if name := name_to_ask(release.health.host, job.manifest.nginx.hosts):
+    if name := host_header(release.health.host, job.manifest.nginx.hosts):
         headers["Host"] = name
     path = "/" if _is_hidden(job, release) else release.health.path
     return job.pace.of(probe.ask(job.manifest.nginx.port, path, timeout=job.pace.timeout, headers=headers))

@@ -66,23 +66,23 @@ def _page_of(manifest: Manifest, port: int, slot: Slot, path: str, pace: Pace) -
 
 
 def read_log(manifest: Manifest, engine: Engine, windows: LogWindows, *, seconds: float) -> None:
-    """Count what nginx logged since the last look, for windows of `seconds`; raises EngineError."""
-    log = engine.access_log(windows.back(seconds, now=time.time()))
+    """Add to `windows` what nginx logged since the last read; raises EngineError."""
+    log = engine.access_log(windows.seconds_to_read(seconds, now=time.time()))
     path = manifest.services.health.path
-    # Clients ask for "/" too; and beside a page, what any client got counts.
+    # Clients request "/" too. Beside the app's page every request of a client counts.
     is_left_out = manifest.services.metrics == "nginx" and path != "/"
-    windows.take(log, leave_out=path if is_left_out else "", keep=seconds + 2)
+    windows.add(log, leave_out=path if is_left_out else "", keep=seconds + 2)
 
 
-def logged(seen: State, slot: Slot, windows: LogWindows, *, seconds: float) -> Counted:
+def logged_window(seen: State, slot: Slot, windows: LogWindows, *, seconds: float) -> Counted:
     """Return what nginx logged of the slot in the last `seconds`, or since the slot was started.
 
-    Raises UnreadableMetrics where its log says nothing of that time.
+    Raises UnreadableMetrics where no log of that time was read.
     """
     there, (host, port) = seen.slots.get(slot), seen.reach(slot)
-    # What an app did before it died is counted: the engine started it again at the same address.
-    born = there.since or 0.0 if there and not there.has_died else 0.0
-    found = windows.of(f"{host}:{port}", seconds=seconds, born=born) if host else None
+    # Where an app died and the engine restarted it, the requests before that count too.
+    started = there.since or 0.0 if there and not there.has_died else 0.0
+    found = windows.of_slot(f"{host}:{port}", seconds=seconds, started=started) if host else None
     if found is None:
         raise UnreadableMetrics(f"nginx's access log does not show what app-{slot} answered", "invoke status")
     return found

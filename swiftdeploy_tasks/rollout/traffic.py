@@ -72,7 +72,7 @@ def route(job: Job, state: State) -> None:
 
 
 def _measure_gap(job: Job, state: State) -> None:
-    """Add up for how long no release got what one had got before."""
+    """Add up the seconds in which no release had the traffic that one had before."""
     now = time.monotonic()
     if state.traffic.leader is None:
         job.gap_since = now if job.back else None
@@ -95,10 +95,10 @@ def _can_undo(back: State, state: State) -> bool:
 
 
 def drain(job: Job, slot: Slot, meanwhile: Callable[[], None]) -> None:
-    """Wait until the slot has no open requests and sockets; `meanwhile` is called about every second.
+    """Wait until the slot has no open requests or sockets; `meanwhile` is called about every second.
 
-    After rollout.drain seconds no former worker begins a request. It may stay for longer, for a socket to the
-    other slot.
+    After rollout.drain seconds no former worker begins a request, but it may stay for a socket to the other
+    slot.
     """
     if not job.engine.observe().operator_port:
         return
@@ -114,22 +114,22 @@ def drain(job: Job, slot: Slot, meanwhile: Callable[[], None]) -> None:
         called = time.monotonic()
         if called < min(said_at, quiet):
             continue
-        held = _held(job, slot)
-        if held == 0 and called >= quiet:
+        connections = _connections(job, slot)
+        if connections == 0 and called >= quiet:
             return
         if called >= said_at:
-            job.say(_waited_for(held, (deadline if held != 0 else quiet) - called))
+            job.say(_waited_for(connections, (deadline if connections != 0 else quiet) - called))
             said_at = called + DRAIN_SAID_EVERY
 
 
-def _held(job: Job, slot: Slot) -> int | None:
-    """Return how many connections to the slot former workers hold: none to one that has died."""
+def _connections(job: Job, slot: Slot) -> int | None:
+    """Return how many connections to the slot former workers have; 0 where it died, None for unknown."""
     there = job.engine.observe().slots.get(slot)
-    return job.engine.leaving(slot).held if there and there.live else 0
+    return job.engine.leaving(slot).connections if there and there.live else 0
 
 
 def longest_drain(manifest: Manifest) -> int:
-    """Return after how many seconds a slot is removed with the connections that it still has.
+    """Return after how many seconds a slot is removed although it has open connections.
 
     Without overlap no release serves meanwhile, so sockets are not waited for.
     """
@@ -138,11 +138,11 @@ def longest_drain(manifest: Manifest) -> int:
     return max(manifest.rollout.drain + manifest.nginx.longest_timeout, manifest.nginx.sockets)
 
 
-def _waited_for(held: int | None, seconds: float) -> str:
+def _waited_for(connections: int | None, seconds: float) -> str:
     """Return the sentence on what a drain waits for."""
     left = f"{max(1, round(seconds))} s"
-    if held == 0:
+    if connections == 0:
         return f"waiting for idle clients of the former configuration, at most {left}"
-    many = "" if held is None else f"{held} "
-    connections = "connection" if held == 1 else "connections"
-    return f"waiting for {many}open {connections} to the old slot; what is left is closed in {left}"
+    many = "" if connections is None else f"{connections} "
+    noun = "connection" if connections == 1 else "connections"
+    return f"waiting for {many}open {noun} to the old slot; what is left is closed in {left}"

@@ -20,12 +20,12 @@ DEFAULT_NAME = "swiftdeploy"
 def teardown(run: Run, *, clean: bool, volumes: bool = False, is_agreed: bool = False) -> None:
     """Remove everything that carries our home, from any state.
 
-    With `clean`, what was generated goes too; with `volumes`, what the app keeps in them, after the project's
-    name is typed unless `is_agreed`.
+    `clean` also removes generated files. `volumes` also removes every volume of the app, after the project's
+    name is typed, unless `is_agreed`.
     """
     refuse_another(run)
     if volumes and not is_agreed:
-        _agree(run)
+        _ask_for_name(run)
     removed: list[str] = []
     problems: list[SwiftDeployError] = []
     for name in registry.candidates(run.settings):
@@ -34,7 +34,7 @@ def teardown(run: Run, *, clean: bool, volumes: bool = False, is_agreed: bool = 
         try:
             engine.quiesce()
             with run.screen.working("removing"):
-                removed += engine.remove_all(run.say, discard_volumes=volumes, with_data=volumes)
+                removed += engine.remove_all(run.say, discard_volumes=volumes, data_volumes=volumes)
         except SwiftDeployError as error:
             problems.append(error)
     run.report(removed=removed)
@@ -49,7 +49,7 @@ def teardown(run: Run, *, clean: bool, volumes: bool = False, is_agreed: bool = 
     run.say(f"removed {', '.join(removed)}" if removed else "nothing of this project runs")
 
 
-def _agree(run: Run) -> None:
+def _ask_for_name(run: Run) -> None:
     """Ask for the project's name; raises UsageError for another one, or none."""
     name = project_name(run.settings.manifest) or project_name(run.settings.applied) or DEFAULT_NAME
     typed = run.screen.ask(f"This removes the data in the volumes of {name}. Type its name to continue: ")

@@ -1,11 +1,11 @@
-"""A project that serves one name: the verbs ask the public port by it."""
+"""A project with one host: the verbs request the public port with that Host."""
 
 from __future__ import annotations
 
 from tests.e2e.project import Project
 
 
-def test_a_project_of_one_name_deploys_and_answers_no_other(project: Project) -> None:
+def test_a_project_with_one_host_deploys_and_refuses_other_hosts(project: Project) -> None:
     project.set(nginx__hosts=["*.example.com"], services__health={"interval": 0.2, "host": "other.example"})
     project.deploy()
     assert project.get("/", headers={"Host": "shop.example.com"}).status == 200

@@ -1,4 +1,4 @@
-"""What the local engine cannot give is refused by name, with the engine that can."""
+"""A key that the local engine does not support is refused with the engine that supports it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tests.e2e.project import Project
         ({"services__tmpfs": ["/tmp", "/run"]}, "services.tmpfs is [/tmp, /run]"),
     ],
 )
-def test_a_key_of_containers_alone_is_a_failed_check(
+def test_a_key_that_only_containers_support_is_a_failed_check(
     new_project: Callable[..., Project], changes: dict[str, Any], words: str
 ) -> None:
     project = new_project("local", **changes)
     ended = project.run("validate")
     assert ended.code == 2, ended.said
-    assert f"{words}, which the local engine cannot give: the docker engine can" in ended.said
+    assert f"{words}, which the local engine does not support: the docker engine does" in ended.said
     assert "set engine: docker" in ended.said
 
 
-def test_the_command_is_that_of_the_process_where_no_process_is_given(
+def test_services_command_starts_the_process_where_services_process_is_missing(
     new_project: Callable[..., Project],
 ) -> None:
     project = new_project("local", services__command=["python", "app/main.py"], services__read_only=False)

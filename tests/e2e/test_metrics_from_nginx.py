@@ -1,4 +1,4 @@
-"""services.metrics {from: nginx}: a slot's windows by nginx's access log, wherever a page is used."""
+"""services.metrics {from: nginx}: windows from nginx's access log everywhere a metrics page is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.metrics.access_log import BOUNDS
+from swiftdeploy_tasks.metrics.slot_tally import BOUNDS
 from tests.e2e import apps
 from tests.e2e.project import Project, docker, until
 
@@ -38,7 +38,7 @@ def nginx_pid(project: Project) -> int:
     return project.processes()["nginx"]
 
 
-def test_nginx_measures_what_the_app_s_own_page_does_and_promote_is_refused_by_it(project: Project) -> None:
+def test_nginx_measures_the_same_as_the_app_s_page_and_promote_is_refused_by_it(project: Project) -> None:
     project.use_app(apps.MEASURED)
     # A window that holds everything from the first request on.
     project.set(policy__canary={"window": 300})
@@ -46,7 +46,7 @@ def test_nginx_measures_what_the_app_s_own_page_does_and_promote_is_refused_by_i
     ask(project, "/", 90)
     ask(project, "/error", 3)
     ask(project, "/slow", 4)
-    # As a load balancer asks: no request of a client.
+    # The health check of a load balancer is not a request of a client.
     ask(project, "/healthz", 5)
     page = window(project)
     project.set(services__metrics=FROM_NGINX)
@@ -75,7 +75,7 @@ def test_a_promote_is_allowed_by_what_nginx_measured(new_project: Callable[..., 
     assert 0 < checks["max_p99_ms"]["observed"] <= 500
 
 
-def test_a_page_that_is_absent_offers_nginx(new_project: Callable[..., Project]) -> None:
+def test_a_missing_metrics_page_proposes_metrics_from_nginx(new_project: Callable[..., Project]) -> None:
     project = new_project("local")
     project.use_app(apps.FOREIGN)
     said = project.deploy().said
@@ -84,7 +84,7 @@ def test_a_page_that_is_absent_offers_nginx(new_project: Callable[..., Project])
     assert refused.code == 3 and "services.metrics: {from: nginx}" in refused.err.split("\nnext: ")[1]
 
 
-def test_a_restart_of_nginx_loses_and_invents_nothing(project: Project) -> None:
+def test_a_restart_of_nginx_neither_loses_nor_doubles_a_request(project: Project) -> None:
     project.use_app(apps.FOREIGN)
     project.set(services__metrics=FROM_NGINX, policy__canary={"window": 300})
     project.deploy()
@@ -110,7 +110,9 @@ def status(project: Project) -> int:
         return 0
 
 
-def test_a_rotation_of_the_log_loses_and_invents_nothing(new_project: Callable[..., Project]) -> None:
+def test_a_rotation_of_the_log_neither_loses_nor_doubles_a_request(
+    new_project: Callable[..., Project],
+) -> None:
     project = new_project("local", services__metrics=FROM_NGINX, policy__canary={"window": 300})
     project.use_app(apps.FOREIGN)
     project.deploy()
@@ -147,7 +149,7 @@ def _fill(log: Path, size: int) -> None:
         file.write(old * (size // len(old)))
 
 
-def test_a_log_that_is_missing_is_a_problem_and_no_idle_service(new_project: Callable[..., Project]) -> None:
+def test_a_missing_log_is_a_problem_and_not_an_idle_service(new_project: Callable[..., Project]) -> None:
     project = new_project("local", services__metrics=FROM_NGINX)
     project.use_app(apps.FOREIGN)
     project.deploy()

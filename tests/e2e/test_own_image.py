@@ -1,4 +1,4 @@
-"""An image of somebody's own: its user, its command, its writable folders and how it is stopped."""
+"""An image with its own user, command, writable folders and stop signal."""
 
 from __future__ import annotations
 

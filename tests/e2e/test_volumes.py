@@ -1,4 +1,4 @@
-"""Volumes of the app: what they hold outlives every release, and two releases need not use them at once."""
+"""Volumes of the app: their data outlives every release, with and without overlap."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def shop(engine: str, tmp_path: Path) -> Iterator[Project]:
 
 
 def without_data(project: Project) -> Iterator[Project]:
-    """Hand the project over, and remove its volumes before it is torn down and looked at."""
+    """Yield the project, and remove its volumes before its teardown is checked."""
 
     def use() -> Iterator[Project]:
         yield project
@@ -47,7 +47,7 @@ def upgrade(project: Project, version: str) -> None:
     project.deploy()
 
 
-def test_the_data_survives_every_change_and_every_teardown_but_one(shop: Project) -> None:
+def test_only_teardown_with_volumes_removes_the_data(shop: Project) -> None:
     shop.deploy()
     shop.get("/write/first")
     upgrade(shop, "2.0.0")
@@ -66,7 +66,7 @@ def test_the_data_survives_every_change_and_every_teardown_but_one(shop: Project
     assert rows(shop) == []
 
 
-def test_the_volumes_go_only_after_the_project_s_name_was_typed(shop: Project) -> None:
+def test_the_volumes_are_removed_only_after_the_project_s_name_is_typed(shop: Project) -> None:
     shop.deploy()
     shop.get("/write/first")
     before = shop.running()
@@ -87,7 +87,7 @@ def test_a_first_deploy_that_fails_leaves_the_data(shop: Project) -> None:
     assert rows(shop) == ["first"]
 
 
-def test_the_old_release_stops_before_the_new_one_starts_and_the_gap_is_said(shop: Project) -> None:
+def test_the_old_release_stops_before_the_new_one_starts_and_the_gap_is_printed(shop: Project) -> None:
     shop.deploy()
     shop.set(services__version="2.0.0")
     assert "requests get 503 with Retry-After" in shop.run("plan").ok().said
@@ -101,7 +101,7 @@ def test_the_old_release_stops_before_the_new_one_starts_and_the_gap_is_said(sho
     assert f"requests got 503 for {gap:.1f} s" in ended.err
 
 
-def test_a_release_that_fails_in_the_gap_brings_the_old_one_back(shop: Project) -> None:
+def test_the_old_release_starts_again_where_the_new_one_fails_in_the_gap(shop: Project) -> None:
     shop.deploy()
     shop.get("/write/first")
     shop.use_app(EXITS)
@@ -131,7 +131,7 @@ def test_a_volume_lost_with_the_state_folder_is_found_again(new_project: Callabl
     assert volume not in docker("volume", "ls", "-q").split()
 
 
-def test_releases_that_overlap_share_the_volume_and_lose_no_request(
+def test_overlapping_releases_share_the_volume_and_lose_no_request(
     new_project: Callable[..., Project],
 ) -> None:
     project = new_project(

@@ -88,7 +88,7 @@ class Upgraded:
             return ""
 
     def stays_open(self, seconds: float) -> bool:
-        """Return whether nothing comes for so long, and the connection does not end."""
+        """Return whether the connection stays open and silent for so long."""
         return not select.select([self.wire], [], [], seconds)[0]
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from swiftdeploy_tasks.metrics import AccessLog, Counted, LogWindows, first_second
+from swiftdeploy_tasks.metrics import AccessLog, Counted, LogWindows, first_whole_second
 
 BLUE, GREEN = "10.0.0.2:3000", "10.0.0.3:3000"
 START = 1_795_946_400  # 2026-11-29T10:00:00Z
@@ -26,11 +26,11 @@ def log(lines: Iterable[str], *, since: float, until: float) -> AccessLog:
 
 
 def look(windows: LogWindows, lines: Iterable[str], *, since: float = -100.0, until: float = 40.0) -> None:
-    windows.take(log(lines, since=since, until=until), leave_out="/healthz", keep=32)
+    windows.add(log(lines, since=since, until=until), leave_out="/healthz", keep=32)
 
 
-def window(windows: LogWindows, slot: str = BLUE, *, seconds: float = 30.0, born: float = -1e9) -> Counted:
-    found = windows.of(slot, seconds=seconds, born=START + born)
+def window(windows: LogWindows, slot: str = BLUE, *, seconds: float = 30.0, started: float = -1e9) -> Counted:
+    found = windows.of_slot(slot, seconds=seconds, started=START + started)
     assert found is not None
     return found
 
@@ -100,7 +100,7 @@ def test_a_percentile_lies_in_the_bucket_of_its_time() -> None:
     assert found.p99_ms is not None and 500 <= found.p99_ms <= 750
 
 
-def test_the_time_of_an_upgraded_connection_is_no_latency() -> None:
+def test_the_duration_of_an_upgraded_connection_is_not_a_latency() -> None:
     windows = LogWindows()
     look(windows, [line(20, "101", "3600.000"), line(20, took="0.003")])
     assert (window(windows).window.p99_ms or 1e9) <= 5
@@ -136,7 +136,7 @@ def test_a_line_that_was_half_written_is_counted_once() -> None:
 def test_successive_looks_need_only_the_last_seconds_and_count_each_request_once() -> None:
     windows = LogWindows()
     for now in range(1, 101):
-        back = windows.back(30, now=START + now)
+        back = windows.seconds_to_read(30, now=START + now)
         assert back == (31 if now == 1 else 4)
         look(windows, (line(at) for at in range(max(0, now - int(back)), now)), since=now - back, until=now)
     found = window(windows).window
@@ -160,22 +160,24 @@ def test_a_log_that_was_rotated_between_two_looks_loses_nothing_that_was_seen() 
 def test_a_log_that_was_cut_off_gives_a_shorter_window_with_the_true_rate() -> None:
     lines = [line(at) for at in range(25, 40) for _ in range(100)][30:]
     windows = LogWindows()
-    windows.take(
-        AccessLog(tuple(lines), first_second(lines, otherwise=0.0), START + 40.0), leave_out="", keep=32
+    windows.add(
+        AccessLog(tuple(lines), first_whole_second(lines, otherwise=0.0), START + 40.0), leave_out="", keep=32
     )
     found = window(windows).window
     assert (found.seconds, found.rate) == (14.0, 100.0)
 
 
-def test_a_log_without_a_line_of_ours_that_was_cut_off_covers_nothing() -> None:
+def test_a_log_that_was_cut_off_and_has_no_access_line_covers_no_time() -> None:
     windows = LogWindows()
-    windows.take(
-        AccessLog(("x",), first_second(["x"], otherwise=START + 40.5), START + 40.5), leave_out="", keep=32
+    windows.add(
+        AccessLog(("x",), first_whole_second(["x"], otherwise=START + 40.5), START + 40.5),
+        leave_out="",
+        keep=32,
     )
-    assert windows.of(BLUE, seconds=30) is None
+    assert windows.of_slot(BLUE, seconds=30) is None
 
 
-def test_what_lies_before_a_gap_is_forgotten() -> None:
+def test_lines_before_a_gap_between_two_reads_are_forgotten() -> None:
     windows = LogWindows()
     look(windows, [line(at) for at in range(10, 20)], until=20.0)
     look(windows, [line(at) for at in range(25, 30)], since=25.0, until=30.0)
@@ -183,10 +185,10 @@ def test_what_lies_before_a_gap_is_forgotten() -> None:
     assert (found.seconds, found.requests) == (5.0, 5)
 
 
-def test_a_clock_that_is_set_back_begins_again() -> None:
+def test_a_clock_that_is_set_back_starts_a_new_count() -> None:
     windows = LogWindows()
     look(windows, [line(at) for at in range(10, 40)], until=40.0)
-    assert windows.back(30, now=START + 20.0) == 31
+    assert windows.seconds_to_read(30, now=START + 20.0) == 31
     look(windows, [line(at) for at in range(10, 20)], since=-11.0, until=20.0)
     assert window(windows).window.requests == 10
 
@@ -194,7 +196,7 @@ def test_a_clock_that_is_set_back_begins_again() -> None:
 def test_a_slot_that_is_younger_than_the_window_is_measured_since_its_start() -> None:
     windows = LogWindows()
     look(windows, [line(20, "500"), line(36)])
-    found = window(windows, born=35.5).window
+    found = window(windows, started=35.5).window
     assert (found.seconds, found.requests, found.error_rate) == (4.5, 1, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What an app learns of its client through a real nginx, and what a client cannot forge."""
+"""What an app sees of its client through a real nginx, and what a client cannot forge."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def test_a_client_forges_neither_its_address_nor_its_scheme(tmp_path: Path, app_
     assert "evil" not in found.values()
 
 
-def test_a_client_that_is_no_trusted_proxy_forges_nothing(tmp_path: Path, app_port: int) -> None:
+def test_a_client_outside_the_trusted_networks_cannot_forge_its_address(
+    tmp_path: Path, app_port: int
+) -> None:
     asked = manifest(trusted_proxies=["10.0.0.0/8", "2001:db8::/32"])
     with serving(tmp_path, asked, app_port=app_port):
         found = seen(asked.nginx.port, FORGED)
@@ -107,7 +109,7 @@ def test_a_trusted_proxy_names_the_client(trusting: Manifest, sent: str, client:
 
 
 @pytest.mark.parametrize("scheme", ["", "ftp", "https, http", "HTTPS,"])
-def test_a_scheme_that_is_none_is_not_believed(trusting: Manifest, scheme: str) -> None:
+def test_an_unknown_scheme_of_a_trusted_proxy_is_ignored(trusting: Manifest, scheme: str) -> None:
     assert seen(trusting.nginx.port, {"X-Forwarded-Proto": scheme})["x-forwarded-proto"] == "http"
 
 
@@ -119,14 +121,14 @@ def trusting(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterato
         yield asked
 
 
-def test_a_trusted_proxy_speaks_for_no_client_on_the_operator_port(trusting: Manifest) -> None:
+def test_a_trusted_proxy_cannot_name_a_client_on_the_operator_port(trusting: Manifest) -> None:
     path = "/slots/blue/"
     found = ask(trusting.nginx.operator_port, path, headers={"X-Forwarded-For": "203.0.113.9"})
     assert facts(found.json()) == ("127.0.0.1", "127.0.0.1", "http")
 
 
 @pytest.mark.parametrize(("proxies", "client"), [(["::1/128"], "203.0.113.9"), (["127.0.0.1"], "::1")])
-def test_a_client_of_ipv6_is_a_proxy_or_none(
+def test_an_ipv6_client_is_trusted_only_in_a_trusted_network(
     tmp_path: Path, app_port: int, proxies: list[str], client: str
 ) -> None:
     asked = manifest(trusted_proxies=proxies)
@@ -153,7 +155,7 @@ def named(tmp_path_factory: pytest.TempPathFactory, app_port: int) -> Iterator[M
     ["shop.example.com", "SHOP.example.com:8080", "shop.example.com.", "a.example.org", "a.b.example.org:1"],
 )
 @pytest.mark.parametrize("path", ["/", "/upload/x"])
-def test_a_host_of_the_list_is_served_by_its_name(named: Manifest, path: str, host: str) -> None:
+def test_a_listed_host_is_served(named: Manifest, path: str, host: str) -> None:
     answer = ask(named.nginx.port, path, headers={"Host": host})
     assert (answer.status, answer.json()["host"]) == (200, host)
 

@@ -1,4 +1,4 @@
-"""What a real nginx with our configuration passes on at once, and what holds for the routes of a manifest."""
+"""Streams and routes through a real nginx with our configuration."""
 
 from __future__ import annotations
 
@@ -164,14 +164,14 @@ def test_the_longest_route_gives_the_bound_that_a_413_names(
     assert answer.json()["error"] == f"the request body is larger than {bound}"
 
 
-def test_no_bound_is_none(running: tuple[Manifest, App, Path]) -> None:
+def test_a_body_size_of_0_is_unlimited(running: tuple[Manifest, App, Path]) -> None:
     asked, _, _ = running
     size = 30 * MEGABYTE
     answer = ask(asked.nginx.port, "/free", method="POST", body=b"x" * size)
     assert (answer.status, answer.body) == (200, str(size).encode())
 
 
-def test_a_route_has_a_time_of_its_own(running: tuple[Manifest, App, Path]) -> None:
+def test_a_route_has_its_own_time_out(running: tuple[Manifest, App, Path]) -> None:
     asked, _, _ = running
     began = time.monotonic()
     assert ask(asked.nginx.port, "/quick/report").status == 504

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks.manifest.model import Nginx
-from swiftdeploy_tasks.proxy.sizing import holds_body, size_of
+from swiftdeploy_tasks.proxy.sizing import fits_in_memory, size_of
 from tests.proxy import accepted
 from tests.proxy.test_rendered_root_files import BASE
 
@@ -37,4 +37,4 @@ def test_one_worker_can_hold_every_client_and_its_connection_to_the_app() -> Non
     ("size", "fits"), [("8m", True), ("256m", True), ("257m", False), ("1g", False), ("0", False)]
 )
 def test_a_body_is_kept_only_where_half_of_the_memory_holds_it(size: str, fits: bool) -> None:
-    assert holds_body(nginx(), size) is fits
+    assert fits_in_memory(nginx(), size) is fits

@@ -293,7 +293,7 @@ def test_without_overlap_a_leftover_is_removed_before_what_serves() -> None:
     assert steps.index("remove app-blue") < steps.index("start app-green")
 
 
-def test_without_overlap_what_is_wanted_and_serves_stays() -> None:
+def test_without_overlap_a_serving_release_that_is_wanted_stays() -> None:
     assert plan(OLD_SERVES, replace(wanted(OLD), overlap=False)) == ()
 
 

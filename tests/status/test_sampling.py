@@ -109,7 +109,7 @@ def logged(answer: Callable[[float], AccessLog], memory: Memory) -> Sample:
     return sample
 
 
-def test_looks_at_nginx_s_log_add_up_and_record_no_counters() -> None:
+def test_reads_of_nginx_s_log_add_up_and_record_no_counters() -> None:
     memory, now = Memory(lambda slot, release: ()), time.time()
     when = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     asked = []

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SOCKET = "unix:///var/run/docker.sock"
 PROJECT, HOME = "swiftdeploy.project", "swiftdeploy.home"
-# The label of a volume that holds a person's data.
+# The label of a data volume: one of services.volumes.
 DATA = "swiftdeploy.data"
 FORBIDDEN = "permission denied: this user may not use it"
 FIRST_SECONDS = 5

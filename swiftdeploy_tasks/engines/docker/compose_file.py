@@ -53,7 +53,7 @@ def as_applied(specs: Sequence[Spec], folders: tuple[Path, ...], *, home: str, m
     if components.NGINX in labels:
         digests[components.NGINX] = form(labels[components.NGINX])
     strangers = [f"services.{name}" for name in found if name not in labels]
-    # Only for us this text stands for the image's own user.
+    # Docker would take IMAGE_USER for the name of a user.
     named = {spec.component: spec.user for spec in specs}
     strangers += [
         f"{name}.user"

@@ -95,21 +95,21 @@ def _image(manifest: Manifest, root: Path, home: Path) -> Finding:
     if found is None:
         return Finding("image", True, f"{image} will be pulled")
     try:
-        refuse_unfit(manifest, found, home)
+        refuse_unfit_image(manifest, found, home)
     except PreflightError as error:
         return Finding("image", False, error.message, error.next)
-    notice = image_volumes.notice(image_volumes.declared(found, manifest.services.volumes))
+    notice = image_volumes.notice(image_volumes.declared(found, manifest.services))
     return Finding("image", True, f"{image} is here ({found['Id'][7:19]})" + (notice and f"; {notice}"))
 
 
-def refuse_unfit(manifest: Manifest, image: Mapping[str, Any], home: Path) -> None:
+def refuse_unfit_image(manifest: Manifest, image: Mapping[str, Any], home: Path) -> None:
     """Raise PreflightError for keys of the manifest that this image cannot run with."""
     services = manifest.services
-    if what := image_paths.hidden(manifest, image):
+    if what := image_paths.hidden_by_mount(manifest, image):
         raise PreflightError(what, "give it another path in manifest.yaml")
     may_be_root = manifest.policy.get("isolation", {}).get("non_root") is False
     if services.user == IMAGE_USER and not may_be_root:
-        user = image_user.numeric(image["Id"], manifest.name, home)
+        user = image_user.as_numbers(image["Id"], manifest.name, home)
         if user.partition(":")[0] == "0":
             raise PreflightError(
                 f"services.user is image, and the user of {services.image} is root",

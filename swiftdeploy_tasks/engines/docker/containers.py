@@ -132,7 +132,7 @@ def since(one: Container) -> float | None:
 
 
 def created(one: Container) -> float:
-    """Return when it was made, in seconds since the epoch: its log is not older."""
+    """Return when it was created, in seconds since the epoch."""
     return _moment(one.attrs["Created"])
 
 

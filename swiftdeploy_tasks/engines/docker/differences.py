@@ -149,7 +149,7 @@ def _mounts(mounts: Any) -> Any:
 
 
 def is_anonymous(mount: Form) -> bool:
-    """Return whether the engine made this volume for one container, as the image declares it."""
+    """Return whether this is an anonymous volume, which the engine made for one container."""
     return mount.get("Type") == "volume" and bool(_ANONYMOUS.fullmatch(str(mount.get("Name"))))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swiftdeploy_tasks.engines.docker import (
-    access_output,
+    access_log_output,
     compose_file,
     container_checks,
     container_state,
@@ -46,7 +46,7 @@ from swiftdeploy_tasks.metrics import AccessLog
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.finding import Finding
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, from_manifest
-from swiftdeploy_tasks.model.spec import IMAGE_USER, Spec, Written, in_memory
+from swiftdeploy_tasks.model.spec import IMAGE_USER, Spec, Written, tmpfs_entry
 from swiftdeploy_tasks.model.state import Difference, State
 from swiftdeploy_tasks.proxy import configuration, probe, publication
 from swiftdeploy_tasks.proxy.publication import Configuration
@@ -106,7 +106,7 @@ class DockerEngine:
         else:
             docker_images.pull(services.image, say)
         if image := docker_images.description(services.image):
-            container_checks.refuse_unfit(manifest, image, self.folder)
+            container_checks.refuse_unfit_image(manifest, image, self.folder)
         docker_images.pull(manifest.nginx.image, say)
 
     def release(self, manifest: Manifest) -> Release:
@@ -127,7 +127,7 @@ class DockerEngine:
     def keep(self, manifest: Manifest, release: Release) -> tuple[str, ...]:
         """See `Engine.keep`."""
         docker_images.keep(manifest.name, release.artifact, release.id)
-        paths = image_volumes.declared(docker_images.description(release.artifact))
+        paths = image_volumes.declared(docker_images.description(release.artifact), release)
         image_volumes.remember_image(release.artifact, paths, manifest.name, self.folder)
         return ()
 
@@ -139,8 +139,8 @@ class DockerEngine:
         """See `Engine.prepare`."""
         for spec in specs:
             docker_images.pull(spec.image, say)
-            data = {one.path for one in spec.release.volumes} if spec.release else set()
-            owner = self._of_user(spec).user
+            data_paths = {one.path for one in spec.release.volumes} if spec.release else set()
+            owner = self._with_numeric_user(spec).user
             for network in spec.networks:
                 docker_places.make_network(spec.project, network, self.home)
             for mount in spec.mounts:
@@ -150,7 +150,7 @@ class DockerEngine:
                         mount.source,
                         specs[0].image,
                         self.folder,
-                        owner=owner if mount.target in data else "",
+                        owner=owner if mount.target in data_paths else "",
                     )
         if any(spec.component == components.NGINX for spec in specs):
             files.make_folder(self.folder / "nginx", mode=0o755)
@@ -163,7 +163,7 @@ class DockerEngine:
         """See `Engine.facts`: a request from this host reaches nginx from the network's gateway."""
         own = dataclasses.replace(configuration.CONTAINER_SITE, cores=os.cpu_count() or 0)
         volumes = image_volumes.declared(
-            docker_images.description(manifest.services.image), manifest.services.volumes
+            docker_images.description(manifest.services.image), manifest.services
         )
         candidate = dataclasses.replace(own, operators=docker_places.gateways(manifest.network.name))
         return Facts(
@@ -187,9 +187,9 @@ class DockerEngine:
         )
 
     def written(self, specs: Sequence[Spec]) -> Written:
-        """See `Engine.written`: an image that is here stands by its id, and its user by number."""
+        """See `Engine.written`: an image that is here is named by its id, and its user by uid:gid."""
         by_id = [
-            dataclasses.replace(self._of_user(spec), image=self.identity(spec) or spec.image)
+            dataclasses.replace(self._with_numeric_user(spec), image=self.identity(spec) or spec.image)
             for spec in specs
         ]
         mark = containers.mount_mark(self.folder)
@@ -233,7 +233,7 @@ class DockerEngine:
         nginx = ContainerNginx(self.home)
         workers = frozenset(pid for pid, leaves in nginx.workers().items() if leaves)
         host, port = self.observe().reach(slot)
-        return Leaving(workers, nginx.held(host, port) if host else None)
+        return Leaving(workers, nginx.draining_connections(host, port) if host else None)
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""
@@ -245,7 +245,7 @@ class DockerEngine:
 
     def access_log(self, seconds: float) -> AccessLog:
         """See `Engine.access_log`: nginx writes it to its standard output."""
-        return access_output.read(self._part(components.NGINX), seconds)
+        return access_log_output.read(self._part(components.NGINX), seconds)
 
     def inspect(self, slot: Slot) -> Inspection:
         """See `Engine.inspect`."""
@@ -270,17 +270,19 @@ class DockerEngine:
         return {(str(one.id), one.status) for one in containers.every(self.home)}
 
     def remove_all(
-        self, say: Say, *, discard_volumes: bool = False, with_data: bool = False
+        self, say: Say, *, discard_volumes: bool = False, data_volumes: bool = False
     ) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
-        return removal.remove_all(self.folder, say, discard_volumes=discard_volumes, with_data=with_data)
+        return removal.remove_all(
+            self.folder, say, discard_volumes=discard_volumes, data_volumes=data_volumes
+        )
 
-    def _of_user(self, spec: Spec) -> Spec:
-        """Return the Spec with its user by number; that of an image which is not here has none yet."""
+    def _with_numeric_user(self, spec: Spec) -> Spec:
+        """Return the Spec with its user as uid:gid; IMAGE_USER stays while the image is missing."""
         if spec.user != IMAGE_USER or not spec.release:
             return spec
-        user = image_user.numeric(spec.image, spec.project, self.folder) or IMAGE_USER
-        tmpfs = tuple(in_memory(path, user) for path in spec.release.tmpfs)
+        user = image_user.as_numbers(spec.image, spec.project, self.folder) or IMAGE_USER
+        tmpfs = tuple(tmpfs_entry(path, user) for path in spec.release.tmpfs)
         return dataclasses.replace(spec, user=user, tmpfs=tmpfs)
 
     def _part(self, component: str) -> Container | None:

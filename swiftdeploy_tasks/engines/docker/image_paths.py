@@ -1,4 +1,4 @@
-"""What a mount of the app would hide of its image."""
+"""Finds mounts of the app that hide the program of its image."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from swiftdeploy_tasks.manifest.model import Manifest
 
 
-def hidden(manifest: Manifest, image: Mapping[str, Any]) -> str:
-    """Return which folder of services.tmpfs or services.volumes hides the image's program, "" for none.
+def hidden_by_mount(manifest: Manifest, image: Mapping[str, Any]) -> str:
+    """Return a sentence where a folder of services.tmpfs or services.volumes hides the program, else "".
 
-    A folder that the image declares as a volume is made to be replaced.
+    A folder that the image declares as a volume may be replaced.
     """
     services, config = manifest.services, image["Config"]
     declared = {path.rstrip("/") for path in config.get("Volumes") or {}}
@@ -22,13 +22,13 @@ def hidden(manifest: Manifest, image: Mapping[str, Any]) -> str:
     for key, path in mounted:
         if path in declared:
             continue
-        if held := next((one for one in _program(config, words) if _is_below(one, path)), ""):
-            return f"{key} has {path}, which hides {held} of the image"
+        if needed := next((one for one in _program(config, words) if _is_below(one, path)), ""):
+            return f"{key} has {path}, which hides {needed} of the image"
     return ""
 
 
 def _program(config: Mapping[str, Any], words: Sequence[str]) -> list[str]:
-    """Return the paths that the image's program needs: its working folder, and each absolute word."""
+    """Return the paths that the program needs: the working folder, and each word that is an absolute path."""
     folder = str(config.get("WorkingDir") or "/")
     return [*([folder] if folder != "/" else []), *(word for word in words if word.startswith("/"))]
 

@@ -1,4 +1,4 @@
-"""The user that an image names, as numbers."""
+"""The user of an image as uid:gid."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.system.remembered import remembered
 
 _FILES = {"user": "/etc/passwd", "group": "/etc/group"}
-_MOST = 1 << 20
+_MAX_BYTES = 1 << 20
 
 
-def numeric(image: str, project: str, home: Path) -> str:
-    """Return uid:gid of the user in which the image's processes run, "" for an image that is not here.
+def as_numbers(image: str, project: str, home: Path) -> str:
+    """Return uid:gid of the user as which the image's processes run, "" for an image that is not here.
 
-    Raises PreflightError for a name that the image's own files do not hold.
+    Raises PreflightError for a name that the image's /etc/passwd or /etc/group does not have.
     """
     found = images.description(image)
     if found is None:
         return ""
     named = str(found["Config"].get("User") or "0")
     return remembered(
-        home / "checked", ["user", found["Id"]], lambda: _looked_up(image, named, project, home)
+        home / "checked", ["user", found["Id"]], lambda: _resolved_user(image, named, project, home)
     )
 
 
-def _looked_up(image: str, named: str, project: str, home: Path) -> str:
+def _resolved_user(image: str, named: str, project: str, home: Path) -> str:
     user, _, group = named.partition(":")
     if user.isdigit() and group.isdigit():
         return f"{int(user)}:{int(group)}"
@@ -51,13 +51,13 @@ def _looked_up(image: str, named: str, project: str, home: Path) -> str:
 
 
 def _row(table: str, wanted: str) -> list[str] | None:
-    """Return the fields of the user or group of this name or number."""
+    """Return the fields of the row with this name or number."""
     rows = (line.split(":") for line in table.splitlines())
     return next((row for row in rows if len(row) >= 4 and wanted in (row[0], row[2])), None)
 
 
 def _tables(image: str, project: str, home: Path) -> dict[str, str]:
-    """Return the image's tables of users and groups, from a container that is never started."""
+    """Return the text of /etc/passwd and /etc/group, from a container that is never started."""
     with translated(f"the users of {image} cannot be read"):
         container = client().containers.create(
             image, command=["true"], labels=containers.labels_of_a_check(project, str(home))
@@ -78,7 +78,7 @@ def _file(container: Any, path: str) -> str:
     content = b""
     for chunk in chunks:
         content += chunk
-        if len(content) > _MOST:
+        if len(content) > _MAX_BYTES:
             return ""
     with tarfile.open(fileobj=io.BytesIO(content)) as packed:
         member = next(iter(packed), None)

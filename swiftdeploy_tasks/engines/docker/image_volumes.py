@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +20,13 @@ from swiftdeploy_tasks.engines.docker import containers
 from swiftdeploy_tasks.engines.docker.client import client, translated
 from swiftdeploy_tasks.engines.docker.differences import is_anonymous
 from swiftdeploy_tasks.errors import EngineError
-from swiftdeploy_tasks.manifest.model import Volume
+from swiftdeploy_tasks.manifest.model import Services
+from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.settings import LOGS_MOUNT
 from swiftdeploy_tasks.system import remembered
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
-
-# Every slot has something of ours mounted there.
-_COVERED = frozenset({"/tmp", "/var/log/swiftdeploy"})  # noqa: S108
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,10 @@ class HeldVolume:
         return f"{self.path} ({self.sign})"
 
 
-def declared(image: Mapping[str, Any] | None, own: Iterable[Volume] = ()) -> tuple[str, ...]:
-    """Return the paths at which the image declares a volume that no mount of ours covers.
-
-    `own` are the volumes of the manifest.
-    """
+def declared(image: Mapping[str, Any] | None, app: Services | Release) -> tuple[str, ...]:
+    """Return the paths at which the image declares a volume that no mount of the app covers."""
     volumes = (image or {}).get("Config", {}).get("Volumes") or {}
-    covered = _COVERED | {volume.path for volume in own}
+    covered = {LOGS_MOUNT, *app.tmpfs, *(volume.path for volume in app.volumes)}
     return tuple(sorted(path for path in volumes if path.rstrip("/") not in covered))
 
 
@@ -68,7 +64,7 @@ def anonymous(one: Container) -> dict[str, str]:
     return {
         str(mount["Destination"]): str(mount["Name"])
         for mount in one.attrs.get("Mounts") or ()
-        if is_anonymous(mount) and mount["Destination"] not in _COVERED
+        if is_anonymous(mount)
     }
 
 

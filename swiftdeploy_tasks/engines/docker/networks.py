@@ -32,9 +32,9 @@ def make_network(project: str, name: str, home: str) -> None:
 
 
 def make_volume(project: str, name: str, image: str, home: Path, *, owner: str = "") -> None:
-    """Make the volume unless it is there, and open it to its `owner` (uid:gid), by one run of `image`.
+    """Make the volume unless it exists, and set its permissions by one run of `image`.
 
-    One with an owner holds a person's data. Without an owner every user may write to it.
+    A data volume belongs to its `owner` (uid:gid). Every user may write to a volume without an owner.
     """
     from docker.errors import NotFound
 
@@ -50,11 +50,13 @@ def make_volume(project: str, name: str, image: str, home: Path, *, owner: str =
         made = labels_of(volume).get(MADE, "")
         check = containers.labels_of_a_check(project, str(home))
         remembered(
-            home / "checked", ["volume", name, made], lambda: _open_up(project, name, image, check, owner)
+            home / "checked",
+            ["volume", name, made],
+            lambda: _set_permissions(project, name, image, check, owner),
         )
 
 
-def _open_up(project: str, name: str, image: str, labels: dict[str, str], owner: str) -> str:
+def _set_permissions(project: str, name: str, image: str, labels: dict[str, str], owner: str) -> str:
     with signals.deferred():
         client().containers.run(
             image,
@@ -122,8 +124,8 @@ def volumes(home: str) -> list[Any]:
         return list(client().volumes.list(filters={"label": f"{docker_client.HOME}={home}"}))
 
 
-def holds_data(volume: Any) -> bool:
-    """Return whether it is one of the app's own volumes."""
+def is_data_volume(volume: Any) -> bool:
+    """Return whether this is one of services.volumes."""
     return docker_client.DATA in labels_of(volume)
 
 

@@ -73,12 +73,13 @@ class ContainerNginx:
         with translated("the log of nginx cannot be read"):
             return tuple(docker_client.last_output(nginx, tail=_LINES).splitlines()) if nginx else ()
 
-    def held(self, host: str, port: int) -> int | None:
-        """Return how many connections to this address the leaving workers hold, None where not known."""
+    def draining_connections(self, host: str, port: int) -> int | None:
+        """Return how many connections to this address the leaving workers have, None for unknown."""
         nginx = self._running()
         with suppress(ProxyError), translated("nginx's connections cannot be listed", kind=ProxyError):
             code, said = nginx.exec_run(["sh", "-c", _SOCKETS]) if nginx else (1, b"")
-            return _held(cast(bytes, said).decode("utf-8", "replace"), host, port) if code == 0 else None
+            text = cast(bytes, said).decode("utf-8", "replace")
+            return _count_established(text, host, port) if code == 0 else None
         return None
 
     def _call(self, words: Sequence[str], problem: str) -> None:
@@ -101,11 +102,11 @@ class ContainerNginx:
         return nginx if nginx and containers.runs(nginx) else None
 
 
-def _held(said: str, host: str, port: int) -> int:
+def _count_established(said: str, host: str, port: int) -> int:
     """Count established connections to the IPv4 address and port in what `_SOCKETS` prints."""
     leaving = set(re.findall(r"^socket:\[(\d+)\]$", said, re.MULTILINE))
     rows = [line.split() for line in said.splitlines() if re.match(r"\s*\d+: ", line)]
-    # The kernel prints an address as a number in this machine's order of bytes.
-    there = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
-    own = [row for row in rows if len(row) > 9 and row[2] == there]
+    # /proc/net/tcp has an address as a number in this machine's byte order.
+    remote = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+    own = [row for row in rows if len(row) > 9 and row[2] == remote]
     return sum(row[3] == _ESTABLISHED and row[9] in leaving for row in own)

@@ -16,7 +16,7 @@ from swiftdeploy_tasks.model.release import from_label
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-# nginx and OPA end at once.
+# Seconds for nginx and OPA, which end at once; an app has its own stop.timeout.
 GRACE = 3
 
 
@@ -51,7 +51,7 @@ def remove_networks(one: Container, home: str) -> None:
 
 
 def remove_all(
-    home: Path, say: Say, *, discard_volumes: bool = False, with_data: bool = False
+    home: Path, say: Say, *, discard_volumes: bool = False, data_volumes: bool = False
 ) -> tuple[str, ...]:
     """See `Engine.remove_all`: nginx ends first."""
     homes = [carried for carried in (containers.former_home(home), str(home)) if carried]
@@ -64,7 +64,7 @@ def remove_all(
                 say(sentence)
     shared = [("network", one) for carried in homes for one in networks.networks(carried)]
     volumes = [one for carried in homes for one in networks.volumes(carried)]
-    kept = [one for one in volumes if networks.holds_data(one) and not with_data]
+    kept = [one for one in volumes if networks.is_data_volume(one) and not data_volumes]
     shared += [("volume", one) for one in volumes if one not in kept]
     problems: list[EngineError] = []
     for kind, one in shared:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swiftdeploy_tasks.engines.local import (
-    access_file,
+    access_log_file,
     app_process,
     binaries,
     policy_process,
@@ -133,7 +133,7 @@ class LocalEngine:
             ),
             addresses={slot: there.address for slot, there in placed.items() if there.address},
             disks=(self.root, self.home),
-            open_files=proxy_process.most_files(),
+            open_files=proxy_process.open_files_limit(),
         )
 
     def observe(self) -> State:
@@ -210,7 +210,7 @@ class LocalEngine:
 
     def publish(self, new: Configuration, *, back: Configuration | None = None) -> None:
         """See `Engine.publish`: nginx opens its log again when it loads the configuration."""
-        access_file.rotate(self._access_log)
+        access_log_file.rotate(self._access_log)
         publication.publish(self._own_nginx, self._nginx, new, back=back)
 
     def leaving(self, slot: Slot | None = None) -> Leaving:
@@ -218,7 +218,7 @@ class LocalEngine:
         nginx = self._own_nginx
         workers = frozenset(pid for pid, leaves in nginx.workers().items() if leaves)
         _, port = self.observe().reach(slot)
-        return Leaving(workers, nginx.held(port) if port else None)
+        return Leaving(workers, nginx.draining_connections(port) if port else None)
 
     def logs(self, component: str, *, lines: int = 20) -> tuple[str, ...]:
         """See `Engine.logs`."""
@@ -226,7 +226,7 @@ class LocalEngine:
 
     def access_log(self, seconds: float) -> AccessLog:
         """See `Engine.access_log`."""
-        return access_file.read(self._access_log, seconds)
+        return access_log_file.read(self._access_log, seconds)
 
     def inspect(self, slot: Slot) -> Inspection:
         """See `Engine.inspect`: what the app writes into its copy stays with the release."""
@@ -237,7 +237,7 @@ class LocalEngine:
         """See `Engine.quiesce`: a verb leaves no child process behind."""
 
     def remove_all(
-        self, say: Say, *, discard_volumes: bool = False, with_data: bool = False
+        self, say: Say, *, discard_volumes: bool = False, data_volumes: bool = False
     ) -> tuple[str, ...]:
         """See `Engine.remove_all`."""
         removed = []
@@ -250,7 +250,7 @@ class LocalEngine:
                 say(sentence)
             removed.append(part)
         for volume in sorted(self._volumes.glob("*/")):
-            if with_data:
+            if data_volumes:
                 say(f"removing the volume {volume}")
                 shutil.rmtree(volume)
                 removed.append(f"volume {volume.name}")

@@ -44,9 +44,9 @@ class OwnNginx:
         """See `RunningNginx.log`."""
         return files.last_lines(self.log_file, _LINES, most=_BYTES)
 
-    def held(self, port: int) -> int | None:
-        """Return how many connections to this port the leaving workers hold, None where it is not known."""
-        return proxy_process.held(self._master(), port)
+    def draining_connections(self, port: int) -> int | None:
+        """Return how many connections to this port the leaving workers have, None for unknown."""
+        return proxy_process.draining_connections(self._master(), port)
 
     def _master(self) -> psutil.Process:
         master = proxy_process.master(self.folder)

@@ -16,7 +16,7 @@ _UNREADABLE = '"$\\{};\n*?['
 
 
 def all_of(manifest: Manifest, root: Path, home: Path, *, with_opa: bool) -> tuple[Finding, ...]:
-    """Make the checks `engine`, `image`, `port` and `compose`, and `fields` where it fails here."""
+    """Make the checks `engine`, `image`, `port` and `compose`, and `fields` where that fails."""
     compose = Finding("compose", None, "not checked: the local engine does not use compose")
     port = port_check.check(manifest, with_opa=with_opa, ours=_held(home), holder=proxy_process.listener)
     fields = _fields(manifest)
@@ -24,19 +24,23 @@ def all_of(manifest: Manifest, root: Path, home: Path, *, with_opa: bool) -> tup
 
 
 def _fields(manifest: Manifest) -> tuple[Finding, ...]:
-    """Return a failed check for a key that no process can have."""
+    """Return a failed check for a key that the local engine does not support."""
     given = {"services.user": manifest.services.user, "services.tmpfs": manifest.services.tmpfs}
     for path, value in given.items():
         if value != (default := LATER_FIELDS[path.removeprefix("services.")]):
-            message = f"{path} is {shown(value)}, which the local engine cannot give: the docker engine can"
+            message = (
+                f"{path} is {as_yaml(value)}, which the local engine does not support: the docker engine does"
+            )
             return (
-                Finding("fields", False, message, f"set engine: docker, or remove {path} ({shown(default)})"),
+                Finding(
+                    "fields", False, message, f"set engine: docker, or remove {path} ({as_yaml(default)})"
+                ),
             )
     return ()
 
 
-def shown(value: object) -> str:
-    """Return a value as a manifest has it."""
+def as_yaml(value: object) -> str:
+    """Return a value as it is written in a manifest."""
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 

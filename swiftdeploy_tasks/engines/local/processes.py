@@ -211,7 +211,7 @@ def strangers(found: Sequence[Found]) -> list[Found]:
 
 
 def end(found: Sequence[Found]) -> None:
-    """Ask each to end by its own signal, wait for its own time, and kill what is left."""
+    """Send each its stop signal, wait for the longest of their time-outs, and kill what is left."""
     processes = [one.process for one in found]
     stops = [_stop(one) for one in found]
     for process, stop in zip(processes, stops, strict=True):
@@ -226,7 +226,7 @@ def end(found: Sequence[Found]) -> None:
 
 
 def _stop(one: Found) -> Stop:
-    """Return how the release of this process is asked to end."""
+    """Return the stop signal and time-out of the release that this process runs."""
     release = from_label(one.environment.get(RELEASE, ""))
     return release.stop if release else Stop()
 

@@ -129,8 +129,8 @@ def start(prefix: Path, log: Path, *, spec: str, ports: Sequence[Port]) -> None:
         )
 
 
-def most_files() -> int:
-    """Return how many files this user's processes may open."""
+def open_files_limit() -> int:
+    """Return how many files a process of this user may open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
@@ -205,8 +205,8 @@ def workers(process: psutil.Process) -> dict[int, bool]:
     return found
 
 
-def held(process: psutil.Process, port: int) -> int | None:
-    """Return how many connections to this port the leaving workers hold, None where it is not known."""
+def draining_connections(process: psutil.Process, port: int) -> int | None:
+    """Return how many connections to this port the leaving workers have, None for unknown."""
     try:
         found = [
             psutil.Process(pid).net_connections("tcp") for pid, leaving in workers(process).items() if leaving

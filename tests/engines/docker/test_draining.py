@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swiftdeploy_tasks.engines.docker.proxy_container import _held
+from swiftdeploy_tasks.engines.docker.proxy_container import _count_established
 
 SAID = """socket:[501]
 /dev/null
@@ -18,6 +18,6 @@ socket:[503]
 
 
 def test_only_established_connections_of_leaving_workers_to_the_slot_count() -> None:
-    assert _held(SAID, "172.17.0.3", 3000) == 1
-    assert _held(SAID, "172.17.0.4", 3000) == 0
-    assert _held(SAID, "172.17.0.3", 8080) == 0
+    assert _count_established(SAID, "172.17.0.3", 3000) == 1
+    assert _count_established(SAID, "172.17.0.4", 3000) == 0
+    assert _count_established(SAID, "172.17.0.3", 8080) == 0

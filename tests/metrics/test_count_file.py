@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swiftdeploy_tasks.metrics import Counter, counted
-from swiftdeploy_tasks.metrics.access_log import BOUNDS, SlotTally
+from swiftdeploy_tasks.metrics.slot_tally import BOUNDS, SlotTally
 
 OLD, NEW = "10.0.0.2:3000", "10.0.0.3:3000"
 

@@ -1,7 +1,4 @@
-"""What the schema cannot say about the keys of `nginx`: paths of routes, networks, and memory.
-
-The data need not fit the schema: what does not is left out here.
-"""
+"""Conflicts in the section `nginx`: paths of routes, networks of proxies, memory for the connections."""
 
 from __future__ import annotations
 
@@ -11,19 +8,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from swiftdeploy_tasks.manifest.model import mebibytes
-from swiftdeploy_tasks.manifest.source import Where
+from swiftdeploy_tasks.manifest.source import Conflict, Where
 
-# The place of a value, the value, what is wrong with it, and the correction.
-Sentence = tuple[Where, object, str, str]
-
+# nginx answers these paths itself.
 _OWN = "/swiftdeploy"
 _MEMORY = re.compile(r"\d{1,6}[mMgG]")
-# What nginx needs: itself, and what it and the kernel keep for each connection.
-_LEAST_MIB, _CONNECTIONS_OF_A_MIB = 64, 128
+# nginx needs this much without clients, and then 1 MiB (its own and the kernel's) for so many connections.
+_BASE_MIB, _CONNECTIONS_PER_MIB = 64, 128
 
 
-def all_of(data: Mapping[str, Any]) -> Iterator[Sentence]:
-    """Yield each mistake in the section `nginx` of a manifest with its defaults."""
+def all_of(data: Mapping[str, Any]) -> Iterator[Conflict]:
+    """Yield each conflict in the section `nginx`."""
     nginx = data.get("nginx")
     if isinstance(nginx, dict):
         yield from _routes(nginx)
@@ -31,7 +26,7 @@ def all_of(data: Mapping[str, Any]) -> Iterator[Sentence]:
         yield from _memory(nginx)
 
 
-def _routes(nginx: Mapping[str, Any]) -> Iterator[Sentence]:
+def _routes(nginx: Mapping[str, Any]) -> Iterator[Conflict]:
     private = _texts(nginx, "private")
     found: list[str] = []
     for index, route in enumerate(_list(nginx, "routes")):
@@ -39,14 +34,14 @@ def _routes(nginx: Mapping[str, Any]) -> Iterator[Sentence]:
         if not isinstance(path, str):
             continue
         where: Where = ("nginx", "routes", index, "path")
-        closed = next((one for one in private if _is_below(path, one)), None)
+        private_path = next((one for one in private if _is_below(path, one)), None)
         if path in found:
-            yield where, path, "is the path of another route", "keep one of them"
-        elif closed:
-            message = f"is private: {closed} in nginx.private is answered with 403"
-            yield where, path, message, f"remove it, or {closed} from nginx.private"
+            yield Conflict(where, path, "is the path of another route", "keep one of them")
+        elif private_path:
+            message = f"is private: {private_path} in nginx.private is answered with 403"
+            yield Conflict(where, path, message, f"remove it, or {private_path} from nginx.private")
         elif _is_below(path, _OWN):
-            yield where, path, "is nginx's own, and never reaches the app", "remove it"
+            yield Conflict(where, path, "is nginx's own, and never reaches the app", "remove it")
         found.append(path)
 
 
@@ -54,7 +49,7 @@ def _is_below(path: str, other: str) -> bool:
     return f"{path.lower()}/".startswith(f"{other.lower()}/")
 
 
-def _networks(nginx: Mapping[str, Any]) -> Iterator[Sentence]:
+def _networks(nginx: Mapping[str, Any]) -> Iterator[Conflict]:
     for index, text in enumerate(_list(nginx, "trusted_proxies")):
         if not isinstance(text, str):
             continue
@@ -62,22 +57,22 @@ def _networks(nginx: Mapping[str, Any]) -> Iterator[Sentence]:
         try:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            yield where, text, "is no network", "write one such as 10.0.0.0/8 or 2001:db8::/32"
+            yield Conflict(where, text, "is not a network", "write one such as 10.0.0.0/8 or 2001:db8::/32")
             continue
         if "/" in text and ipaddress.ip_interface(text).ip != network.network_address:
-            yield where, text, "is an address inside a network", f"write {network}"
+            yield Conflict(where, text, "is an address inside a network", f"write {network}")
 
 
-def _memory(nginx: Mapping[str, Any]) -> Iterator[Sentence]:
+def _memory(nginx: Mapping[str, Any]) -> Iterator[Conflict]:
     resources, connections = nginx.get("resources"), nginx.get("connections")
     memory = resources.get("memory") if isinstance(resources, dict) else None
     if not isinstance(connections, int) or not isinstance(memory, str) or not _MEMORY.fullmatch(memory):
         return
-    least = _LEAST_MIB + connections // _CONNECTIONS_OF_A_MIB
+    least = _BASE_MIB + connections // _CONNECTIONS_PER_MIB
     if mebibytes(memory.lower()) < least:
         message = f"is too little for {connections} connections"
         fix = f"write at least {least}m, or lower nginx.connections"
-        yield ("nginx", "resources", "memory"), memory, message, fix
+        yield Conflict(("nginx", "resources", "memory"), memory, message, fix)
 
 
 def _list(nginx: Mapping[str, Any], key: str) -> list[Any]:

@@ -1,19 +1,16 @@
-"""Checks the folders that an app mounts against each other: volumes, folders in memory, logs. Pure."""
+"""Conflicts between the folders that the app mounts: volumes, folders in memory and the log volume."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swiftdeploy_tasks.manifest.source import Where, dotted
-
-# Where a container finds the log volume.
-LOGS_MOUNT = "/var/log/swiftdeploy"
-Conflict = tuple[Where, object, str, str]
+from swiftdeploy_tasks.manifest.source import Conflict, Where, dotted
+from swiftdeploy_tasks.settings import LOGS_MOUNT
 
 
-def conflicts(data: Mapping[str, Any]) -> Iterator[Conflict]:
-    """Yield each conflict in a manifest that has its defaults: key, value, what is wrong, correction."""
+def all_of(data: Mapping[str, Any]) -> Iterator[Conflict]:
+    """Yield each conflict of paths and names, and a missing `rollout.overlap` where there are volumes."""
     services, rollout = data.get("services"), data.get("rollout")
     if not isinstance(services, dict):
         return
@@ -23,7 +20,7 @@ def conflicts(data: Mapping[str, Any]) -> Iterator[Conflict]:
     if volumes and isinstance(rollout, dict) and rollout.get("overlap") is None:
         message = "is missing, and services.volumes has an entry"
         fix = "write true where two releases can use the volumes at once, else false"
-        yield ("rollout", "overlap"), None, message, fix
+        yield Conflict(("rollout", "overlap"), None, message, fix)
 
 
 def _entries(services: Mapping[str, Any], key: str, kind: type) -> dict[Where, Any]:
@@ -38,7 +35,7 @@ def _taken_paths(tmpfs: Mapping[Where, str], volumes: Mapping[Where, Any]) -> It
     taken = {LOGS_MOUNT: "the folder of the log volume"}
     for where, path in paths.items():
         if isinstance(path, str) and path in taken:
-            yield where, path, f"is also {taken[path]}", "give each its own path"
+            yield Conflict(where, path, f"is also {taken[path]}", "give each its own path")
         elif isinstance(path, str):
             taken[path] = dotted(where)
 
@@ -47,7 +44,8 @@ def _taken_names(project: object, log_volume: object, volumes: Mapping[Where, An
     logs = log_volume if isinstance(log_volume, str) else f"{project}-logs"
     taken = {logs: "the log volume"}
     for where, one in volumes.items():
-        name = f"{project}-{one.get('name')}"
+        place, name = (*where, "name"), f"{project}-{one.get('name')}"
         if name in taken:
-            yield (*where, "name"), one.get("name"), f"is the name of {taken[name]}", "give it another name"
-        taken[name] = dotted((*where, "name"))
+            message = f"is the name of {taken[name]}"
+            yield Conflict(place, one.get("name"), message, "give it another name")
+        taken[name] = dotted(place)

@@ -1,4 +1,4 @@
-"""nginx's access log as docker keeps it: how much of it a look reads, from a real container."""
+"""How much of nginx's access log one read covers, from a real container."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from swiftdeploy_tasks.engines.docker import access_output
+from swiftdeploy_tasks.engines.docker import access_log_output
 from swiftdeploy_tasks.engines.docker.client import client
 from swiftdeploy_tasks.engines.protocol import ACCESS_LINES
 from swiftdeploy_tasks.metrics import AccessLog, LogWindows, Window
@@ -60,8 +60,8 @@ def printing() -> Iterator[Prints]:
 
 def measured(log: AccessLog) -> Window:
     windows = LogWindows()
-    windows.take(log, leave_out="", keep=32)
-    found = windows.of(SLOT, seconds=30)
+    windows.add(log, leave_out="", keep=32)
+    found = windows.of_slot(SLOT, seconds=30)
     assert found is not None
     return found.window
 
@@ -69,7 +69,7 @@ def measured(log: AccessLog) -> Window:
 def test_a_log_that_is_shorter_than_the_window_begins_with_its_container(printing: Prints) -> None:
     name = printing(10, 60)
     began = time.time()
-    log = access_output.read(client().containers.get(name), 31)
+    log = access_log_output.read(client().containers.get(name), 31)
     assert began - 30 < log.since <= began
     assert sum(SLOT in line for line in log.lines) == 600
 
@@ -79,7 +79,7 @@ def test_a_log_beyond_the_bound_gives_a_shorter_window_with_the_true_rate(
     printing: Prints, noise: int
 ) -> None:
     name = printing(2000, 25, noise)
-    log = access_output.read(client().containers.get(name), 31)
+    log = access_log_output.read(client().containers.get(name), 31)
     seen = measured(log)
     assert len(log.lines) <= ACCESS_LINES + 1
     # Only seconds of which every line was read are counted.
@@ -87,6 +87,6 @@ def test_a_log_beyond_the_bound_gives_a_shorter_window_with_the_true_rate(
     assert log.until - log.since == pytest.approx(seen.seconds, abs=0.01)
 
 
-def test_no_container_covers_nothing() -> None:
-    log = access_output.read(None, 31)
+def test_without_a_container_the_log_covers_no_time() -> None:
+    log = access_log_output.read(None, 31)
     assert log.lines == () and log.since == pytest.approx(log.until, abs=0.1)

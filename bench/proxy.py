@@ -1,0 +1,201 @@
+"""How many clients does the rendered nginx hold, and is it as fast as one that was made by hand?
+
+    python -m bench.proxy            # needs wrk
+
+On the local engine, so that both nginx are the same program beside the same app, which is an nginx too. The
+connections are held by this process, and every one that is reset or not answered is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+from bench.stack import Stack, stack
+from bench.table import Row, holds, machine, show
+from swiftdeploy_tasks.engines.local.proxy_process import find_nginx
+from tests.ports import free_ports
+
+CLIENTS = (64, 512)
+LEAST_SHARE = 0.95
+_REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+# The app: a static answer, from one worker.
+_APP = """
+daemon off; worker_processes 1; pid app.pid; error_log stderr crit;
+events { worker_connections 20000; }
+http {
+    access_log off; keepalive_requests 1000000;
+    server { listen 127.0.0.1:%s backlog=4096; location / { return 200 "well\\n"; } }
+}
+"""
+_BY_HAND = """
+daemon off; worker_processes auto; worker_rlimit_nofile 20000; pid nginx.pid; error_log stderr crit;
+events { worker_connections 8192; }
+http {
+    log_format own '$time_iso8601 | $status | $request_time | $upstream_addr | $request';
+    access_log access.log own; keepalive_requests 1000000;
+    upstream app { server 127.0.0.1:%s; keepalive 128; }
+    server {
+        listen 127.0.0.1:%s backlog=4096;
+        location / { proxy_http_version 1.1; proxy_set_header Connection ""; proxy_pass http://app; }
+    }
+}
+"""
+_START = f"""
+import os, pathlib
+pathlib.Path("app.conf").write_text({_APP!r} % os.environ["APP_PORT"])
+os.execv({find_nginx()!r}, ["nginx", "-p", os.getcwd() + "/", "-e", "stderr", "-c", "app.conf"])
+"""
+
+
+@dataclass
+class Held:
+    """Connections that one process holds: how many were answered, and how many were lost."""
+
+    answered: int = 0
+    lost: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def open(self, port: int) -> asyncio.StreamReader | None:
+        """Open a connection and ask once on it."""
+        with suppress(OSError, asyncio.IncompleteReadError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            self.writers.append(writer)
+            await self.ask(reader, writer)
+            return reader
+        self.lost += 1
+        return None
+
+    async def ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Ask and read the answer; raises OSError or IncompleteReadError for a connection that is cut."""
+        writer.write(_REQUEST)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        await reader.readexactly(int(length[1]) if length else 0)
+        self.answered += b" 200 " in head.split(b"\r\n")[0] + b" "
+
+    async def ask_on(self, port: int, until: float) -> None:
+        """Ask again and again on a connection of its own."""
+        reader = await self.open(port)
+        if reader is None:
+            return
+        writer = self.writers[-1]
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while time.monotonic() < until:
+                await self.ask(reader, writer)
+                await asyncio.sleep(0.5)
+            return
+        self.lost += 1
+
+
+def main(*, idle: int = 10_000, busy: int = 2_000, seconds: float = 10.0, rounds: int = 3) -> None:
+    """Print what nginx holds, and its requests a second beside those of one made by hand."""
+    print(machine())
+    with stack("local") as made:
+        _deploy(made)
+        show(("clients held at once", "", "bound", ""), _held_rows(made, idle, busy, seconds))
+        show(("requests a second", "", "bound", ""), list(_throughput_rows(made, rounds, seconds)))
+    print(f"\n{machine()}, when it ended")
+
+
+def _deploy(made: Stack) -> None:
+    (made.place.root / "app" / "start.py").write_text(_START, encoding="utf-8")
+    health = {"path": "/", "interval": 0.2}
+    made.set(services__process=["python", "app/start.py"], services__health=health, services__metrics=None)
+    made.run("deploy").ok()
+
+
+def _held_rows(made: Stack, idle: int, busy: int, seconds: float) -> list[Row]:
+    resting, working, memory = asyncio.run(_hold(made, idle, busy, seconds))
+    lost = resting.lost + working.lost
+    return [
+        ("idle connections", f"{idle - resting.lost}", f"{idle}", holds(resting.lost == 0)),
+        ("clients that ask meanwhile", f"{busy - working.lost}", f"{busy}", holds(working.lost == 0)),
+        ("  their answers", f"{working.answered}", "", ""),
+        ("connections lost", f"{lost}", "0", holds(lost == 0)),
+        ("memory of nginx, MiB", f"{memory / 2**20:.0f}", "", ""),
+    ]
+
+
+async def _hold(made: Stack, idle: int, busy: int, seconds: float) -> tuple[Held, Held, int]:
+    """Hold the idle clients while the busy ones ask, and ask once more on each idle one."""
+    resting, working = Held(), Held()
+    readers: list[asyncio.StreamReader | None] = []
+    for _ in range(0, idle, 500):
+        readers += await asyncio.gather(*(resting.open(made.port) for _ in range(min(500, idle))))
+    until = time.monotonic() + seconds
+    await asyncio.gather(*(working.ask_on(made.port, until) for _ in range(busy)))
+    memory = sum(process.memory_info().rss for process in _nginx(made))
+    for reader, writer in zip(filter(None, readers), resting.writers, strict=False):
+        try:
+            await resting.ask(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            resting.lost += 1
+    for writer in (*resting.writers, *working.writers):
+        writer.transport.abort()
+    return resting, working, memory
+
+
+def _nginx(made: Stack) -> list[psutil.Process]:
+    master = psutil.Process(int((made.place.root / ".swiftdeploy" / "run" / "nginx.pid").read_text()))
+    return [master, *master.children()]
+
+
+def _throughput_rows(made: Stack, rounds: int, seconds: float) -> Iterator[Row]:
+    if not shutil.which("wrk"):
+        yield ("wrk is not here", "", "", "")
+        return
+    (port,) = free_ports(1)
+    app = next(
+        listen.laddr.port
+        for process in psutil.process_iter()
+        if "app.conf" in " ".join(process.cmdline())
+        for listen in process.net_connections("tcp")
+        if listen.status == psutil.CONN_LISTEN
+    )
+    with _by_hand(made.logs, app, port):
+        for clients in CLIENTS:
+            ours, theirs = [], []
+            for _ in range(rounds):
+                ours.append(_wrk(made.port, clients, seconds))
+                theirs.append(_wrk(port, clients, seconds))
+            share = median(one / other for one, other in zip(ours, theirs, strict=True))
+            said = f"{median(ours):.0f} / {median(theirs):.0f}"
+            yield (f"{clients} clients, rendered / by hand", said, "", "")
+            yield ("  median of the shares", f"{share:.2f}", f">= {LEAST_SHARE}", holds(share >= LEAST_SHARE))
+
+
+@contextmanager
+def _by_hand(folder: Path, app: int, port: int) -> Iterator[None]:
+    (folder / "nginx.conf").write_text(_BY_HAND % (app, port), encoding="utf-8")
+    words = [find_nginx(), "-p", f"{folder}/", "-e", "stderr", "-c", "nginx.conf"]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def _wrk(port: int, clients: int, seconds: float) -> float:
+    """Return the requests a second; raises RuntimeError where one failed."""
+    words = ["wrk", "-t2", f"-c{clients}", f"-d{seconds:g}s", f"http://127.0.0.1:{port}/"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    if "Socket errors" in said or "Non-2xx" in said:
+        raise RuntimeError(said)
+    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert found
+    return float(found[1])
+
+
+if __name__ == "__main__":
+    main()
