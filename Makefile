@@ -24,5 +24,5 @@ test: lint
 
 .venv/dev.stamp: pyproject.toml
 	@./swiftdeploy --version >&2
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local,report,dev]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local,report,examples,dev]'
 	@touch $@
