@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from swiftdeploy_tasks.manifest.source import Where, dotted
 
 # Where a container finds the log volume.
 LOGS_MOUNT = "/var/log/swiftdeploy"
+# Where a container cannot have a folder of ours, or does not start with one.
+_KERNELS = re.compile(r"/(?:proc|sys)(?:/|$)|/dev$")
 Conflict = tuple[Where, object, str, str]
 
 
@@ -37,7 +40,9 @@ def _taken_paths(tmpfs: Mapping[Where, str], volumes: Mapping[Where, Any]) -> It
     paths |= {(*where, "path"): one.get("path") for where, one in volumes.items()}
     taken = {LOGS_MOUNT: "the folder of the log volume"}
     for where, path in paths.items():
-        if isinstance(path, str) and path in taken:
+        if isinstance(path, str) and _KERNELS.match(path):
+            yield where, path, "is in a folder of the kernel", "give it another path"
+        elif isinstance(path, str) and path in taken:
             yield where, path, f"is also {taken[path]}", "give each its own path"
         elif isinstance(path, str):
             taken[path] = dotted(where)
