@@ -123,6 +123,20 @@ test_only_the_app_may_have_the_user_of_its_image if {
 	failed_with("nginx", {"user": "image"}) == {"non_root"}
 }
 
+test_root_is_allowed_for_the_app_alone if {
+	every name in ["nginx", "opa"] {
+		not allowed_as_root(name)
+	}
+	allowed_as_root("app-blue")
+}
+
+allowed_as_root(name) if {
+	lenient := object.union(limits, {"non_root": false})
+	asked := object.union(stack, {"specs": {name: {"user": "0:0"}}})
+	decision := isolation.decision with input as asked with data.limits.isolation as lenient
+	decision.allow
+}
+
 test_only_known_keys_may_be_said if {
 	failed_with("app-blue", {"extends": {"file": "other.yml", "service": "x"}}) == {"known_keys"}
 	failed_with("app-blue", {"secrets": {"TOKEN": "OTHER"}}) == set()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from swiftdeploy_tasks.manifest.source import Conflict, Where, dotted
 from swiftdeploy_tasks.settings import LOGS_MOUNT
+
+# Where a container cannot have a folder of ours, or does not start with one.
+_KERNEL = re.compile(r"/(?:proc|sys)(?:/|$)|/dev$")
 
 
 def all_of(data: Mapping[str, Any]) -> Iterator[Conflict]:
@@ -34,7 +38,9 @@ def _taken_paths(tmpfs: Mapping[Where, str], volumes: Mapping[Where, Any]) -> It
     paths |= {(*where, "path"): one.get("path") for where, one in volumes.items()}
     taken = {LOGS_MOUNT: "the folder of the log volume"}
     for where, path in paths.items():
-        if isinstance(path, str) and path in taken:
+        if isinstance(path, str) and _KERNEL.match(path):
+            yield Conflict(where, path, "is in a folder of the kernel", "give it another path")
+        elif isinstance(path, str) and path in taken:
             yield Conflict(where, path, f"is also {taken[path]}", "give each its own path")
         elif isinstance(path, str):
             taken[path] = dotted(where)

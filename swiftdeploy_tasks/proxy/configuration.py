@@ -41,7 +41,7 @@ DROPPED = (
     *("Forwarded", "X-Forwarded", "Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port"),
     *("X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Forwarded-Protocol"),
     *("X-Forwarded-Prefix", "X-Original-Forwarded-For", "X-Scheme", "X-Url-Scheme", "Front-End-Https"),
-    *("Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP"),
+    *("Proxy", "Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP"),
     *("CF-Connecting-IPv6", "Fastly-Client-IP", "X-Original-Host", "X-Host"),
     *("X-Original-URL", "X-Rewrite-URL"),
 )

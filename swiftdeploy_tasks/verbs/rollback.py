@@ -12,6 +12,7 @@ from swiftdeploy_tasks.manifest.loading import ManifestProblems
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release
+from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.rollout import (
     applied,
     isolation,
@@ -59,7 +60,7 @@ def rollback(run: Run, to: str) -> None:
             noting.target(run, before, running, kept.manifest)
             run.say(f"version {running.version} ({running.mode}) serves: the rollback is done")
             return
-    row = _target(run, to, before.release_of(before.traffic.leader))
+    row = _target(run, to, before)
     release = _kept(run, engine, kept.manifest, row)
     if other:
         run.emit(ManifestChanged(outcome="replaced", found=other))
@@ -86,10 +87,15 @@ def rollback(run: Run, to: str) -> None:
     _say_difference(run, engine, release)
 
 
-def _target(run: Run, to: str, running: Release | None) -> Confirmation:
-    """Return the confirmation to go back to: below the present one, or that one where another runs."""
+def _target(run: Run, to: str, before: State) -> Confirmation:
+    """Return the confirmation to go back to: below the present one, or that one where another runs.
+
+    Behind an nginx without a release it is the present one too: a change that stopped it was cut off.
+    """
+    running = before.release_of(before.traffic.leader)
     held = release_store.stack(release_store.confirmations(run.settings.releases))
-    is_confirmed = running is None or not held or running.id == held[-1].release
+    is_stopped = before.proxy is not None and not before.slots
+    is_confirmed = not held or (running.id == held[-1].release if running else not is_stopped)
     below = held[:-1] if is_confirmed else held
     if to and not any(row.release.startswith(to) for row in below):
         raise PreflightError(

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.gate import Bundle, Question
+from swiftdeploy_tasks.gate import Bundle, Question, read_bundle
 from swiftdeploy_tasks.gate.embedded import ask_embedded
 from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.rollout import admission
 from tests.engines.docker.test_compose_file import HOME, written
-from tests.gate.conftest import Ask
+from tests.gate.conftest import POLICIES, Ask
 from tests.proxy import FOLDERS, accepted
 
 MANIFEST = {
@@ -53,3 +53,11 @@ def test_known_keys_are_those_of_the_shipped_template_and_no_other(bundle: Bundl
     specs: dict[str, Any] = _question().input["specs"]
     used = {f"*.{key}" for spec in specs.values() for key in spec}
     assert sorted(bundle.limits("isolation")["known_keys"]) == sorted(used)
+
+
+@pytest.mark.parametrize(("name", "is_allowed"), [("app-blue", True), ("nginx", False), ("opa", False)])
+def test_only_the_app_may_be_allowed_to_run_as_root(name: str, is_allowed: bool, ask: Ask) -> None:
+    asked: dict[str, Any] = dict(_question().input)
+    asked["specs"] = {**asked["specs"], name: {**asked["specs"][name], "user": "0:0"}}
+    bundle = read_bundle(POLICIES, {"isolation": {"non_root": False}})
+    assert ask(Question("isolation", asked), bundle).allow == is_allowed

@@ -26,7 +26,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manifest]:
     asked = accepted(
         {
             "services": {"image": "shop:1", "port": 3000},
-            "nginx": {"image": "nginx", "port": public, "operator_port": operator, "proxy_timeout": 1},
+            "nginx": {
+                "image": "nginx",
+                "port": public,
+                "operator_port": operator,
+                "proxy_timeout": 1,
+                "body_size": "1m",
+                "routes": [{"path": "/small", "body_size": "1k"}, {"path": "/large", "body_size": "2m"}],
+            },
         }
     )
     own = {"APP_HOST": "127.0.0.1", "APP_PORT": str(app_port), "APP_VERSION": "1"}
@@ -74,9 +81,23 @@ def test_a_private_path_is_not_upgraded(shop: Manifest) -> None:
     assert status(shop.nginx.port, "/swiftdeploy/upgrade") == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "size", "is_refused"),
+    [("/small", 2 << 10, True), ("/", 2 << 10, False), ("/", 2 << 20, True), ("/large", 3 << 19, False)],
+)
+def test_a_request_for_an_upgrade_has_the_bound_of_its_path(
+    shop: Manifest, path: str, size: int, is_refused: bool
+) -> None:
+    headers = {"Upgrade": "tcp", "Connection": "Upgrade", "Transfer-Encoding": "chunked"}
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (size, b"x" * size)
+    code = status(shop.nginx.port, path, method="POST", headers=headers, body=body)
+    assert (code == 413) is is_refused
+
+
 def test_an_upgrade_while_the_app_is_gone_is_502_in_json(shop: Manifest, tmp_path: Path) -> None:
     public, operator, closed = free_ports(3)
     nginx = dataclasses.replace(shop.nginx, port=public, operator_port=operator)
     with serving(tmp_path, dataclasses.replace(shop, nginx=nginx), app_port=closed, up=502):
         answer = ask(public, "/ws", headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+        assert status(public, "/large", method="POST", body=bytes(3 << 19)) == 502
     assert (answer.status, answer.json()["code"]) == (502, 502)

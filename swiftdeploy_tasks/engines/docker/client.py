@@ -222,6 +222,9 @@ def refuse_stranger(
     way_out = f"{cure} in manifest.yaml"
     if owner and not Path(owner).exists():
         whose += ", which is not here any more"
-    if owner and not Path(owner).exists() and DATA not in found:
-        way_out += f", or: docker {what} rm {'-f ' if what == 'container' else ''}{name}"
+    if owner and not Path(owner).exists():
+        remove = f"docker {what} rm {'-f ' if what == 'container' else ''}{name}"
+        # Only from the same path this data is within reach.
+        back = f"move the project's folder back to {Path(owner).parent}"
+        way_out += f", or: {back if DATA in found else remove}"
     raise PreflightError(f"the {what} {name} exists and {whose}", way_out)

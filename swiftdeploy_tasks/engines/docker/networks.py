@@ -13,6 +13,7 @@ from typing import Any
 from swiftdeploy_tasks.engines.docker import client as docker_client
 from swiftdeploy_tasks.engines.docker import containers
 from swiftdeploy_tasks.engines.docker.client import client, translated
+from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.system import signals
 from swiftdeploy_tasks.system.remembered import remembered
 
@@ -34,7 +35,8 @@ def make_network(project: str, name: str, home: str) -> None:
 def make_volume(project: str, name: str, image: str, home: Path, *, owner: str = "") -> None:
     """Make the volume unless it exists, and set its permissions by one run of `image`.
 
-    A data volume belongs to its `owner` (uid:gid). Every user may write to a volume without an owner.
+    A data volume belongs to its `owner` (uid:gid). Every user may write to a volume without an owner. Raises
+    PreflightError for another project's volume, and for one that was made without an owner and now needs one.
     """
     from docker.errors import NotFound
 
@@ -43,6 +45,11 @@ def make_volume(project: str, name: str, image: str, home: Path, *, owner: str =
         try:
             volume = client().volumes.get(name)
             docker_client.refuse_stranger("volume", name, labels_of(volume), str(home))
+            if owner and not holds_data(volume):
+                raise PreflightError(
+                    f"the volume {name} was made for logs, so that teardown removes it with what it holds",
+                    f"use another name in services.volumes, or: docker volume rm {name}",
+                )
         except NotFound:
             volume = client().volumes.create(name, labels={**labels, MADE: tokens.token_hex(8)})
         # Creating it and opening it are two steps: a kill in between leaves a volume on which nginx fails.
@@ -51,7 +58,7 @@ def make_volume(project: str, name: str, image: str, home: Path, *, owner: str =
         check = containers.labels_of_a_check(project, str(home))
         remembered(
             home / "checked",
-            ["volume", name, made],
+            ["volume", name, made, owner],
             lambda: _set_permissions(project, name, image, check, owner),
         )
 

@@ -252,7 +252,7 @@ class LocalEngine:
         for volume in sorted(self._volumes.glob("*/")):
             if data_volumes:
                 say(f"removing the volume {volume}")
-                shutil.rmtree(volume)
+                _remove_folder(volume)
                 removed.append(f"volume {volume.name}")
             else:
                 say(f"the volume {volume} is kept; invoke teardown --volumes removes it")
@@ -291,3 +291,13 @@ class LocalEngine:
     @property
     def _logs(self) -> Path:
         return self.home / "logs"
+
+
+def _remove_folder(volume: Path) -> None:
+    """Remove a volume with its data; raises EngineError for one that cannot be, such as a link."""
+    try:
+        shutil.rmtree(volume)
+    except OSError as error:
+        raise EngineError(
+            f"the volume {volume} cannot be removed: {error}", "remove it, then: invoke teardown --volumes"
+        ) from error
