@@ -23,12 +23,22 @@ class Load:
     """About 100 requests a second to `path` while the `with` block runs; read `failed` and `seen` after it.
 
     An answer of a status in `fine` is one; everything from 500 otherwise, and no whole answer, is a failure.
+    `host` is the Host header in place of the address, `posts` says which of ten requests are POSTs.
     """
 
-    def __init__(self, port: int, path: str = "/", *, fine: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        port: int,
+        path: str = "/",
+        *,
+        fine: frozenset[int] = frozenset(),
+        host: str = "",
+        posts: tuple[int, ...] = POSTS,
+    ) -> None:
         self.failed: list[str] = []
         self.seen: Counter[str] = Counter()
         self._port, self._path, self._fine = port, path, fine
+        self._headers, self._posts = {"Host": host} if host else {}, posts
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._ask_on, args=(index, index < KEPT)) for index in range(KEPT + FRESH)
@@ -56,14 +66,15 @@ class Load:
         while not self._over.wait(max(0.0, due - time.monotonic())):
             due = max(due + PAUSE, time.monotonic() - 1)
             number += 1
-            self._ask(connection, "POST" if number % 10 in POSTS else "GET", kept)
+            self._ask(connection, "POST" if number % 10 in self._posts else "GET", kept)
         connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection, method: str, kept: bool) -> None:
         began = time.monotonic()
         body = b'{"n": 1}' if method == "POST" else None
+        headers = self._headers if kept else {**self._headers, "Connection": "close"}
         try:
-            connection.request(method, self._path, body=body, headers={} if kept else {"Connection": "close"})
+            connection.request(method, self._path, body=body, headers=headers)
             reply = connection.getresponse()
             reply.read()
         except (OSError, http.client.HTTPException) as error:
