@@ -1,6 +1,6 @@
 """What of the lab is here: a part that is missing skips its tests, or fails them where it is required.
 
-`SWIFTDEPLOY_REQUIRE=docker,opa,nginx,browser` names the parts that must be there.
+`SWIFTDEPLOY_REQUIRE=docker,opa,nginx,browser,go,node` names the parts that must be there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IMAGES = {
     "nginx": "swiftdeploy-lab/nginx:latest",
     "opa": "swiftdeploy-lab/opa:latest",
 }
-PROGRAMS = {"opa": "opa", "browser": "chromium"}
+PROGRAMS = {"opa": "opa", "browser": "chromium", "go": "go", "node": "npm"}
 PARTS = {"docker", "nginx", *PROGRAMS}
 
 

@@ -45,7 +45,7 @@ def make_volume(project: str, name: str, image: str, home: Path, *, owner: str =
         try:
             volume = client().volumes.get(name)
             docker_client.refuse_stranger("volume", name, labels_of(volume), str(home))
-            if owner and not holds_data(volume):
+            if owner and not is_data_volume(volume):
                 raise PreflightError(
                     f"the volume {name} was made for logs, so that teardown removes it with what it holds",
                     f"use another name in services.volumes, or: docker volume rm {name}",

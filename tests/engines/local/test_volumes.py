@@ -17,5 +17,5 @@ def test_a_volume_that_is_a_link_is_not_followed_and_not_removed(tmp_path: Path)
     (home / "volumes").mkdir(parents=True)
     (home / "volumes" / "data").symlink_to(data)
     with pytest.raises(EngineError, match="volumes/data cannot be removed"):
-        LocalEngine(tmp_path, home).remove_all(lambda _: None, with_data=True)
+        LocalEngine(tmp_path, home).remove_all(lambda _: None, data_volumes=True)
     assert (data / "row").exists()
