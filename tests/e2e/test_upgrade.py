@@ -17,7 +17,7 @@ def _with_one_more_field(folder: Path) -> Path:
     path = package / "model" / "release.py"
     text = path.read_text()
     for old, new in (
-        ('{"health.host": None}', '{"health.host": None, "hint": ""}'),
+        ('    "health.host": None,\n', '    "health.host": None,\n    "hint": "",\n'),
         ("    restart_policy: str\n", '    restart_policy: str\n    hint: str = ""\n'),
     ):
         assert text.count(old) == 1
