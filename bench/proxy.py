@@ -58,44 +58,54 @@ os.execv({find_nginx()!r}, ["nginx", "-p", os.getcwd() + "/", "-e", "stderr", "-
 """
 
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_CUT = (OSError, asyncio.IncompleteReadError)
+
+
 @dataclass
 class Held:
-    """Connections that one process holds: how many were answered, and how many were lost."""
+    """Connections that this process holds: how often they were answered, and how many were lost."""
 
     answered: int = 0
     lost: int = 0
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    open: list[Connection] = field(default_factory=list)
 
-    async def open(self, port: int) -> asyncio.StreamReader | None:
-        """Open a connection and ask once on it."""
-        with suppress(OSError, asyncio.IncompleteReadError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            self.writers.append(writer)
-            await self.ask(reader, writer)
-            return reader
+    async def connect(self, port: int) -> Connection | None:
+        """Open a connection and ask once on it; None where it is cut."""
+        with suppress(*_CUT):
+            connection = await asyncio.open_connection("127.0.0.1", port)
+            self.open.append(connection)
+            await self.ask(connection)
+            return connection
         self.lost += 1
         return None
 
-    async def ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def ask(self, connection: Connection) -> None:
         """Ask and read the answer; raises OSError or IncompleteReadError for a connection that is cut."""
+        reader, writer = connection
         writer.write(_REQUEST)
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"(?i)content-length: (\d+)", head)
         await reader.readexactly(int(length[1]) if length else 0)
-        self.answered += b" 200 " in head.split(b"\r\n")[0] + b" "
+        self.answered += head.startswith(b"HTTP/1.1 200 ")
 
     async def ask_on(self, port: int, until: float) -> None:
         """Ask again and again on a connection of its own."""
-        reader = await self.open(port)
-        if reader is None:
-            return
-        writer = self.writers[-1]
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while time.monotonic() < until:
-                await self.ask(reader, writer)
+        connection = await self.connect(port)
+        try:
+            while connection and time.monotonic() < until:
+                await self.ask(connection)
                 await asyncio.sleep(0.5)
-            return
-        self.lost += 1
+        except _CUT:
+            self.lost += 1
+
+    async def ask_once_more(self) -> None:
+        """Ask on each connection that is still held."""
+        for connection in self.open:
+            try:
+                await self.ask(connection)
+            except _CUT:
+                self.lost += 1
 
 
 def main(*, idle: int = 10_000, busy: int = 2_000, seconds: float = 10.0, rounds: int = 3) -> None:
@@ -130,18 +140,13 @@ def _held_rows(made: Stack, idle: int, busy: int, seconds: float) -> list[Row]:
 async def _hold(made: Stack, idle: int, busy: int, seconds: float) -> tuple[Held, Held, int]:
     """Hold the idle clients while the busy ones ask, and ask once more on each idle one."""
     resting, working = Held(), Held()
-    readers: list[asyncio.StreamReader | None] = []
-    for _ in range(0, idle, 500):
-        readers += await asyncio.gather(*(resting.open(made.port) for _ in range(min(500, idle))))
+    for begun in range(0, idle, 500):
+        await asyncio.gather(*(resting.connect(made.port) for _ in range(min(500, idle - begun))))
     until = time.monotonic() + seconds
     await asyncio.gather(*(working.ask_on(made.port, until) for _ in range(busy)))
     memory = sum(process.memory_info().rss for process in _nginx(made))
-    for reader, writer in zip(filter(None, readers), resting.writers, strict=False):
-        try:
-            await resting.ask(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            resting.lost += 1
-    for writer in (*resting.writers, *working.writers):
+    await resting.ask_once_more()
+    for _, writer in (*resting.open, *working.open):
         writer.transport.abort()
     return resting, working, memory
 

@@ -90,8 +90,8 @@ def rollback(run: Run, to: str) -> None:
 def _target(run: Run, to: str, before: State) -> Confirmation:
     """Return the confirmation to go back to: below the present one, or that one where another runs.
 
-    Where nginx sends traffic to no slot it is the present one too: a change that stopped it was cut off. To one
-    that has died nginx still sends the traffic.
+    Where nginx sends traffic to no slot it is the present one too: a change that stopped it was cut off. To a
+    release that has died nginx still sends the traffic.
     """
     running = before.release_of(before.traffic.leader)
     held = release_store.stack(release_store.confirmations(run.settings.releases))
