@@ -161,13 +161,8 @@ def _throughput_rows(made: Stack, rounds: int, seconds: float) -> Iterator[Row]:
         yield ("wrk is not here", "", "", "")
         return
     (port,) = free_ports(1)
-    app = next(
-        listen.laddr.port
-        for process in psutil.process_iter()
-        if "app.conf" in " ".join(process.cmdline())
-        for listen in process.net_connections("tcp")
-        if listen.status == psutil.CONN_LISTEN
-    )
+    upstream = (made.place.root / ".swiftdeploy" / "nginx" / "upstream.conf").read_text(encoding="utf-8")
+    app = next(int(found) for found in re.findall(r"server 127\.0\.0\.1:(\d+)", upstream) if found != "9")
     with _by_hand(made.logs, app, port):
         for clients in CLIENTS:
             ours, theirs = [], []
@@ -193,7 +188,7 @@ def _by_hand(folder: Path, app: int, port: int) -> Iterator[None]:
 
 def _wrk(port: int, clients: int, seconds: float) -> float:
     """Return the requests a second; raises RuntimeError where one failed."""
-    words = ["wrk", "-t2", f"-c{clients}", f"-d{seconds:g}s", f"http://127.0.0.1:{port}/"]
+    words = ["wrk", "-t2", f"-c{clients}", f"-d{max(1, round(seconds))}s", f"http://127.0.0.1:{port}/"]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     if "Socket errors" in said or "Non-2xx" in said:
         raise RuntimeError(said)

@@ -72,6 +72,14 @@ def bench_metrics(c: Context, engine: str = "", rate: float = 1000.0) -> None:
     main([engine] if engine else ENGINES, rate=rate)
 
 
+@task(help={"idle": "Connections that are held.", "busy": "Clients that ask meanwhile."})
+def bench_proxy(c: Context, idle: int = 10_000, busy: int = 2_000) -> None:
+    """Measure the clients that nginx holds, and its throughput beside an nginx made by hand."""
+    from bench.proxy import main
+
+    main(idle=idle, busy=busy)
+
+
 @task(
     help={
         "engine": "docker or local; both without it.",
@@ -119,6 +127,7 @@ ns = Collection(
     bench_plan,
     bench_status,
     bench_metrics,
+    bench_proxy,
     bench_rollover,
     chaos,
     pictures,

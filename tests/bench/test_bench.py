@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench import log_looks, looking, planning, records
+from bench import log_looks, looking, planning, proxy, records
 from bench.foundation import main
 from tests.lab import require
 
@@ -100,3 +100,11 @@ def test_the_cost_of_a_look_at_nginx_s_log_is_printed_with_its_window(
     printed = capsys.readouterr().out
     assert re.search(r"% of a core, each 0.5 s +[\d.]+ +<= 5 +\w+", printed)
     assert re.search(r"its rate, /s +\d+", printed)
+
+
+def test_the_clients_that_nginx_holds_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    require("nginx")
+    proxy.main(idle=20, busy=5, seconds=0.5, rounds=1)
+    printed = capsys.readouterr().out
+    assert re.search(r"idle connections +20 +20 +holds", printed)
+    assert re.search(r"clients that ask meanwhile +5 +5 +holds", printed)
