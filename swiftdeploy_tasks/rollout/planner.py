@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from swiftdeploy_tasks.model.release import SLOTS, Release, Slot, other
-from swiftdeploy_tasks.model.state import Difference, Placement, Proxy, State, Traffic
+from swiftdeploy_tasks.model.release import SLOTS, Slot, other
+from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
+from swiftdeploy_tasks.rollout.reasons import fault, listed, start_reason
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
         left = {s: p for s, p in now.slots.items() if s != slot}
         yield _drain(now, slot)
         now = replace(now, slots=left)
-        why = _fault(slot, observed) or "no traffic, and not the wanted release"
+        why = fault(slot, observed) or "no traffic, and not the wanted release"
         yield Step("remove", f"app-{slot}", why, now, slot)
     if then.proxy and now.proxy != then.proxy:
         action, reason = _proxy_change(now.proxy, then.proxy)
@@ -198,7 +199,7 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
                 slots={**now.slots, slot: placement},
                 traffic=then.traffic if is_same else now.traffic,
             )
-            yield Step("start", f"app-{slot}", _start_reason(placement, observed), now, slot)
+            yield Step("start", f"app-{slot}", start_reason(placement, observed), now, slot)
     leaving = [slot for slot in now.slots if slot not in then.slots]
     if now.traffic != then.traffic:
         yield from _reroute(now, then)
@@ -213,7 +214,7 @@ def _between(now: State, then: State, observed: State) -> Iterator[Step]:
     for slot in leaving:
         if first and not now.traffic.of(slot):
             yield _drain(then, slot)
-        why = f"replaced by app-{other(slot)}" if then.traffic.weights else _fault(slot, observed)
+        why = f"replaced by app-{other(slot)}" if then.traffic.weights else fault(slot, observed)
         if now.traffic.of(slot) and not then.slots:
             why = "stops before its successor starts: rollout.overlap is false"
         yield Step("remove", f"app-{slot}", why or "not the wanted release", then, slot)
@@ -268,47 +269,7 @@ def _unusable(there: Proxy, wanted: Proxy) -> str:
     if there.trouble:
         return there.trouble
     if there.differences:
-        return f"changed outside SwiftDeploy: {_listed(there.differences)}"
+        return f"changed outside SwiftDeploy: {listed(there.differences)}"
     if not there.live:
         return "no answer"
     return "" if there.spec == wanted.spec else "ports, image or container definition changed"
-
-
-def _start_reason(placement: Placement, observed: State) -> str:
-    wanted = placement.release
-    if wanted is None:
-        return "wanted"
-    what = f"version {wanted.version} ({wanted.mode})"
-    leader = observed.traffic.leader
-    same = [slot for slot in SLOTS if observed.release_of(slot) == wanted]
-    for slot in sorted(same, key=observed.traffic.of, reverse=True):
-        return f"{what}; {_fault(slot, observed) or f'app-{slot} runs it with another definition'}"
-    running = observed.release_of(leader)
-    if running is None:
-        return f"{what}; app-{leader} is gone" if leader else what
-    if (running.version, running.mode) != (wanted.version, wanted.mode):
-        return f"{what} replaces {running.version} ({running.mode})"
-    return f"{what}; changed: {changed_fields(running, wanted)}"
-
-
-def changed_fields(running: Release, wanted: Release) -> str:
-    """Return what differs between two releases, as a list in words; "" for nothing."""
-    names = [field.name for field in fields(Release)]
-    changed = [name for name in names if getattr(running, name) != getattr(wanted, name)]
-    return ", ".join(name.replace("artifact", "image or source").replace("_", " ") for name in changed)
-
-
-def _fault(slot: Slot, observed: State) -> str:
-    """Return what is wrong with what stands in a slot, "" when nothing is."""
-    there = observed.slots[slot]
-    if there.trouble:
-        return f"app-{slot} {there.trouble}"
-    if there.differences:
-        return f"app-{slot} was changed: {_listed(there.differences)}"
-    if not there.live:
-        return f"app-{slot} does not run"
-    return f"app-{slot} is not healthy" if there.healthy is False else ""
-
-
-def _listed(differences: tuple[Difference, ...]) -> str:
-    return "; ".join(map(str, differences))

@@ -25,8 +25,9 @@ from swiftdeploy_tasks.rollout import (
 )
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.change import Aim, execute
-from swiftdeploy_tasks.rollout.planner import changed_fields, serving_slot
+from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import job_of, quiet, read_manifest
+from swiftdeploy_tasks.rollout.reasons import changed_fields
 from swiftdeploy_tasks.rollout.release_secrets import secrets_of
 from swiftdeploy_tasks.rollout.release_store import Confirmation
 from swiftdeploy_tasks.session.events import ManifestChanged

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from swiftdeploy_tasks.engines.local import launch, processes, source_copy
+from swiftdeploy_tasks.engines.local import launch, processes, source_copy, volume_folders
 from swiftdeploy_tasks.errors import AppUnhealthy
 from swiftdeploy_tasks.model.components import LOOPBACK, volume_variable
 from swiftdeploy_tasks.model.spec import Spec
-from swiftdeploy_tasks.settings import VOLUMES
 
 
 def start(spec: Spec, secrets: Mapping[str, str], *, root: Path, home: Path, log: Path) -> None:
@@ -39,7 +38,10 @@ def _environment(spec: Spec, secrets: Mapping[str, str], home: Path) -> dict[str
         **{name: secrets[source] for name, source in spec.secrets},
         processes.PORT: str(launch.free_port()),
         "APP_HOST": LOOPBACK,
-        **{volume_variable(one.name): str(home / VOLUMES / one.name) for one in spec.release.volumes},
+        **{
+            volume_variable(one.name): str(volume_folders.place(home, one.name))
+            for one in spec.release.volumes
+        },
         processes.HOME: str(home),
         processes.PART: "app",
         processes.SLOT: str(spec.slot),

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from swiftdeploy_tasks.engines.local import (
     processes,
     proxy_process,
     source_copy,
+    volume_folders,
 )
 from swiftdeploy_tasks.engines.local.own_nginx import OwnNginx
 from swiftdeploy_tasks.engines.protocol import (
@@ -45,7 +45,6 @@ from swiftdeploy_tasks.model.spec import Spec, Written, documents
 from swiftdeploy_tasks.model.state import Difference, Site, State
 from swiftdeploy_tasks.proxy import publication, root_files
 from swiftdeploy_tasks.proxy.publication import Configuration
-from swiftdeploy_tasks.settings import VOLUMES
 from swiftdeploy_tasks.system import files
 
 HOST = components.LOOPBACK
@@ -106,7 +105,7 @@ class LocalEngine:
             if not spec.release:
                 binaries.path(spec.component)
             for volume in spec.release.volumes if spec.release else ():
-                files.make_folder(self._volumes / volume.name)
+                files.make_folder(volume_folders.place(self.home, volume.name))
         for folder in (self._nginx, self._run, self._logs, self._counts):
             files.make_folder(folder)
 
@@ -249,13 +248,9 @@ class LocalEngine:
             for sentence in self._end(lambda one, part=part: process_state.part(one) == part):  # type: ignore[misc]
                 say(sentence)
             removed.append(part)
-        for volume in sorted(self._volumes.glob("*/")):
-            if data_volumes:
-                say(f"removing the volume {volume}")
-                _remove_folder(volume)
-                removed.append(f"volume {volume.name}")
-            else:
-                say(f"the volume {volume} is kept; invoke teardown --volumes removes it")
+        removed += volume_folders.remove_all(self.home, say) if data_volumes else ()
+        if not data_volumes:
+            volume_folders.say_kept(self.home, say)
         return tuple(removed)
 
     def _ours(self) -> list[processes.Found]:
@@ -285,19 +280,5 @@ class LocalEngine:
         return self.home / "counts"
 
     @property
-    def _volumes(self) -> Path:
-        return self.home / VOLUMES
-
-    @property
     def _logs(self) -> Path:
         return self.home / "logs"
-
-
-def _remove_folder(volume: Path) -> None:
-    """Remove a volume with its data; raises EngineError for one that cannot be, such as a link."""
-    try:
-        shutil.rmtree(volume)
-    except OSError as error:
-        raise EngineError(
-            f"the volume {volume} cannot be removed: {error}", "remove it, then: invoke teardown --volumes"
-        ) from error
