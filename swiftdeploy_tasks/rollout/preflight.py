@@ -44,11 +44,10 @@ def all_of(
     _begin_policies(settings, manifest, engine)
     own = engine.check(manifest, with_opa=policies.is_server(manifest, engine))
     is_reached = not any(finding.name == "engine" and finding.passed is False for finding in own)
-    if not any(finding.name == "fields" for finding in own):
-        own = (_fields(settings, manifest), *own)
     made = [
         Finding("manifest", True, _PASSED["manifest"]),
-        *own,
+        _fields(settings, manifest, [finding for finding in own if finding.name == "fields"]),
+        *(finding for finding in own if finding.name != "fields"),
         _secrets(manifest, needed=needs_secrets) or _variables(manifest),
     ]
     if not is_reached:
@@ -63,12 +62,15 @@ def all_of(
     return tuple(sorted(made, key=lambda finding: NAMES.index(finding.name)))
 
 
-def _fields(settings: Settings, manifest: Manifest) -> Finding:
-    """Check `rendered`, which the schema cannot: its folder holds no file that we did not make."""
+def _fields(settings: Settings, manifest: Manifest, unsupported: list[Finding]) -> Finding:
+    """Check what the schema cannot: keys that the engine does not support, and files that are not ours."""
+    problems = [(finding.message, finding.next) for finding in unsupported]
     try:
         root_files.refuse_foreign(manifest.rendered, root=settings.root, state=settings.state)
     except PreflightError as error:
-        return Finding("fields", False, error.message, error.next)
+        problems.append((error.message, error.next))
+    if problems:
+        return Finding("fields", False, "; ".join(message for message, _ in problems), problems[0][1])
     return Finding("fields", True, _PASSED["fields"])
 
 

@@ -125,9 +125,9 @@ def test_the_app_is_stopped_by_its_own_signal(shop: Project) -> None:
     name = f"{shop.name}-app-blue"
     config = shop.inspect("app-blue")["Config"]
     assert (config["StopSignal"], config["StopTimeout"]) == ("SIGQUIT", 60)
-    events = docker("inspect", "-f", "{{.Id}}", name).strip()
+    first = docker("inspect", "-f", "{{.Id}}", name).strip()
     shop.set(services__version="2.0.0")
     deployed = shop.deploy()
-    assert events not in shop.containers().values()
+    assert first not in shop.containers().values()
     removal = next(r for r in reversed(shop.history()) if r.get("action") == "remove" and "seconds" in r)
     assert removal["seconds"] < 30, deployed.said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from swiftdeploy_tasks.engines import port_check
@@ -16,30 +17,24 @@ _UNREADABLE = '"$\\{};\n*?['
 
 
 def all_of(manifest: Manifest, root: Path, home: Path, *, with_opa: bool) -> tuple[Finding, ...]:
-    """Make the checks `engine`, `image`, `port` and `compose`, and `fields` where that fails."""
+    """Make the checks `engine`, `image`, `port` and `compose`; `fields` fails for each unsupported key."""
     compose = Finding("compose", None, "not checked: the local engine does not use compose")
     port = port_check.check(manifest, with_opa=with_opa, ours=_held(home), holder=proxy_process.listener)
-    fields = _fields(manifest)
-    return (*fields, _engine(manifest, str(home)), _source(manifest, root, home), port, compose)
+    return (*_fields(manifest), _engine(manifest, str(home)), _source(manifest, root, home), port, compose)
 
 
-def _fields(manifest: Manifest) -> tuple[Finding, ...]:
-    """Return a failed check for a key that the local engine does not support."""
+def _fields(manifest: Manifest) -> Iterator[Finding]:
+    """Yield a failed check for each key that the local engine does not support."""
     given = {"services.user": manifest.services.user, "services.tmpfs": manifest.services.tmpfs}
     for path, value in given.items():
-        if value != (default := LATER_FIELDS[path.removeprefix("services.")]):
-            message = (
-                f"{path} is {as_yaml(value)}, which the local engine does not support: the docker engine does"
-            )
-            return (
-                Finding(
-                    "fields", False, message, f"set engine: docker, or remove {path} ({as_yaml(default)})"
-                ),
-            )
-    return ()
+        default = LATER_FIELDS[path.removeprefix("services.")]
+        if value != default:
+            message = f"{path} is {_as_yaml(value)}, which the docker engine alone supports"
+            way_out = f"set engine: docker, or remove {path} ({_as_yaml(default)})"
+            yield Finding("fields", False, message, way_out)
 
 
-def as_yaml(value: object) -> str:
+def _as_yaml(value: object) -> str:
     """Return a value as it is written in a manifest."""
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
