@@ -12,6 +12,8 @@ from swiftdeploy_tasks.manifest.source import Conflict, Where
 
 # nginx answers these paths itself.
 _OWN = "/swiftdeploy"
+# nginx takes this address for a malformed one.
+_BROADCAST = ipaddress.ip_network("255.255.255.255")
 _MEMORY = re.compile(r"\d{1,6}[mMgG]")
 # nginx needs this much without clients, and then 1 MiB (its own and the kernel's) for so many connections.
 _BASE_MIB, _CONNECTIONS_PER_MIB = 64, 128
@@ -61,6 +63,8 @@ def _networks(nginx: Mapping[str, Any]) -> Iterator[Conflict]:
             continue
         if "/" in text and ipaddress.ip_interface(text).ip != network.network_address:
             yield Conflict(where, text, "is an address inside a network", f"write {network}")
+        elif network == _BROADCAST:
+            yield Conflict(where, text, "is the broadcast address, from which no request comes", "remove it")
 
 
 def _memory(nginx: Mapping[str, Any]) -> Iterator[Conflict]:

@@ -160,7 +160,11 @@ policies = some(
 labels = words(ALNUM, ALNUM + "-", 20).map(lambda label: label.rstrip("-"))
 names_of_hosts = st.lists(labels, min_size=1, max_size=5).map(".".join)
 hosts = st.builds("{}{}".format, st.sampled_from(["", "*."]), names_of_hosts)
-networks = st.one_of(st.ip_addresses(), st.builds(ipaddress.ip_network, st.ip_addresses())).map(str)
+networks = (
+    st.one_of(st.ip_addresses(), st.builds(ipaddress.ip_network, st.ip_addresses()))
+    .map(str)
+    .filter(lambda network: not network.startswith("255.255.255.255"))
+)
 body_sizes = st.just(0) | st.builds(
     "{}{}".format, st.integers(1, 999_999), st.sampled_from(["k", "m", "g", "K", "M", "G"])
 )
