@@ -16,17 +16,28 @@
 #   silent      true where the app's metrics page counted no request at all in the window
 #   unreadable  how many scrapes in a row could not be read: 0 with a window
 #   reason      why the last of them could not; may be absent
-#   rollout     {"min_requests"}: with fewer a watched step is not judged
+#   rollout     {"min_requests"}: with fewer, client errors are not judged while a step is watched
+#   evidence    while a step is watched; see canary_evidence.rego
 #
-# Limits come from data.limits.canary; a figure at its limit passes. A rollback is never refused: its one check
-# passes whatever the input, and states the figures.
+# Before a change the figures of one window are compared with their limits, and a figure at its limit passes.
+# While a step is watched, errors and latency are judged by evidence. Limits come from data.limits.canary. A
+# rollback is never refused: its one check passes whatever the input, and states the figures.
+#
+# `decision` has, beside allow and checks, a verdict: "pass", "fail" or "undecided".
 package swiftdeploy.canary
 
-rules := ["max_client_error_rise", "max_error_rate", "max_p99_ms", "min_requests"]
+rules := [
+	"max_client_error_rise",
+	"max_error_rate",
+	"max_error_ratio",
+	"max_p99_ms",
+	"max_slow_ratio",
+	"min_requests",
+]
 
 limits := data.limits.canary
 
-unusable_limits := [rule | some rule in rules; not usable(rule)]
+unusable_limits := [name | some name in array.concat(rules, ["evidence"]); not usable(name)]
 
 # Apart from `not`: a reference inside it is looked up before it, and a missing one would count as usable.
 usable(rule) if is_number(limits[rule])
@@ -35,7 +46,7 @@ default going_back := false
 
 going_back if input.operation == "rollback"
 
-decision := {"allow": true, "checks": [rollback]} if going_back
+decision := {"allow": true, "verdict": "pass", "checks": [rollback]} if going_back
 
 decision := {"unusable_limits": unusable_limits} if {
 	not going_back
@@ -43,10 +54,22 @@ decision := {"unusable_limits": unusable_limits} if {
 }
 
 # Every rule must be among those that passed: a check that went missing can never open the gate.
-decision := {"allow": passing == rules, "checks": checks} if {
+decision := {"allow": passing == rules, "verdict": verdict, "checks": with_evidence} if {
 	not going_back
 	count(unusable_limits) == 0
 }
+
+verdict := "fail" if {
+	passing != rules
+} else := "undecided" if {
+	undecided
+} else := "pass"
+
+with_evidence := [object.union(check, added) | some check in checks; added := evidence_of(check)]
+
+evidence_of(check) := {"evidence": object.union(evidence[check.rule], {"verdict": verdict_of(check.rule)})} if {
+	evidence[check.rule]
+} else := {}
 
 passing := [check.rule | some check in checks; check.passed == true]
 
@@ -60,6 +83,14 @@ check(rule) := {
 	"message": concat("", [title[rule], ": not known, ", concat("; ", faults)]),
 } if {
 	count(faults) > 0
+} else := {
+	"rule": rule,
+	"passed": false,
+	"observed": observed(rule),
+	"limit": limits[rule],
+	"message": concat("", [title[rule], ": ", evidence_words[rule]]),
+} if {
+	rule in refuted
 } else := {
 	"rule": rule,
 	"passed": false,
@@ -95,7 +126,9 @@ check(rule) := {
 title := {
 	"max_client_error_rise": "client errors",
 	"max_error_rate": "error rate",
+	"max_error_ratio": "errors beside stable",
 	"max_p99_ms": "p99",
+	"max_slow_ratio": "latency beside stable",
 	"min_requests": "traffic",
 }
 
@@ -116,6 +149,7 @@ parts := [
 	["beside", "input.beside must be null, or have seconds above zero and requests of zero or more"],
 	["unreadable", "input.unreadable must be 0 with a window, and a number above 0 where the window is null"],
 	["rollout", "input.rollout.min_requests must be a number of zero or more"],
+	["evidence", "input.evidence must have e, proven_e, requests and bad of each test while a step is watched"],
 ]
 
 fit("operation") if input.operation in ["promote", "deploy"]
@@ -197,6 +231,12 @@ nothing_exceeded(rule) := concat("", ["; the limit was not exceeded in ", counte
 	rule in ["max_client_error_rise", "max_error_rate"]
 	input.metrics == "none"
 	has_counted
+	has_evidence(rule) == false
+}
+
+nothing_exceeded(rule) := concat("", ["; ", evidence_words[rule]]) if {
+	input.metrics == "none"
+	has_evidence(rule)
 }
 
 by_page := [pardoned, concat("", ["not known, the metrics of ", who, " could not be read, ", in_a_row, why])] if {
@@ -251,11 +291,13 @@ judges_count if {
 
 counted["max_error_rate"] := input.clients.error_rate if {
 	judges_count
+	not is_watched
 	is_figure(input.clients.error_rate)
 }
 
 counted["max_p99_ms"] := counted_p99 if {
 	judges_count
+	not is_watched
 	input.metrics == "declared"
 }
 
@@ -354,11 +396,17 @@ finding(rule) := [true, concat("", [volume, ", none is asked for while a step is
 	counted_words[rule]
 } else := [true, concat("", ["not compared with the old slot, too few requests: ", volume])] if {
 	rule == "max_client_error_rise"
+} else := [true, "stable is compared while a step is watched"] if {
+	endswith(rule, "_ratio")
+	not is_watched
 } else := [false, concat("", ["the app's metrics page counted no request, and there were ", counted_volume])] if {
 	input.phase == "step_end"
 	object.get(input, "silent", false) == true
 	has_counted
 	input.clients.requests >= enough
+} else := [true, evidence_words[rule]] if {
+	evidence[rule]
+	not is_unknown(rule)
 } else := [true, concat("", ["the app's metrics page counted no request, judged by ", counted_volume])] if {
 	input.window.requests == 0
 	not has(rule)
@@ -366,12 +414,20 @@ finding(rule) := [true, concat("", [volume, ", none is asked for while a step is
 } else := [true, concat("", ["no request was counted, ", volume])] if {
 	input.window.requests == 0
 	not has(rule)
-} else := [true, concat("", [figure(rule), " in ", volume, ", not judged before ", json.marshal(enough)])] if {
-	input.phase == "watch"
-	input.window.requests < enough
 } else := [meets(rule), concat("", [figure(rule), " in ", volume, ", at most ", bound(rule), " wanted"])]
 
 enough := input.rollout.min_requests
+
+# A page without a histogram cannot keep a limit on the p99.
+default is_unknown(_) := false
+
+is_unknown(rule) if {
+	rule == "max_p99_ms"
+	input.window.requests > 0
+	beyond_ms := object.get(input.window, "beyond_ms", null)
+	not is_figure(beyond_ms)
+	not has(rule)
+}
 
 # Apart from `not`, as `usable` is.
 has(rule) if is_figure(seen[rule])

@@ -8,6 +8,7 @@ exit.
     ├── PreflightError              2   a check that is made before anything moves
     │   └── ManifestError           2   manifest.yaml is invalid
     ├── PolicyRefused               3   the policy said no
+    │   └── Undecided               3   too few requests to judge a release, and rollout.undecided: rollback
     ├── GateUnavailable             4   the policy engine is unavailable or its answer is invalid
     ├── EngineError                 5   the engine cannot do it
     │   ├── ProxyError              5   nginx does not start, or refuses its configuration
@@ -16,6 +17,7 @@ exit.
     ├── HistoryError                7   the history does not verify or cannot be written
     ├── LockHeld                    8   another invocation holds the project's lock
     ├── WouldChange                 9   something would change (`plan --check`)
+    ├── Held                       10   too few requests to judge a release, and rollout.undecided: hold
     └── Interrupted               130   Ctrl-C or a request to end
 """
 
@@ -65,6 +67,10 @@ class PolicyRefused(SwiftDeployError):
     exit_code = 3
 
 
+class Undecided(PolicyRefused):
+    """Nothing is known against a release, and too little for it; it was rolled back."""
+
+
 class GateUnavailable(SwiftDeployError):
     """No clear yes could be had: no answer, a late one, a broken one, or one from another revision."""
 
@@ -111,6 +117,12 @@ class WouldChange(SwiftDeployError):
     """What runs differs from what was asked for."""
 
     exit_code = 9
+
+
+class Held(SwiftDeployError):
+    """Too little is known of a release; the rollout waits for the next verb."""
+
+    exit_code = 10
 
 
 class Interrupted(SwiftDeployError):

@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from swiftdeploy_tasks.errors import GateUnavailable
-from swiftdeploy_tasks.model.verdict import ROLLBACK, Check, Verdict
+from swiftdeploy_tasks.model.verdict import ROLLBACK, WORDS, Check, Verdict, Word
 
 NEXT = "invoke validate"
 _SHOWN = 3
 _FIELDS = {"rule", "passed", "observed", "limit", "message"}
+_EVIDENCE = "evidence"
 
 
 def believe(
@@ -50,7 +51,8 @@ def believe(
         raise _doubt(domain, f"was allowed although a check failed: {failed}")
     if passed and not allow:
         raise _doubt(domain, "was refused although no check failed")
-    return Verdict(domain, allow, checks, revision, answered_by, duration_ms)
+    word = _word(domain, decision.get("verdict"), allow=allow)
+    return Verdict(domain, allow, checks, revision, answered_by, duration_ms, word == "undecided")
 
 
 def _checks(domain: str, raw: object) -> tuple[Check, ...]:
@@ -75,13 +77,26 @@ def _compare(domain: str, answered: set[str], declared: set[str]) -> None:
 
 
 def _check(domain: str, raw: object) -> Check:
-    if not isinstance(raw, Mapping) or set(raw) != _FIELDS:
+    if not isinstance(raw, Mapping) or set(raw) - {_EVIDENCE} != _FIELDS:
         raise _doubt(domain, f"was answered with {short(raw)} instead of a check")
     rule, passed, message = raw["rule"], raw["passed"], raw["message"]
     texts = isinstance(rule, str) and isinstance(message, str) and rule and message
     if not texts or not isinstance(passed, bool):
         raise _doubt(domain, f"was answered with an ill-formed check: {short(raw)}")
-    return Check(rule, passed, raw["observed"], raw["limit"], message)
+    evidence = raw.get(_EVIDENCE)
+    if not isinstance(evidence, Mapping | None):
+        raise _doubt(domain, f"was answered with {short(evidence)} as evidence")
+    return Check(rule, passed, raw["observed"], raw["limit"], message, evidence)
+
+
+def _word(domain: str, raw: object, *, allow: bool) -> Word:
+    """Return the verdict in a word; policies that do not give it have two."""
+    if raw is None:
+        return "pass" if allow else "fail"
+    for word in WORDS:
+        if raw == word and (word == "fail") is not allow:
+            return word
+    raise _doubt(domain, f"was answered with allow {str(allow).lower()} and the verdict {short(raw)}")
 
 
 def _no_limits(domain: str, rules: Any) -> GateUnavailable:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from swiftdeploy_tasks.errors import GateUnavailable
 
 ROLLBACK = "rollback"
+Word = Literal["pass", "fail", "undecided"]
+WORDS: tuple[Word, ...] = get_args(Word)
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,31 @@ class Question:
 
 @dataclass(frozen=True)
 class Check:
-    """One rule: what was seen against what is allowed. Figures stay numbers; absent ones are None."""
+    """One rule: what was seen against what is allowed. Figures stay numbers; absent ones are None.
+
+    `evidence` is what a rule of the canary policy was judged by while a step lasted.
+    """
 
     rule: str
     passed: bool
     observed: Any
     limit: Any
     message: str
+    evidence: Mapping[str, Any] | None = None
 
     @property
     def is_judged(self) -> bool:
         """Whether the rule judged what it saw; what it let pass beyond its limit, or says so, it did not."""
+        if self.evidence:
+            return self.word != "undecided"
         return not self.passed or not ("not judged" in self.message or self._is_beyond)
+
+    @property
+    def word(self) -> Word:
+        """What the rule found; undecided where the evidence is too weak."""
+        if not self.passed:
+            return "fail"
+        return "undecided" if self.evidence and self.evidence.get("verdict") == "undecided" else "pass"
 
     @property
     def _is_beyond(self) -> bool:
@@ -63,6 +78,13 @@ class Check:
         """What the rule found, with its name in front."""
         return self.message if self.message.startswith(self.rule) else f"{self.rule}: {self.message}"
 
+    def document(self) -> dict[str, Any]:
+        """The check as JSON values; `evidence` is in it only where there is some."""
+        values = vars(self) | {"evidence": dict(self.evidence or {})}
+        if not self.evidence:
+            del values["evidence"]
+        return values
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -74,6 +96,19 @@ class Verdict:
     revision: str
     answered_by: str
     duration_ms: float
+    is_undecided: bool = False
+
+    @property
+    def word(self) -> Word:
+        """The verdict in a word; only the canary policy is ever undecided, and then it allows."""
+        if not self.allow:
+            return "fail"
+        return "undecided" if self.is_undecided else "pass"
+
+    @property
+    def undecided(self) -> tuple[Check, ...]:
+        """The rules whose evidence is too weak."""
+        return tuple(check for check in self.checks if check.word == "undecided")
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -85,8 +120,9 @@ class Verdict:
         return {
             "domain": self.domain,
             "allow": self.allow,
+            "verdict": self.word,
             "revision": self.revision,
             "answered_by": self.answered_by,
             "duration_ms": round(self.duration_ms, 3),
-            "checks": [vars(check) for check in self.checks],
+            "checks": [check.document() for check in self.checks],
         }

@@ -130,6 +130,7 @@ def about_canary(
             "unreadable": figures.unreadable,
             **({"reason": figures.problem} if figures.problem else {}),
             "rollout": {"min_requests": manifest.rollout.min_requests},
+            **({"evidence": figures.evidence} if figures.evidence else {}),
         },
     )
 

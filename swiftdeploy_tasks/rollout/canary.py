@@ -5,9 +5,11 @@ It scrapes, asks the gate, and raises what the answer calls for. It moves no tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from swiftdeploy_tasks import metrics
 from swiftdeploy_tasks.engines.protocol import Engine
@@ -27,6 +29,8 @@ from swiftdeploy_tasks.model.verdict import Verdict
 from swiftdeploy_tasks.proxy import health, probe
 from swiftdeploy_tasks.proxy.probe import Pace
 from swiftdeploy_tasks.rollout import slot_metrics
+from swiftdeploy_tasks.rollout.slot_evidence import SlotEvidence
+from swiftdeploy_tasks.rollout.watch import Ending
 
 # nginx writes its log at once, but for a host that is busy.
 COUNT_SECONDS = 10.0
@@ -41,7 +45,8 @@ class Figures:
 
     `unreadable` counts how often in a row that was so, and `problem` says why. `clients` is what nginx
     counted of the same slot, `beside` of the slot that served before; None where it did not count.
-    `silent` says that the app's metrics page counted no request at all.
+    `silent` says that the app's metrics page counted no request at all. `evidence` is what was gathered
+    since the change began, while a slot is watched.
     """
 
     window: Window | None
@@ -50,6 +55,7 @@ class Figures:
     clients: Counted | None = None
     beside: Counted | None = None
     silent: bool = False
+    evidence: Mapping[str, Any] | None = None
 
 
 def before(
@@ -103,12 +109,13 @@ def _page_before(
 
 @dataclass
 class SlotWatch:
-    """Watches one new slot while it takes traffic; see `job.Watch`.
+    """Watches one new slot while it takes traffic; see `watch.Watch`.
 
     `ask` asks the gate about a phase and its figures and returns the recorded verdict; `notice` gets each
     two successive scrapes of a release. `counter` adds up nginx's log of both slots, and `tolerated` is the
-    share of requests (of 1) that may stay unanswered at the end of a step. `pace` limits the wait for the
-    app's answers, and `secrets` are masked in quotations.
+    share of requests (of 1) that may stay unanswered at the end of a step. `evidence` is gathered over all
+    steps; `old` is the slot that it is compared with. `pace` limits the wait for the app's answers, and
+    `secrets` are masked in quotations. `verdict` is the last one, in a word.
     """
 
     engine: Engine
@@ -118,6 +125,8 @@ class SlotWatch:
     notice: Callable[[Slot, Release, Scrape | None, Scrape], None]
     counter: Counter
     tolerated: float
+    evidence: SlotEvidence
+    old: Slot | None = None
     pace: Pace = field(default_factory=Pace)
     secrets: Collection[str] = ()
     slot: Slot = "blue"
@@ -129,6 +138,7 @@ class SlotWatch:
     generation: str = ""
     began: float = field(default_factory=slot_metrics.now)
     step: tuple[float, SlotTally] | None = None
+    verdict: Verdict | None = None
 
     def follow(self, log: Path, share: int) -> None:
         """Read nginx's count from this file; raises ProxyError where nginx does not write it."""
@@ -165,15 +175,20 @@ class SlotWatch:
         self._look_at_health()
         self._judge("watch")
 
-    def end_step(self, *, last: bool) -> bool:
-        """Judge the whole step; False when it saw too few requests and more may come."""
+    @property
+    def is_proven(self) -> bool:
+        """Whether the last verdict was neither undecided nor no."""
+        return self.verdict is not None and self.verdict.word == "pass"
+
+    def end_step(self, *, last: bool) -> Ending:
+        """Judge the whole step; "more" when it saw too few requests and it is not the last chance."""
         figures = self._figures()
         windows = [figures.window, figures.clients.window if figures.clients else None]
         seen = [window.requests for window in windows if window]
         if seen and max(seen) < self.manifest.rollout.min_requests and not last:
-            return False
-        self._judge("step_end", figures)
-        return True
+            return Ending("more")
+        verdict = self._judge("step_end", figures)
+        return Ending(verdict.word, "; ".join(check.message for check in verdict.undecided))
 
     def _look_at_count(self) -> None:
         """Take in nginx's count up to now; raises ProxyError where nginx has ceased to count."""
@@ -201,12 +216,16 @@ class SlotWatch:
             old, new = self.counter.tallies()
             now = slot_metrics.now()
             clients = metrics.counted(self.step, (now, new))
+            stable = old.at(now) if self.counter.old_address else None
+            self.evidence.take_count(new.at(now), stable)
             beside = (
                 metrics.counted((self.began, SlotTally()), (now, old)) if self.counter.old_address else None
             )
         if self.manifest.services.metrics == "nginx":
-            return Figures(clients.window if clients else Window(0.001, 0), clients=clients, beside=beside)
-        return replace(self._page(), clients=clients, beside=beside)
+            page = Figures(clients.window if clients else Window(0.001, 0))
+        else:
+            page = self._page()
+        return replace(page, clients=clients, beside=beside, evidence=self.evidence.document())
 
     def _page(self) -> Figures:
         try:
@@ -220,6 +239,7 @@ class SlotWatch:
                 what = "it started again" if metrics.restarted(self.last, now) else "its counters went back"
                 raise self._sick(f"{what} while it was watched; {metrics.SEVERAL_WORKERS}")
             self.last = now
+            self.evidence.take_page(now, self._page_of_old())
             if self.start is None:
                 self.start = now
                 return Figures(Window(0.001, 0))
@@ -228,6 +248,13 @@ class SlotWatch:
         except UnreadableMetrics as error:
             self.unreadable += 1
             return Figures(None, error.message, self.unreadable)
+
+    def _page_of_old(self) -> Scrape | None:
+        if self.old is None:
+            return None
+        with suppress(UnreadableMetrics):
+            return slot_metrics.scrape(self.manifest, self.port, self.old, self.pace)
+        return None
 
     def _look_at_health(self) -> None:
         assert self.release is not None
@@ -240,10 +267,10 @@ class SlotWatch:
             why = health.problem(reply, self.release, secrets=self.secrets)
             raise self._sick(f"it became unhealthy while it was watched: {why}")
 
-    def _judge(self, phase: str, figures: Figures | None = None) -> None:
+    def _judge(self, phase: str, figures: Figures | None = None) -> Verdict:
         assert self.release is not None
         seen = figures or self._figures()
-        verdict = self.ask(phase, self.release, seen, self.unhealthy == 0)
+        self.verdict = verdict = self.ask(phase, self.release, seen, self.unhealthy == 0)
         if verdict.failed:
             # An app that died or became unhealthy is named as that, not by the errors that it causes.
             if self.unhealthy or not self.engine.observe().is_alive(self.slot):
@@ -254,6 +281,7 @@ class SlotWatch:
                 "correct the release, then: invoke deploy",
                 log=self.engine.logs(f"app-{self.slot}"),
             )
+        return verdict
 
     def _sick(self, why: str) -> AppUnhealthy:
         assert self.release is not None

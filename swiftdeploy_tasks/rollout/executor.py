@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from swiftdeploy_tasks.errors import Held, Undecided
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.proxy import generated_files, probe
 from swiftdeploy_tasks.rollout import generation, traffic
-from swiftdeploy_tasks.rollout.job import Job, Watch, render, write_specs, written
+from swiftdeploy_tasks.rollout.job import Job, render, write_specs, written
 from swiftdeploy_tasks.rollout.planner import Goal, Step
 from swiftdeploy_tasks.rollout.slot_health import confirm, refuse_sick, target_of, wait_healthy
+from swiftdeploy_tasks.rollout.watch import Ending, Watch
 from swiftdeploy_tasks.session.events import StepBegan, StepEnded
 
 # How long to wait for a first request where none came before the switch.
@@ -89,24 +91,56 @@ def _start_slot(job: Job, step: Step) -> None:
 
 
 def _watch(job: Job, step: Step) -> None:
-    """Watch the new slot for one interval; with too few requests, for one more.
-
-    A slot that has all traffic is not watched while no client sends requests.
-    """
+    """Watch the new slot for one interval, and for longer as `rollout` says; raises what ends the change."""
     if job.watch is None:
         return
     slot, release = target_of(step)
+    ending = _watched(job, job.watch, step, slot, release)
+    if ending.word == "undecided":
+        _go_on_undecided(job, step, ending.why)
+
+
+def _watched(job: Job, watch: Watch, step: Step, slot: Slot, release: Release) -> Ending:
+    """Return how the step ended.
+
+    With too few requests it lasts another interval, and until the release is proven where that is asked for.
+    A slot that has all traffic is not watched while no client sends requests.
+    """
+    began, rollout = time.monotonic(), job.manifest.rollout
     is_alone = step.then.traffic.of(slot) == 100
-    if is_alone and not probe.until(job.watch.sees_traffic, seconds=FIRST_REQUEST_SECONDS, every=0.1):
-        job.say("no requests: nothing to watch")
-        return
-    job.watch.begin(slot, release)
-    for last in (False, True):
-        _tick_for(job.watch, job.manifest.rollout.interval)
+    if is_alone and not probe.until(watch.sees_traffic, seconds=FIRST_REQUEST_SECONDS, every=0.1):
+        watch.begin(slot, release)
+        return watch.end_step(last=True)
+    watch.begin(slot, release)
+    _tick_for(watch, rollout.interval)
+    if rollout.advance == "proven":
+        until_proven = began + max(rollout.interval, rollout.patience)
+        while not watch.is_proven and time.monotonic() < until_proven:
+            _tick_for(watch, generation.TICK)
         _wait_for_answers(job, slot)
-        if job.watch.end_step(last=last):
-            return
-        job.say(f"too few requests in app-{slot} to judge it: watching for another interval")
+        return watch.end_step(last=True)
+    _wait_for_answers(job, slot)
+    ending = watch.end_step(last=False)
+    if ending.word != "more":
+        return ending
+    job.say(f"too few requests in app-{slot} to judge it: watching for another interval")
+    _tick_for(watch, rollout.interval)
+    _wait_for_answers(job, slot)
+    return watch.end_step(last=True)
+
+
+def _go_on_undecided(job: Job, step: Step, why: str) -> None:
+    """Follow `rollout.undecided`; a first release has none to go back to, and goes on."""
+    slot, release = target_of(step)
+    then = job.manifest.rollout.undecided if job.back and set(job.back.slots) - {slot} else "advance"
+    share = f"{step.then.traffic.of(slot)} %"
+    if then == "advance":
+        job.say(f"undecided at {share}: {why}")
+        return
+    named = f"version {release.version} ({release.mode}) is undecided at {share}: {why}"
+    if then == "hold":
+        raise Held(f"{named}; the traffic stays as it is", "invoke promote, deploy or rollback")
+    raise Undecided(f"{named}; rollout.undecided is rollback", "invoke deploy when there is more traffic")
 
 
 def _tick_for(watch: Watch, seconds: float) -> None:

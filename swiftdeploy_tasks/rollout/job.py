@@ -5,50 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from swiftdeploy_tasks.engines.protocol import Engine, Facts
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
-from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.release import Slot
 from swiftdeploy_tasks.model.spec import Spec, Written
 from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.proxy import configuration
 from swiftdeploy_tasks.proxy.probe import Pace
 from swiftdeploy_tasks.proxy.publication import Configuration
 from swiftdeploy_tasks.rollout.admission import Part, refuse_unasked, spec_parts
+from swiftdeploy_tasks.rollout.watch import Watch
 from swiftdeploy_tasks.session.event import Event
 from swiftdeploy_tasks.session.events import Said
 from swiftdeploy_tasks.settings import Settings
 from swiftdeploy_tasks.system import files
-
-
-class Watch(Protocol):
-    """Watches a new slot while it takes traffic; each call raises when it is not well."""
-
-    def follow(self, log: Path, share: int) -> None:
-        """Read nginx's count from this file from now on; the new slot has `share` percent meanwhile."""
-        ...
-
-    def begin(self, slot: Slot, release: Release) -> None:
-        """Begin to count what the slot sees."""
-        ...
-
-    def sees_traffic(self) -> bool:
-        """Return whether a client asked for anything since the change began."""
-        ...
-
-    def waiting(self, before: float) -> str:
-        """Return which requests that began before then (unix seconds) keep the step open, "" for none."""
-        ...
-
-    def tick(self) -> None:
-        """Look once, about every second."""
-        ...
-
-    def end_step(self, *, last: bool) -> bool:
-        """Judge the step; False when it saw too few requests and `last` is not given."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.opa_process import OpaStart, have_opa
 from swiftdeploy_tasks.rollout.project import engine_of, read_manifest
 from swiftdeploy_tasks.rollout.scrape_records import ROLLBACK_WINDOW, record_chaos, scrapes_of
+from swiftdeploy_tasks.rollout.slot_evidence import SlotEvidence, limits_in
 from swiftdeploy_tasks.session.events import VerdictGiven, VerdictMissing, Wanted
 from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import host
@@ -246,6 +247,8 @@ def slot_watch(run: Run, job: Job, change: Change, old: Slot | None) -> canary.S
         notice,
         Counter(f"{host}:{port}" if host else ""),
         tolerated if isinstance(tolerated, (int, float)) else 0.0,
+        SlotEvidence(limits_in(rules.limits("canary")), asked.rollout.warmup, job.say),
+        old,
         job.pace,
         tuple(job.secrets.values()),
     )

@@ -1,0 +1,88 @@
+"""Gathers the evidence about a new slot, and about stable beside it, while a change is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from swiftdeploy_tasks import metrics
+from swiftdeploy_tasks.metrics import Evidence, Limits, Scrape
+
+# The limits that a project's own data.json may lack; those of policies/data.json.
+_DEFAULTS = {"max_error_rate": 0.01, "max_p99_ms": 500, "max_error_ratio": 2, "max_slow_ratio": 2}
+
+
+def limits_in(limits: Mapping[str, Any]) -> Limits:
+    """Return the limits of the canary policy that evidence is gathered for."""
+    known = {name: limits[name] for name in _DEFAULTS if type(limits.get(name)) in (int, float)}
+    return Limits(**{**_DEFAULTS, **known})
+
+
+@dataclass
+class Source:
+    """The evidence of one source (the app's pages, or nginx), and the scrapes that the next batch follows."""
+
+    limits: Limits
+    evidence: Evidence = field(init=False)
+    new: Scrape | None = None
+    stable: Scrape | None = None
+
+    def __post_init__(self) -> None:
+        self.evidence = Evidence(self.limits)
+
+    def take(self, new: Scrape, stable: Scrape | None, *, warm: bool) -> bool:
+        """Count what both slots did since the last call; False where stable restarted, so it starts again.
+
+        A batch in which stable could not be read is not compared.
+        """
+        before, beside = self.new, self.stable
+        self.new, self.stable = new, stable
+        if beside and stable and metrics.went_back(beside, stable):
+            self.evidence = Evidence(self.limits)
+            return False
+        if before:
+            pair = (beside, stable) if beside and stable else None
+            self.evidence = self.evidence.after(new=(before, new), old=pair, warm=warm)
+        return True
+
+
+@dataclass
+class SlotEvidence:
+    """The evidence of both sources about one new slot, over all steps of one change.
+
+    `warm_from` is when (unix seconds) the slot's latencies begin to count. `say` prints a sentence, once for
+    an old release whose counters went back.
+    """
+
+    limits: Limits
+    warmup: float
+    say: Callable[[str], None]
+    warm_from: float | None = None
+    has_restarted: bool = False
+    page: Source = field(init=False)
+    counted: Source = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.page, self.counted = Source(self.limits), Source(self.limits)
+
+    def take_page(self, new: Scrape, stable: Scrape | None) -> None:
+        """Count a batch of the app's pages."""
+        if not self.page.take(new, stable, warm=self._is_warm(new.time)) and not self.has_restarted:
+            self.has_restarted = True
+            self.say("the old release restarted: the evidence of the metrics pages begins again")
+
+    def take_count(self, new: Scrape, stable: Scrape | None) -> None:
+        """Count a batch of what nginx counted."""
+        self.counted.take(new, stable, warm=self._is_warm(new.time))
+
+    def document(self) -> dict[str, dict[str, Any]]:
+        """The evidence as input of the canary policy."""
+        # A source that saw nothing says nothing about the limits of the other one.
+        known = [one.evidence for one in (self.page, self.counted) if one.new]
+        return metrics.joint_document(*known or [self.counted.evidence])
+
+    def _is_warm(self, time: float) -> bool:
+        if self.warm_from is None:
+            self.warm_from = time + self.warmup
+        return time >= self.warm_from
