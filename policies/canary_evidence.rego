@@ -139,7 +139,7 @@ beside_words(rule) := concat("", [
 	endswith(rule, "_ratio")
 }
 
-conclusion(rule) := concat("", [times(rule), "; this happens by chance less than once in ", json.marshal(min([floor(evidence[rule].e), 1000000]))]) if {
+conclusion(rule) := concat("", [times(rule), "; this happens by chance less than once in ", odds(evidence[rule].e)]) if {
 	rule in refuted
 } else := concat("", ["; at most ", allowed(rule), " is proven"]) if {
 	rule in proven
@@ -150,6 +150,10 @@ conclusion(rule) := concat("", [times(rule), "; this happens by chance less than
 } else := concat("", [": too few to tell ", allowed(rule), " from none"]) if {
 	evidence[rule].bad == 0
 } else := concat("", ["; neither above ", allowed(rule), " nor proven to be at most that"])
+
+odds(e) := "1000000" if {
+	e >= 1000000
+} else := json.marshal(floor(e))
 
 # How often stable's requests fail, as a factor.
 default times(_) := ""

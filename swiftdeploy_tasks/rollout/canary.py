@@ -143,6 +143,8 @@ class SlotWatch:
     def follow(self, log: Path, share: int) -> None:
         """Read nginx's count from this file; raises ProxyError where nginx does not write it."""
         self.counter.read()
+        # A batch ends where the shares change.
+        self._take_count()
         try:
             self.counter.follow(log, share)
         except OSError as error:
@@ -155,6 +157,8 @@ class SlotWatch:
 
     def begin(self, slot: Slot, release: Release) -> None:
         """Count from now what the slot's page says."""
+        if (slot, release) != (self.slot, self.release):
+            self.evidence.begin(slot_metrics.now())
         self.slot, self.release, self.unreadable, self.unhealthy = slot, release, 0, 0
         self.start = self.last = None
         self._figures()
@@ -216,8 +220,7 @@ class SlotWatch:
             old, new = self.counter.tallies()
             now = slot_metrics.now()
             clients = metrics.counted(self.step, (now, new))
-            stable = old.at(now) if self.counter.old_address else None
-            self.evidence.take_count(new.at(now), stable)
+            self._take_count()
             beside = (
                 metrics.counted((self.began, SlotTally()), (now, old)) if self.counter.old_address else None
             )
@@ -226,6 +229,10 @@ class SlotWatch:
         else:
             page = self._page()
         return replace(page, clients=clients, beside=beside, evidence=self.evidence.document())
+
+    def _take_count(self) -> None:
+        (old, new), now = self.counter.tallies(), slot_metrics.now()
+        self.evidence.take_count(new.at(now), old.at(now) if self.counter.old_address else None)
 
     def _page(self) -> Figures:
         try:
@@ -250,7 +257,7 @@ class SlotWatch:
             return Figures(None, error.message, self.unreadable)
 
     def _page_of_old(self) -> Scrape | None:
-        if self.old is None:
+        if self.old in (None, self.slot):
             return None
         with suppress(UnreadableMetrics):
             return slot_metrics.scrape(self.manifest, self.port, self.old, self.pace)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swiftdeploy_tasks.engines import registry
-from swiftdeploy_tasks.errors import ManifestError, PreflightError, ProxyError, SwiftDeployError
+from swiftdeploy_tasks.errors import Held, ManifestError, PreflightError, ProxyError, SwiftDeployError
 from swiftdeploy_tasks.manifest.model import Manifest
 from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import SLOTS, Release, Slot
@@ -30,9 +30,10 @@ from swiftdeploy_tasks.rollout import (
 from swiftdeploy_tasks.rollout.admission import Part
 from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.job import Job, write_specs
-from swiftdeploy_tasks.rollout.planner import Step, plan, serving_slot
+from swiftdeploy_tasks.rollout.planner import Step, plan
 from swiftdeploy_tasks.rollout.release_store import Confirmation
-from swiftdeploy_tasks.session.events import ChangeEnded, Drifted, Undone
+from swiftdeploy_tasks.rollout.serving import confirmed_slot, serving_slot
+from swiftdeploy_tasks.session.events import ChangeEnded, Drifted, RolloutHeld, Undone
 from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.system import reserved_space, signals
 
@@ -98,12 +99,13 @@ def _apply(run: Run, job: Job, aim: Aim) -> Slot:
     drifted = noting.drift(run, before)
     registry.record(run.settings, job.engine.name)
     steps = _admitted_steps(run, job, aim)
-    recovery.note(
-        run.settings, recovery.Target(run.task, release.id, release.mode, aim.file.content.decode())
-    )
+    target = recovery.Target(run.task, release.id, release.mode, aim.file.content.decode())
+    recovery.note(run.settings, target)
     try:
         job.former = former_proxy.former(job, _in_force(run))
-        job.back = way_back(before, serving_slot(before, release_store.present(run.settings.releases)))
+        present = release_store.present(run.settings.releases)
+        stays = confirmed_slot(before, present) if job.resumes else serving_slot(before, present)
+        job.back = way_back(before, stays)
         drifted += _remove_strangers(job)
         with run.screen.working(f"{run.task}: version {release.version} ({release.mode})"):
             executor.apply(job, steps)
@@ -116,10 +118,15 @@ def _apply(run: Run, job: Job, aim: Aim) -> Slot:
             write_specs(job, stands)
             if not job.with_opa:
                 job.engine.stop(components.OPA)
+    except Held as problem:
+        opa_process.keep_opa(run)
+        recovery.note(run.settings, replace(target, held=True))
+        run.emit(RolloutHeld(release=noting.named(release), reason=run.masked(problem.message)))
+        raise
     except BaseException as problem:
         # The gate was not asked about the files of an undo, and must not stop it.
         job.admitted = None
-        _go_back(run, job, before, problem)
+        _go_back(run, job, job.back if job.resumes and job.back else before, problem)
         raise
     finally:
         generation.forget_counts(run.settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from swiftdeploy_tasks.errors import Held, Undecided
 from swiftdeploy_tasks.model import components
@@ -46,7 +47,9 @@ def goal(job: Job, release: Release, *, confirmed: str) -> Goal:
     wanted = Placement(release, digests[components.app("blue")])
     shares = (100,) if job.at_once else job.manifest.rollout.steps
     overlap = job.manifest.rollout.overlap
-    return Goal(proxy, wanted, shares, confirmed, watched=not job.at_once, overlap=overlap)
+    return Goal(
+        proxy, wanted, shares, confirmed, watched=not job.at_once, overlap=overlap, resumes=job.resumes
+    )
 
 
 def apply(job: Job, steps: Iterable[Step], do: Mapping[str, Effect] | None = None) -> None:
@@ -139,6 +142,7 @@ def _go_on_undecided(job: Job, step: Step, why: str) -> None:
         return
     named = f"version {release.version} ({release.mode}) is undecided at {share}: {why}"
     if then == "hold":
+        traffic.route(job, replace(step.then, traffic=replace(step.then.traffic, counted=False)))
         raise Held(f"{named}; the traffic stays as it is", "invoke promote, deploy or rollback")
     raise Undecided(f"{named}; rollout.undecided is rollback", "invoke deploy when there is more traffic")
 

@@ -43,6 +43,7 @@ class Job:
     `back` is the state that an undo goes to, and that nginx starts from while another one is in force: what
     served before, alone. `way_back` are nginx's files of it, None before they were made.
     `gap_since` is when (monotonic) the old release lost its traffic, while no other release has it.
+    `resumes` says that it goes on with a rollout that was held.
     `given` are the slots that a step was to give traffic to. `known` are the place's facts where nothing is
     going to change; without it they are asked for each time. `discard_volumes` says that what a slot holds
     in volumes of its own goes with it. `pace` is how long the app's answers are waited for. `admitted` are
@@ -64,6 +65,7 @@ class Job:
     way_back: Configuration | None = None
     watch: Watch | None = None
     at_once: bool = False
+    resumes: bool = False
     known: Facts | None = None
     discard_volumes: bool = False
     pace: Pace = field(default_factory=Pace)

@@ -18,8 +18,8 @@ def target(run: Run, before: State, release: Release, asked: Manifest) -> None:
     previous = before.release_of(before.traffic.leader)
     run.emit(
         TargetSet(
-            release=_named(release),
-            before=_named(previous),
+            release=named(release),
+            before=named(previous),
             slot=before.traffic.leader,
             url=url_of(asked),
         )
@@ -33,7 +33,7 @@ def url_of(asked: Manifest) -> str:
 
 def confirmed(run: Run, former: Release | Confirmation | None, release: Release) -> None:
     """Put on record that the release was confirmed after a former one, and a change of mode."""
-    run.emit(Confirmed(release=_named(release), before=_named(former)))
+    run.emit(Confirmed(release=named(release), before=named(former)))
     if former and former.mode != release.mode:
         run.emit(
             ModeChanged(release=release.id, version=release.version, former=former.mode, mode=release.mode)
@@ -50,7 +50,7 @@ def way_back(
     run.emit(
         RolledBack(
             reason={"kind": problem.kind, "message": run.masked(problem.message)},
-            to=_named(before.release_of(before.traffic.leader)),
+            to=named(before.release_of(before.traffic.leader)),
             seconds=round(seconds, 3),
             had_traffic=had_traffic,
         )
@@ -96,7 +96,7 @@ def drift(run: Run, before: State) -> list[str]:
     return list(dict.fromkeys(one.target for one in found))
 
 
-def _named(release: Release | Confirmation | None) -> dict[str, str]:
+def named(release: Release | Confirmation | None) -> dict[str, str]:
     """Return what a record says of a release, nothing where there is none."""
     if release is None:
         return {}

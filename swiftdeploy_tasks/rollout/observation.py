@@ -50,10 +50,14 @@ def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
     paths = (folder / "nginx.conf", folder / "upstream.conf")
     if not all(map(generated_files.is_intact, paths)):
         return False
+    return _is_watched(loaded.id, folder) or loaded.id in paths[1].read_text(encoding="utf-8")
+
+
+def _is_watched(generation_id: str, folder: Path) -> bool:
+    """Return whether this generation is that of a step that is watched, or held: the undo's files lie on disk."""
     with suppress(OSError):
-        if (folder / publication.WATCHED).read_text(encoding="ascii") == loaded.id:
-            return True
-    return loaded.id in paths[1].read_text(encoding="utf-8")
+        return (folder / publication.WATCHED).read_text(encoding="ascii") == generation_id
+    return False
 
 
 def compared(job: Job, seen: State, wanted: Release) -> State:
@@ -80,6 +84,8 @@ def compared(job: Job, seen: State, wanted: Release) -> State:
 
 def _knows_the_slots(job: Job, seen: State, proxy: Proxy) -> bool:
     """Return whether upstream.conf names these slots; nginx.conf is compared by its digest."""
+    if _is_watched(proxy.generation.rpartition("id=")[2], job.settings.nginx_folder):
+        return True
     wanted = render(job, seen, proxy.generation)["upstream.conf"]
     (change,) = generated_files.compare(job.settings.nginx_folder, {"upstream.conf": wanted})
     return change.state == "unchanged"

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from swiftdeploy_tasks.model.release import SLOTS, Slot, other
 from swiftdeploy_tasks.model.state import Placement, Proxy, State, Traffic
 from swiftdeploy_tasks.rollout.reasons import fault, listed, start_reason
+from swiftdeploy_tasks.rollout.serving import confirmed_slot, serving_slot
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Goal:
     `confirmed` is the id of the release that was last seen to be good, "" when there is none: where two
     slots have traffic, it is the one that keeps serving meanwhile. `watched`: a slot that is not confirmed
     is judged at each share, 100 too, before the old one is drained. Without `overlap` what serves is stopped
-    before the release starts.
+    before the release starts. With `resumes` a rollout that is held takes its next share.
     """
 
     proxy: Proxy
@@ -30,6 +31,7 @@ class Goal:
     confirmed: str = ""
     watched: bool = False
     overlap: bool = True
+    resumes: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ def effect_on_requests(steps: Collection[Step]) -> str:
 
 def path(observed: State, goal: Goal) -> tuple[State, ...]:
     """Return the states to go through, each to be in force before the next, `observed` first."""
+    if resumed := _resumed(observed, goal):
+        rest = [share for share in goal.shares if share > observed.traffic.of(resumed)]
+        return (observed, *_takeover(observed, goal, resumed, observed.slots, rest))
     serving = serving_slot(observed, goal.confirmed)
     wanted = goal.placement
     if serving and _fits(observed.slots[serving], wanted):
@@ -121,16 +126,31 @@ def path(observed: State, goal: Goal) -> tuple[State, ...]:
     counted = goal.watched
     # The old slot is counted while the new one starts: that is what the new one is compared with.
     states.append(State(goal.proxy, both, replace(whole, counted=counted and serving is not None)))
-    shares = goal.shares if serving else (100,)
-    backup = serving if serving and observed.slots[serving].healthy is not False else None
+    return (*states, *_takeover(observed, goal, free, both, goal.shares if serving else (100,)))
+
+
+def _takeover(
+    observed: State, goal: Goal, new: Slot, both: Mapping[Slot, Placement], shares: Iterable[int]
+) -> Iterator[State]:
+    """Yield the states in which the slot `new` takes over by these shares from the other one of `both`."""
+    old = next((slot for slot in both if slot != new), None)
+    backup = old if old and observed.slots[old].healthy is not False else None
     for share in shares:
-        if serving and share < 100:
-            given: dict[Slot, int] = {free: share, serving: 100 - share}
-            states.append(State(goal.proxy, both, Traffic(given, counted=counted)))
-        elif backup or counted:
-            states.append(State(goal.proxy, both, Traffic({free: share}, backup, counted)))
-    states.append(State(goal.proxy, {free: candidate}, Traffic({free: 100})))
-    return tuple(states)
+        if old and share < 100:
+            given: dict[Slot, int] = {new: share, old: 100 - share}
+            yield State(goal.proxy, both, Traffic(given, counted=goal.watched))
+        elif backup or goal.watched:
+            yield State(goal.proxy, both, Traffic({new: share}, backup, goal.watched))
+    yield State(goal.proxy, {new: both[new]}, Traffic({new: 100}))
+
+
+def _resumed(observed: State, goal: Goal) -> Slot | None:
+    """Return the slot whose rollout goes on from the share that it has, None where none does."""
+    old = confirmed_slot(observed, goal.confirmed)
+    there = observed.slots.get(other(old)) if old else None
+    if not goal.resumes or old is None or there is None or observed.proxy != goal.proxy:
+        return None
+    return other(old) if _fits(there, goal.placement) and observed.traffic.of(other(old)) else None
 
 
 def _stop_first(observed: State, goal: Goal, serving: Slot) -> tuple[State, ...]:
@@ -145,30 +165,6 @@ def _stop_first(observed: State, goal: Goal, serving: Slot) -> tuple[State, ...]
     if goal.watched:
         states.append(State(goal.proxy, wanted, replace(taken, counted=True)))
     return (*states, State(goal.proxy, wanted, taken))
-
-
-def serving_slot(observed: State, confirmed: str) -> Slot | None:
-    """Return the slot that keeps serving during the change: a healthy one before one that serves now.
-
-    Of two that serve, the confirmed release before the larger share. When nginx does not answer, the
-    confirmed release counts as serving, and so does a slot that answered directly.
-    """
-    is_silent = observed.proxy is None or not observed.proxy.live
-
-    def trusted(slot: Slot) -> bool:
-        release = observed.slots[slot].release
-        return release is not None and release.id == confirmed
-
-    def rank(slot: Slot) -> tuple[bool, bool, bool, int]:
-        share = observed.traffic.of(slot)
-        return (observed.slots[slot].healthy is not False, share > 0, trusted(slot), share)
-
-    able = [
-        slot
-        for slot, there in observed.slots.items()
-        if there.live and (observed.traffic.of(slot) or trusted(slot) or (is_silent and there.healthy))
-    ]
-    return max(able, key=rank, default=None)
 
 
 def _fits(there: Placement, wanted: Placement) -> bool:

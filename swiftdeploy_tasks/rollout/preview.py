@@ -33,6 +33,8 @@ from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file, read
 from swiftdeploy_tasks.rollout.recovery import Settlement
 from swiftdeploy_tasks.session.run import Run
 
+_HELD = "the rollout of release {release} is held: invoke promote or deploy to go on, rollback to go back"
+
 
 @dataclass(frozen=True)
 class Prospect:
@@ -85,7 +87,11 @@ def prospect(run: Run, seen: State) -> Prospect:
         asked = in_mode(asked, settled.mode) if settled.mode else asked
         if settled.release and settled.target.verb == "rollback":
             removed = release_store.above(folder, settled.release.id)
-    job = job_under(asked)
+    held = recovery.held(run.settings)
+    going_on = recovery.unchanged(read_file(run), held) if held else None
+    job = job_under(going_on.manifest if going_on else asked)
+    job.resumes = going_on is not None
+    asked = job.manifest
     given = release = engine.release(asked)
     is_removed = release.id in removed or release_store.was_rolled_back(folder, release.id)
     kept = changes_nginx_alone(job, seen, confirmed) if is_removed else None
@@ -104,6 +110,7 @@ def prospect(run: Run, seen: State) -> Prospect:
         unavailable = error.message
     notes = tuple(_refusals(job, before, steps, is_removed=is_removed and not kept, unavailable=unavailable))
     notes = (*notes, kept_instead(given, kept)) if kept else notes
+    notes = (*notes, _HELD.format(release=held.release)) if held else notes
     places = (*_missing(job), *_strangers(seen))
     mends = (*published, *_settling(settled), *places)
     root, applied = _root_files(run, job), _applied_files(job, before, wanted, steps)

@@ -19,6 +19,7 @@ from swiftdeploy_tasks.model import components
 from swiftdeploy_tasks.model.release import Release, Slot
 from swiftdeploy_tasks.model.state import Placement, Proxy, State
 from swiftdeploy_tasks.rollout import applied, ending, executor, observation, release_store, write_back
+from swiftdeploy_tasks.rollout.applied import ManifestFile
 from swiftdeploy_tasks.rollout.job import Job
 from swiftdeploy_tasks.rollout.planner import Goal, Step, plan
 from swiftdeploy_tasks.rollout.project import forget_engine, forget_manifest, job_of, quiet, refuse_another
@@ -30,12 +31,16 @@ from swiftdeploy_tasks.system import files
 
 @dataclass(frozen=True)
 class Target:
-    """What a verb set out for: the verb, the release by id, its mode, and the manifest it worked under."""
+    """What a verb set out for: the verb, the release by id, its mode, and the manifest it worked under.
+
+    `held` says that the verb has ended, and left its rollout where it was.
+    """
 
     verb: str
     release: str
     mode: str
     manifest: str
+    held: bool = False
 
 
 def note(settings: Settings, target: Target) -> None:
@@ -76,7 +81,7 @@ def foreseen(places: Settings, seen: State, job_under: Callable[[Manifest], Job]
     release confirmed last. An nginx that does not answer is started again; a slot that runs alone gets the
     traffic. Nothing here needs manifest.yaml: `job_under` gets the kept manifest.
     """
-    cut_off = noted(places)
+    cut_off = cut_off_verb(places)
     if cut_off is None:
         return None
     release = seen.release_of(_alone(seen))
@@ -106,7 +111,7 @@ def settle(run: Run) -> Run:
     settled = run.invocation.shared(Settled)
     if run.invocation.held is None or settled.is_done:
         return run
-    cut_off = noted(run.settings)
+    cut_off = cut_off_verb(run.settings)
     if cut_off:
         refuse_another(run)
         run.emit(Settling(verb=cut_off.verb), needs_history=run.invocation.needs_history)
@@ -204,8 +209,29 @@ def _confirm(run: Run, cut_off: Target, release: Release) -> None:
     )
 
 
+def cut_off_verb(settings: Settings) -> Target | None:
+    """Return what a killed verb set out for, None where every verb has ended."""
+    found = noted(settings)
+    return None if found and found.held else found
+
+
+def held(settings: Settings) -> Target | None:
+    """Return the target of a rollout that is held, None where none is."""
+    found = noted(settings)
+    return found if found and found.held else None
+
+
+def unchanged(file: ManifestFile, held: Target) -> ManifestFile | None:
+    """Return the manifest of the rollout, None where manifest.yaml no longer gives it."""
+    content = held.manifest.encode()
+    if file.content == content:
+        return file
+    wanted = file.in_mode(held.mode)
+    return wanted if wanted.content == content else None
+
+
 def noted(settings: Settings) -> Target | None:
-    """Return what a verb set out for whose end is not on record, None where every one has ended."""
+    """Return the target that is noted, None for none."""
     try:
         return Target(**json.loads(settings.target.read_bytes()))
     except (OSError, ValueError, TypeError):

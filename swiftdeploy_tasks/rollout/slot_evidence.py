@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ def limits_in(limits: Mapping[str, Any]) -> Limits:
 
 
 @dataclass
-class Source:
+class SourceEvidence:
     """The evidence of one source (the app's pages, or nginx), and the scrapes that the next batch follows."""
 
     limits: Limits
@@ -58,13 +59,18 @@ class SlotEvidence:
     limits: Limits
     warmup: float
     say: Callable[[str], None]
-    warm_from: float | None = None
+    warm_from: float = math.inf
     has_restarted: bool = False
-    page: Source = field(init=False)
-    counted: Source = field(init=False)
+    page: SourceEvidence = field(init=False)
+    counted: SourceEvidence = field(init=False)
 
     def __post_init__(self) -> None:
-        self.page, self.counted = Source(self.limits), Source(self.limits)
+        self.page, self.counted = SourceEvidence(self.limits), SourceEvidence(self.limits)
+
+    def begin(self, time: float) -> None:
+        """Begin with a slot that gets traffic from this time (unix seconds)."""
+        self.page = SourceEvidence(self.limits)
+        self.warm_from = time + self.warmup
 
     def take_page(self, new: Scrape, stable: Scrape | None) -> None:
         """Count a batch of the app's pages."""
@@ -83,6 +89,4 @@ class SlotEvidence:
         return metrics.joint_document(*known or [self.counted.evidence])
 
     def _is_warm(self, time: float) -> bool:
-        if self.warm_from is None:
-            self.warm_from = time + self.warmup
         return time >= self.warm_from

@@ -91,7 +91,7 @@ _DO: Mapping[str, executor.Effect] = {
 
 def _restore_specs(job: Job, before: State, whole: State) -> None:
     """Write the Specs of what stands again: those from before the change, where they fit."""
-    if job.former and set(before.slots) == set(whole.slots):
+    if job.former and not job.resumes and set(before.slots) == set(whole.slots):
         for path, content in job.former.files.items():
             if path.parent != job.settings.nginx_folder:
                 files.replace(path, content, mode=0o600)

@@ -239,6 +239,16 @@ class RolledBack(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RolloutHeld(Event):
+    """A rollout stays at its share, because its release is undecided."""
+
+    name = "held"
+    outcome: str | None = "done"
+    release: Mapping[str, str]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Undone(Event):
     """A change was undone (`done`), or that failed; `more` has the traffic or the error."""
 

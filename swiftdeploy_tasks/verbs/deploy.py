@@ -5,6 +5,7 @@ from __future__ import annotations
 from swiftdeploy_tasks.errors import PreflightError
 from swiftdeploy_tasks.model.finding import failure
 from swiftdeploy_tasks.rollout import (
+    held,
     isolation,
     noting,
     observation,
@@ -19,14 +20,16 @@ from swiftdeploy_tasks.rollout import (
 )
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.change import Aim, execute
-from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file
 from swiftdeploy_tasks.rollout.release_secrets import secrets_of
+from swiftdeploy_tasks.rollout.serving import serving_slot
 from swiftdeploy_tasks.session.run import Run
 
 
 def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
-    """Converge what runs to the manifest; on failure, undo."""
+    """Converge what runs to the manifest; on failure, undo. A rollout that is held goes on."""
+    if held.resume(run):
+        return
     file, engine = read_file(run), engine_of(run)
     asked, cut_off = file.manifest, recovery.settled(run)
     run.report(verdicts=[verdict.document() for verdict in questions.verdicts_before_deploy(run)])

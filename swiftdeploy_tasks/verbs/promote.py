@@ -13,6 +13,7 @@ from swiftdeploy_tasks.proxy import root_files
 from swiftdeploy_tasks.rollout import (
     applied,
     executor,
+    held,
     isolation,
     noting,
     observation,
@@ -31,10 +32,16 @@ from swiftdeploy_tasks.session.run import Run
 
 
 def promote(run: Run, mode: str, *, discard_volumes: bool = False) -> None:
-    """Take the running release to `mode`, or to the other one; rewrite services.mode when it is there."""
-    file, engine = read_file(run), engine_of(run)
+    """Take the running release to `mode`, or to the other one; rewrite services.mode when it is there.
+
+    A rollout that is held goes on.
+    """
     if mode and mode not in MODES:
         raise UsageError(f"--mode is {mode!r}; it must be stable or canary", "invoke promote --mode canary")
+    waiting = recovery.held(run.settings)
+    if waiting and mode in ("", waiting.mode) and held.resume(run):
+        return
+    file, engine = read_file(run), engine_of(run)
     cut_off = recovery.settled(run)
     if cut_off and cut_off.verb == "promote" and not mode:
         mode = cut_off.mode

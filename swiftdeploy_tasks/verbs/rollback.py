@@ -25,11 +25,11 @@ from swiftdeploy_tasks.rollout import (
 )
 from swiftdeploy_tasks.rollout.admission import Change
 from swiftdeploy_tasks.rollout.change import Aim, execute
-from swiftdeploy_tasks.rollout.planner import serving_slot
 from swiftdeploy_tasks.rollout.project import job_of, quiet, read_manifest
 from swiftdeploy_tasks.rollout.reasons import changed_fields
 from swiftdeploy_tasks.rollout.release_secrets import secrets_of
 from swiftdeploy_tasks.rollout.release_store import Confirmation
+from swiftdeploy_tasks.rollout.serving import serving_slot
 from swiftdeploy_tasks.session.events import ManifestChanged
 from swiftdeploy_tasks.session.run import Run
 
@@ -92,12 +92,13 @@ def _target(run: Run, to: str, before: State) -> Confirmation:
     """Return the confirmation to go back to: below the present one, or that one where another runs.
 
     Where nginx sends traffic to no slot it is the present one too: a change that stopped it was cut off. To a
-    release that has died nginx still sends the traffic.
+    release that has died nginx still sends the traffic. A rollout that is held has not replaced it either.
     """
     running = before.release_of(before.traffic.leader)
     held = release_store.stack(release_store.confirmations(run.settings.releases))
     is_stopped = before.proxy is not None and before.traffic.leader is None and not before.slots
     is_confirmed = not held or (running.id == held[-1].release if running else not is_stopped)
+    is_confirmed = is_confirmed and recovery.held(run.settings) is None
     below = held[:-1] if is_confirmed else held
     if to and not any(row.release.startswith(to) for row in below):
         raise PreflightError(
