@@ -1,4 +1,4 @@
-"""Metrics of a slot: requests, errors and latencies between two scrapes.
+"""Metrics of a slot: requests, errors and latencies between two scrapes, and the evidence in many of them.
 
 Pure functions. A page that is cut short or contradicts itself is no scrape, and a figure that is not known is
 absent, never zero.
@@ -7,8 +7,10 @@ absent, never zero.
 from __future__ import annotations
 
 from swiftdeploy_tasks.metrics.count_file import WAITING, Counter
+from swiftdeploy_tasks.metrics.evidence import Evidence, Limits, joint_document
 from swiftdeploy_tasks.metrics.exposition import HISTOGRAMS, MAX_PAGE, parse, sources
 from swiftdeploy_tasks.metrics.log_windows import AccessLog, LogWindows, first_whole_second, second_of
+from swiftdeploy_tasks.metrics.rule_evidence import RuleEvidence
 from swiftdeploy_tasks.metrics.scrape import WITHOUT_PAGE, Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.slot_tally import Counted, SlotTally, counted
 from swiftdeploy_tasks.metrics.window import (
@@ -31,7 +33,10 @@ __all__ = [
     "AccessLog",
     "Counted",
     "Counter",
+    "Evidence",
+    "Limits",
     "LogWindows",
+    "RuleEvidence",
     "Scrape",
     "SlotTally",
     "UnreadableMetrics",
@@ -41,6 +46,7 @@ __all__ = [
     "counted",
     "first_whole_second",
     "is_unmoved",
+    "joint_document",
     "parse",
     "restarted",
     "second_of",
