@@ -39,10 +39,12 @@ class Limits:
 class Evidence:
     """What one source has counted of the new slot, and of stable at the same moments.
 
-    `slow` and `slow_compared` are by boundary of the latency histogram, in seconds.
+    `source` says where the counts are from, where that is not the app. `slow` and `slow_compared` are by
+    boundary of the latency histogram, in seconds.
     """
 
     limits: Limits
+    source: str = ""
     errors: Counts = NOTHING
     errors_compared: Comparison = field(default_factory=Comparison)
     slow: Mapping[float, Counts] = field(default_factory=dict)
@@ -67,16 +69,20 @@ class Evidence:
 
     def rules(self) -> dict[str, RuleEvidence]:
         """Return what each test found, by the name of its limit."""
-        return {
+        found = {
             "max_error_rate": self._error_rate(),
             "max_p99_ms": self._p99(),
             "max_error_ratio": self._error_ratio(),
             "max_slow_ratio": self._slow_ratio(),
         }
+        return {rule: replace(one, why=self._with_source(one.why)) for rule, one in found.items()}
 
     def document(self) -> dict[str, dict[str, Any]]:
         """The evidence as JSON values, by the name of the limit."""
         return joint_document(self)
+
+    def _with_source(self, why: str) -> str:
+        return "; ".join(filter(None, (self.source, why)))
 
     def _compare(self, new: Mapping[float, Counts], old: Mapping[float, Counts]) -> dict[float, Comparison]:
         limit = self.limits.max_slow_ratio

@@ -41,11 +41,11 @@ class RuleEvidence:
 def join(found: Sequence[RuleEvidence]) -> RuleEvidence:
     """Return the evidence of several sources about one rule as one.
 
-    The mean of e-values is an e-value. The weaker proof counts, and the counts are those of the largest
-    e-value. Where a source has a boundary for a test of latency, sources without one are left out.
+    The mean of e-values is an e-value. The weaker proof counts. The counts are those of the largest e-value, or
+    where nothing speaks against the release, of the source that saw more. Where a source has a boundary for a test of latency, sources without one are left out.
     """
     able = [one for one in found if one.boundary_ms is not None] or found
-    shown = max(able, key=lambda one: (one.e, one.new.requests))
+    shown = max(able, key=lambda one: (max(one.e, 1.0), one.new.requests))
     mean = sum(one.e for one in able) / len(able)
     return replace(shown, e=mean, proven_e=min(one.proven_e for one in able))
 

@@ -54,7 +54,7 @@ def _is_applied(loaded: probe.Generation, folder: Path) -> bool:
 
 
 def _is_watched(generation_id: str, folder: Path) -> bool:
-    """Return whether this generation is that of a step that is watched, or held: the undo's files lie on disk."""
+    """Return whether this generation is that of a step that is watched or held, beside the undo's files."""
     with suppress(OSError):
         return (folder / publication.WATCHED).read_text(encoding="ascii") == generation_id
     return False

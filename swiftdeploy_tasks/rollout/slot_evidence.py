@@ -25,12 +25,13 @@ class SourceEvidence:
     """The evidence of one source (the app's pages, or nginx), and the scrapes that the next batch follows."""
 
     limits: Limits
+    name: str = ""
     evidence: Evidence = field(init=False)
     new: Scrape | None = None
     stable: Scrape | None = None
 
     def __post_init__(self) -> None:
-        self.evidence = Evidence(self.limits)
+        self.evidence = Evidence(self.limits, self.name)
 
     def take(self, new: Scrape, stable: Scrape | None, *, warm: bool) -> bool:
         """Count what both slots did since the last call; False where stable restarted, so it starts again.
@@ -40,7 +41,7 @@ class SourceEvidence:
         before, beside = self.new, self.stable
         self.new, self.stable = new, stable
         if beside and stable and metrics.went_back(beside, stable):
-            self.evidence = Evidence(self.limits)
+            self.evidence = Evidence(self.limits, self.name)
             return False
         if before:
             pair = (beside, stable) if beside and stable else None
@@ -65,7 +66,7 @@ class SlotEvidence:
     counted: SourceEvidence = field(init=False)
 
     def __post_init__(self) -> None:
-        self.page, self.counted = SourceEvidence(self.limits), SourceEvidence(self.limits)
+        self.page, self.counted = SourceEvidence(self.limits), SourceEvidence(self.limits, "as nginx counted")
 
     def begin(self, time: float) -> None:
         """Begin with a slot that gets traffic from this time (unix seconds)."""
