@@ -41,8 +41,9 @@ class RuleEvidence:
 def join(found: Sequence[RuleEvidence]) -> RuleEvidence:
     """Return the evidence of several sources about one rule as one.
 
-    The mean of e-values is an e-value. The weaker proof counts. The counts are those of the largest e-value, or
-    where nothing speaks against the release, of the source that saw more. Where a source has a boundary for a test of latency, sources without one are left out.
+    The mean of e-values is an e-value. The weaker proof counts. The counts are those of the largest e-value,
+    or where nothing speaks against the release, of the source that saw more. Where a source has a boundary
+    for a test of latency, sources without one are left out.
     """
     able = [one for one in found if one.boundary_ms is not None] or found
     shown = max(able, key=lambda one: (max(one.e, 1.0), one.new.requests))
