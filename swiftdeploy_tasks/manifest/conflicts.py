@@ -19,6 +19,7 @@ def all_of(source: Source, data: Mapping[str, Any]) -> Iterator[Conflict]:
     """Yield every conflict; `source` says which values were written and which are defaults."""
     yield from _ports(source, data)
     yield from _steps(data)
+    yield from _patience(source, data)
     yield from _networks(data)
     yield from _metrics(source, data)
     yield from mount_conflicts.all_of(data)
@@ -43,6 +44,15 @@ def _steps(data: Mapping[str, Any]) -> Iterator[Conflict]:
         return
     if steps != sorted(set(steps)) or steps[-1] != 100:
         yield Conflict(where, steps, "does not rise to 100", "write rising percents, such as [10, 50, 100]")
+
+
+def _patience(source: Source, data: Mapping[str, Any]) -> Iterator[Conflict]:
+    where, other = ("rollout", "patience"), ("rollout", "interval")
+    patience, interval = _at(data, where), _at(data, other)
+    both = isinstance(patience, int | float) and isinstance(interval, int | float)
+    if where in source.lines and both and patience < interval:
+        message = f"is less than {dotted(other)}, {interval:.15g}"
+        yield Conflict(where, patience, message, f"write at least {interval:.15g}")
 
 
 def _networks(data: Mapping[str, Any]) -> Iterator[Conflict]:

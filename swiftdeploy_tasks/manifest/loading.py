@@ -262,10 +262,16 @@ def _network(data: Mapping[str, Any], *, name: str) -> Network:
 
 
 def _rollout(data: Mapping[str, Any]) -> Rollout:
+    interval, is_proven = float(data["interval"]), data["advance"] == "proven"
     return Rollout(
         steps=tuple(int(step) for step in data["steps"]),
-        interval=float(data["interval"]),
+        interval=interval,
         drain=int(data["drain"]),
         min_requests=int(data["min_requests"]),
         overlap=data.get("overlap") is not False,
+        advance=data["advance"],
+        undecided=data["undecided"] or ("rollback" if is_proven else "advance"),
+        patience=max(interval, float(data["patience"])),
+        warmup=float(data["warmup"]),
+        sticky=data["sticky"],
     )

@@ -176,7 +176,9 @@ class Network:
 class Rollout:
     """How traffic moves: rising percents that end in 100; `interval` and `drain` are seconds.
 
-    Without `overlap` the old release stops before the new one starts.
+    Without `overlap` the old release stops before the new one starts. A step ends by `advance`, at the latest
+    after `patience` seconds, and where it is undecided then, `undecided` follows. The latency of the first
+    `warmup` seconds is not judged. `sticky` is what keeps a client on one release.
     """
 
     steps: tuple[int, ...]
@@ -184,6 +186,11 @@ class Rollout:
     drain: int
     min_requests: int
     overlap: bool
+    advance: Literal["unrefuted", "proven"]
+    undecided: Literal["advance", "rollback", "hold"]
+    patience: float
+    warmup: float
+    sticky: Literal["none", "client", "cookie"]
 
 
 @dataclass(frozen=True)

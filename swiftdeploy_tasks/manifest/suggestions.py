@@ -43,6 +43,7 @@ _SAME = {
     "network": "networks",
     "policy": "policies thresholds",
     "rollout.drain": "drain_timeout grace_period stop_grace_period shutdown_timeout",
+    "rollout.sticky": "affinity session_affinity sticky_session sticky_sessions stickiness",
     "rollout.steps": "weights canary_weight canary_percent traffic_steps",
 }
 _VARIANTS = {word: tuple(place.split(".")) for place, words in _SAME.items() for word in words.split()}
@@ -73,9 +74,13 @@ _OWN_UNITS = {
     "nginx.sockets": ("in seconds", "s"),
     "rollout.interval": ("in seconds", "s"),
     "rollout.drain": ("in seconds", "s"),
+    "rollout.patience": ("in seconds", "s"),
+    "rollout.warmup": ("in seconds", "s"),
     "policy.canary.window": ("in seconds", "s"),
     "policy.canary.max_p99_ms": ("in milliseconds", "ms"),
     "policy.canary.max_error_rate": ("a fraction of 1", "fraction"),
+    "policy.canary.max_error_ratio": ("how many times as often as the old slot", ""),
+    "policy.canary.max_slow_ratio": ("how many times as often as the old slot", ""),
     "policy.infrastructure.max_load_per_core": ("the load of 5 minutes divided by the cores", ""),
     "policy.infrastructure.max_memory_used_percent": ("in percent", "percent"),
     "policy.infrastructure.min_disk_free_gb": ("in gigabytes", "gb"),

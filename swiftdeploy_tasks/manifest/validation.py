@@ -185,8 +185,9 @@ def _misfit(error: ValidationError, text: str, rule: Mapping[str, Any]) -> tuple
     if error.validator == "type":
         return _wrong_type(error.instance, text, rule, fix)
     if error.validator == "enum":
-        near = difflib.get_close_matches(str(error.instance), rule["enum"], n=1)
-        others = f" (allowed: {', '.join(rule['enum'])})" if len(rule["enum"]) > 1 else ""
+        allowed = [value for value in rule["enum"] if value]
+        near = difflib.get_close_matches(str(error.instance), allowed, n=1)
+        others = f" (allowed: {', '.join(allowed)})" if len(allowed) > 1 else ""
         return "is not an allowed value", f"write {near[0]}{others}" if near else fix
     if error.validator == "uniqueItems":
         return "holds an entry twice", "keep one of them"

@@ -58,7 +58,7 @@ def test_shipped_domains_declare_a_rule_for_each_of_their_limits(judge: Judge, b
     found = judge(bundle)
     assert set(found) == set(bundle.domains)
     for domain, rules in found.items():
-        assert set(rules) == bundle.limits(domain).keys() - {"window"}
+        assert set(rules) == bundle.limits(domain).keys() - {"evidence", "window"}
 
 
 def test_a_domain_of_one_s_own_without_a_list_has_the_rules_that_it_answers_with(

@@ -131,6 +131,11 @@ rollouts = some(
         "drain": st.integers(12, 3600),
         "min_requests": st.integers(0, 10**9),
         "overlap": st.booleans(),
+        "advance": st.sampled_from(["unrefuted", "proven"]),
+        "undecided": st.sampled_from([None, "advance", "rollback", "hold"]),
+        "patience": numbers(3600, 86_400),
+        "warmup": numbers(0, 3600),
+        "sticky": st.sampled_from(["none", "client", "cookie"]),
     },
 )
 policies = some(
@@ -148,7 +153,10 @@ policies = some(
             {},
             {
                 "max_error_rate": st.floats(0, 1),
+                "max_error_ratio": numbers(1, 10**6),
                 "max_p99_ms": numbers(0, 3_600_000),
+                "max_slow_ratio": numbers(1, 10**6),
+                "evidence": numbers(1.001, 10**9),
                 "window": numbers(0.001, 3600),
                 "min_requests": st.integers(0, 10**9),
             },

@@ -79,7 +79,18 @@ def test_the_six_base_keys_alone_give_every_default(tmp_path: Path) -> None:
         contact="ops@swiftdeploy.local",
         engine="auto",
         gate="auto",
-        rollout=Rollout((100,), 10.0, 15, 20, overlap=True),
+        rollout=Rollout(
+            (100,),
+            10.0,
+            15,
+            20,
+            overlap=True,
+            advance="unrefuted",
+            undecided="advance",
+            patience=300.0,
+            warmup=2.0,
+            sticky="none",
+        ),
         policy={"infrastructure": {}, "canary": {}},
         history=HistoryLimits(10_000_000, 100),
         rendered=".",
@@ -115,10 +126,29 @@ def test_every_key_that_is_written_arrives_in_its_place() -> None:
     private = ("/metrics", "/admin/v1", "/.git")
     proxies, limits = ("10.0.0.0/8", "2001:db8::/32"), Resources(1.5, "1g")
     assert read.nginx == Nginx("nginx", 80, 1, 3600, private, 0, "0", routes, hosts, proxies, 100_000, limits)
-    assert read.rollout == Rollout((1, 10, 50, 100), 0.5, 12, 0, overlap=False)
+    assert read.rollout == Rollout(
+        (1, 10, 50, 100),
+        0.5,
+        12,
+        0,
+        overlap=False,
+        advance="proven",
+        undecided="hold",
+        patience=0.5,
+        warmup=0.0,
+        sticky="cookie",
+    )
     assert read.policy == {
         "infrastructure": {"min_disk_free_gb": 0, "max_load_per_core": 0.5, "max_memory_used_percent": 100},
-        "canary": {"max_error_rate": 0, "max_p99_ms": 250.5, "window": 5, "min_requests": 10},
+        "canary": {
+            "max_error_rate": 0,
+            "max_error_ratio": 1,
+            "max_p99_ms": 250.5,
+            "max_slow_ratio": 2.5,
+            "evidence": 100,
+            "window": 5,
+            "min_requests": 10,
+        },
         "isolation": {"non_root": False},
     }
     assert (read.engine, read.gate) == ("local", "embedded")
@@ -216,6 +246,30 @@ def test_the_name_gives_the_network_unless_it_is_named(tmp_path: Path) -> None:
     assert loaded(tmp_path, f"name: shop\n{without}").network == Network("shop-net", "bridge")
     named = f"{without}network: {{name: other}}\n"
     assert loaded(tmp_path, f"name: shop\n{named}").network == Network("other", "bridge")
+
+
+@pytest.mark.parametrize(
+    ("written", "follows"),
+    [
+        ("{}", "advance"),
+        ("{advance: unrefuted, undecided: null}", "advance"),
+        ("{advance: proven}", "rollback"),
+        ("{advance: proven, undecided: null}", "rollback"),
+        ("{advance: proven, undecided: advance}", "advance"),
+        ("{undecided: rollback}", "rollback"),
+        ("{undecided: hold}", "hold"),
+    ],
+)
+def test_what_follows_an_undecided_step_goes_by_what_ends_one(
+    tmp_path: Path, written: str, follows: str
+) -> None:
+    assert loaded(tmp_path, f"{BASE}rollout: {written}\n").rollout.undecided == follows
+
+
+def test_the_patience_is_at_least_the_interval_where_none_is_given(tmp_path: Path) -> None:
+    assert loaded(tmp_path, f"{BASE}rollout: {{interval: 600}}\n").rollout.patience == 600
+    given = loaded(tmp_path, f"{BASE}rollout: {{interval: 600, patience: 601}}\n")
+    assert given.rollout.patience == 601
 
 
 def test_any_other_byte_gives_another_digest(tmp_path: Path) -> None:
