@@ -130,11 +130,11 @@ class SlotWatch:
     began: float = field(default_factory=slot_metrics.now)
     step: tuple[float, SlotTally] | None = None
 
-    def follow(self, log: Path, share: int) -> None:
+    def follow(self, log: Path, share: int, new: Slot | None) -> None:
         """Read nginx's count from this file; raises ProxyError where nginx does not write it."""
         self.counter.read()
         try:
-            self.counter.follow(log, share)
+            self.counter.follow(log, share, new or "")
         except OSError as error:
             raise ProxyError(
                 f"nginx does not count the requests of this change: {log.name}: {error.strerror}",
