@@ -19,7 +19,7 @@ from statistics import median
 
 import psutil
 
-from bench.table import Row, holds, machine, show
+from bench.table import Row, machine, show
 from swiftdeploy_tasks.engines.local.proxy_process import command, master
 from swiftdeploy_tasks.model.state import Traffic
 from tests.ports import free_ports
@@ -27,7 +27,6 @@ from tests.proxy import accepted
 from tests.proxy.split_nginx import SplitNginx, split_nginx
 
 CLIENTS = 64
-MOST = 1.05
 HALF = Traffic({"blue": 50, "green": 50})
 KEY = "Cookie: swiftdeploy=0123456789abcdef0123456789abcdef"
 # The name of a row, rollout.sticky, and a header of each request.
@@ -55,16 +54,17 @@ class Run:
     cost: float
 
 
-def main(*, seconds: float = 5.0, rounds: int = 9) -> None:
+def main(*, seconds: float = 3.0, rounds: int = 16) -> None:
     """Print the requests a second and the processor time of a request for each way to choose a slot."""
     print(machine())
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         shops = {sticky: _shop(stack, Path(name) / sticky, sticky) for _, sticky, _ in KINDS[:3]}
         runs: dict[str, list[Run]] = {row: [] for row, _, _ in KINDS}
-        for _ in range(rounds):
-            for row, sticky, header in KINDS:
+        for turn in range(rounds):
+            # Each kind is as often the first as the last.
+            for row, sticky, header in KINDS if turn % 2 else reversed(KINDS):
                 runs[row].append(_run(shops[sticky], header, seconds))
-    show(("rollout.sticky", "requests/s", "cpu us", "of none", "bound", ""), list(_rows(runs)))
+    show(("rollout.sticky", "requests/s", "cpu us a request", "of none"), list(_rows(runs)))
     print(f"\n{machine()}, when it ended")
 
 
@@ -73,8 +73,7 @@ def _rows(runs: dict[str, list[Run]]) -> Iterator[Row]:
     for row, found in runs.items():
         times = median(run.cost / cost for run, cost in zip(found, base, strict=True))
         rate, cost = median(run.rate for run in found), median(run.cost for run in found)
-        bound = ("", "") if row == "none" else (f"<= {MOST}", holds(times <= MOST))
-        yield (row, f"{rate:.0f}", f"{cost:.1f}", f"{times:.2f}", *bound)
+        yield (row, f"{rate:.0f}", f"{cost:.1f}", f"{times:.2f}")
 
 
 def _shop(stack: ExitStack, folder: Path, sticky: str) -> SplitNginx:

@@ -81,7 +81,7 @@ def bench_proxy(c: Context, idle: int = 10_000, busy: int = 2_000) -> None:
 
 
 @task(help={"rounds": "How often each kind takes its turn.", "seconds": "How long one turn takes."})
-def bench_sticky(c: Context, rounds: int = 9, seconds: float = 5.0) -> None:
+def bench_sticky(c: Context, rounds: int = 16, seconds: float = 3.0) -> None:
     """Measure what it costs nginx to keep a client on one slot."""
     from bench.sticky import main
 
