@@ -80,6 +80,14 @@ def bench_proxy(c: Context, idle: int = 10_000, busy: int = 2_000) -> None:
     main(idle=idle, busy=busy)
 
 
+@task(help={"rounds": "How often each kind takes its turn.", "seconds": "How long one turn takes."})
+def bench_sticky(c: Context, rounds: int = 16, seconds: float = 3.0) -> None:
+    """Measure what it costs nginx to keep a client on one slot."""
+    from bench.sticky import main
+
+    main(rounds=rounds, seconds=seconds)
+
+
 @task(
     help={
         "engine": "docker or local; both without it.",
@@ -128,6 +136,7 @@ ns = Collection(
     bench_status,
     bench_metrics,
     bench_proxy,
+    bench_sticky,
     bench_rollover,
     chaos,
     pictures,

@@ -6,6 +6,7 @@ nginx retried counts for both: as an error for the slot that failed.
 
 from __future__ import annotations
 
+import collections
 import copy
 import re
 from dataclasses import dataclass
@@ -55,9 +56,10 @@ class Counter:
         self._file: BinaryIO | None = None
         self._errors: BinaryIO | None = None
         self._rest = self._rest_of_errors = b""
-        self._share = 0
-        self._begun: dict[str, float] = {}
-        self._begun_in_all = self._first_at_new = 0
+        self._share, self._new_slot = 0, ""
+        self._begun: dict[str, tuple[float, str]] = {}
+        self._given = collections.Counter[str]()
+        self._first_at_new = 0
 
     @property
     def requests(self) -> int:
@@ -65,14 +67,14 @@ class Counter:
         both = (self.old, self.new)
         return sum(tally.ok + tally.errors for tally in both) + len(self._begun)
 
-    def follow(self, path: Path, share: int) -> None:
-        """Read this file from now on: the new slot has `share` percent while it is written."""
+    def follow(self, path: Path, share: int, new_slot: str) -> None:
+        """Read this file from now on: `new_slot` has `share` percent while it is written."""
         self.close()
-        self._file, self._share = path.open("rb"), share
+        self._file, self._share, self._new_slot = path.open("rb"), share, new_slot
         self._errors = path.with_name(f"{path.name}.errors").open("rb")
         self._rest = self._rest_of_errors = b""
-        self._begun = {}
-        self._begun_in_all = self._first_at_new = 0
+        self._begun, self._given = {}, collections.Counter()
+        self._first_at_new = 0
 
     def close(self) -> None:
         """Close the files that are read."""
@@ -99,27 +101,31 @@ class Counter:
 
     def begun_before(self, time: float) -> int:
         """Return how many requests began before `time` (unix seconds) and have no answer yet."""
-        return sum(1 for at in self._begun.values() if at <= time)
+        return sum(1 for at, _ in self._begun.values() if at <= time)
 
     def waiting_at_new(self, before: float) -> tuple[int, int]:
         """Return how many requests to the new slot began before then and are unanswered, and how many it got.
 
-        nginx does not log which slot a request without an answer went to. The split between the slots is
-        exact, so the new slot has the requests of its share that it has not answered.
+        nginx logs the slot of such a request only where clients stick to one. Else the split is exact, so the
+        new slot has the requests of its share that it has not answered.
         """
+        if "" not in self._given:
+            late_at = [slot for at, slot in self._begun.values() if at <= before]
+            return late_at.count(self._new_slot), self._given[self._new_slot]
         late = self.begun_before(before)
-        given = round(self._begun_in_all * self._share / 100)
+        given = round(self._given[""] * self._share / 100)
         if self._share == 100 or not late:
             return late, given
         under_way = max(0, given - self._first_at_new)
         return min(late, round(late * under_way / len(self._begun))), given
 
     def _take(self, words: list[str]) -> None:
-        if len(words) == 4 and words[0] == "begun":
-            _, request, by, at = words
+        if len(words) in (4, 5) and words[0] == "begun":
+            _, request, by, at, *chosen = words
             if by == "client":
-                self._begun[request] = _seconds(at) or 0.0
-                self._begun_in_all += 1
+                slot = "".join(chosen)
+                self._begun[request] = (_seconds(at) or 0.0, slot)
+                self._given[slot] += 1
         elif len(words) == 9 and words[0] == "answered":
             _, request, by, _, status, *lists = words
             if by != "client":

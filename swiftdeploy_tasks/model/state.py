@@ -29,6 +29,11 @@ class Traffic:
         ranked = sorted(SLOTS, key=self.of, reverse=True)
         return ranked[0] if self.of(ranked[0]) else None
 
+    @property
+    def is_split(self) -> bool:
+        """Whether both slots have a share."""
+        return all(self.of(slot) for slot in SLOTS)
+
     def __str__(self) -> str:
         shares = [f"{slot} {self.of(slot)} %" for slot in SLOTS if self.of(slot)]
         backup = [f"{self.backup} as backup"] if self.backup else []

@@ -140,13 +140,13 @@ class SlotWatch:
     step: tuple[float, SlotTally] | None = None
     verdict: Verdict | None = None
 
-    def follow(self, log: Path, share: int) -> None:
+    def follow(self, log: Path, share: int, new: Slot | None) -> None:
         """Read nginx's count from this file; raises ProxyError where nginx does not write it."""
         self.counter.read()
         # A batch ends where the shares change.
         self._take_count()
         try:
-            self.counter.follow(log, share)
+            self.counter.follow(log, share, new or "")
         except OSError as error:
             raise ProxyError(
                 f"nginx does not count the requests of this change: {log.name}: {error.strerror}",

@@ -86,7 +86,8 @@ def _follow_count(job: Job, state: State, generation: str) -> None:
     if state.traffic.counted and job.watch:
         known = job.back.slots if job.back and len(state.slots) > 1 else {}
         new = next((slot for slot in state.slots if slot not in known), None)
-        job.watch.follow(job.settings.counts / f"{generation}.log", state.traffic.of(new) if new else 0)
+        share = state.traffic.of(new) if new else 0
+        job.watch.follow(job.settings.counts / f"{generation}.log", share, new)
 
 
 def _can_undo(back: State, state: State) -> bool:

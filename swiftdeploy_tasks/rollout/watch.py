@@ -20,8 +20,8 @@ class Ending:
 class Watch(Protocol):
     """Watches a new slot while it takes traffic; each call raises when it is not well."""
 
-    def follow(self, log: Path, share: int) -> None:
-        """Read nginx's count from this file from now on; the new slot has `share` percent meanwhile."""
+    def follow(self, log: Path, share: int, new: Slot | None) -> None:
+        """Read nginx's count from this file from now on; the `new` slot has `share` percent meanwhile."""
         ...
 
     def begin(self, slot: Slot, release: Release) -> None:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench import log_looks, looking, planning, proxy, records
+from bench import log_looks, looking, planning, proxy, records, sticky
 from bench.foundation import main
 from tests.lab import require
 
@@ -108,3 +108,17 @@ def test_the_clients_that_nginx_holds_are_counted(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert re.search(r"idle connections +20 +20 +holds", printed)
     assert re.search(r"clients that ask meanwhile +5 +5 +holds", printed)
+
+
+def test_the_cost_of_each_way_to_choose_a_slot_is_printed_beside_that_of_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    require("nginx")
+    if not shutil.which("wrk"):
+        pytest.skip("wrk is not on PATH")
+    sticky.main(seconds=1, rounds=1)
+    _, table, _ = capsys.readouterr().out.split("\n\n")
+    _, *rows = table.splitlines()
+    assert [_name(row) for row in rows] == [row for row, _, _ in sticky.KINDS]
+    assert all(re.search(r" +\d+ +[\d.]+ +[\d.]+$", row) for row in rows)
+    assert rows[0].endswith(" 1.00")

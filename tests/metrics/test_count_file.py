@@ -13,8 +13,8 @@ from swiftdeploy_tasks.metrics.slot_tally import BOUNDS, SlotTally
 OLD, NEW = "10.0.0.2:3000", "10.0.0.3:3000"
 
 
-def begun(request: str, at: float = 1.0, by: str = "client") -> str:
-    return f"begun\t{request}\t{by}\t{at}\n"
+def begun(request: str, at: float = 1.0, by: str = "client", slot: str = "") -> str:
+    return "\t".join(("begun", request, by, str(at), *([slot] if slot else []))) + "\n"
 
 
 def answered(
@@ -46,7 +46,7 @@ def read(tmp_path: Path, *lines: str, share: int = 100, old: str = OLD, errors: 
     (tmp_path / "generation.log.errors").write_text(errors)
     counter = Counter(old)
     COUNTERS.append(counter)
-    counter.follow(log, share)
+    counter.follow(log, share, "green")
     counter.read()
     return counter
 
@@ -118,6 +118,16 @@ def test_waiting_requests_belong_to_the_slot_that_answered_too_few_of_its_share(
     assert read(tmp_path, *lines, *slow_old, share=50).waiting_at_new(before=5.0) == (0, 10)
 
 
+def test_a_waiting_request_belongs_to_the_slot_that_nginx_chose_for_its_client(tmp_path: Path) -> None:
+    """Of two clients, one with most of the requests, the shares say nothing."""
+    slots = ["blue"] * 12 + ["green"] * 4
+    lines = [begun(f"{n}", slot=slot) for n, slot in enumerate(slots)]
+    late = [begun("late", 9.0, slot="green"), begun("probe", by="probe", slot="green")]
+    answers = [answered("0", OLD), answered("12", NEW)]
+    assert read(tmp_path, *lines, *late, *answers, share=50).waiting_at_new(before=5.0) == (3, 5)
+    assert read(tmp_path, *lines[:12], share=50).waiting_at_new(before=5.0) == (0, 0)
+
+
 def test_a_line_that_is_not_written_to_its_end_is_read_later(tmp_path: Path) -> None:
     line = answered("a")
     counter = read(tmp_path, line[:30])
@@ -132,7 +142,7 @@ def test_the_tallies_go_on_over_the_generations_of_a_change(tmp_path: Path) -> N
     counter = read(tmp_path, answered("a", OLD), begun("b"), share=0)
     (tmp_path / "next.log.errors").touch()
     (tmp_path / "next.log").write_text(answered("c") + answered("d", OLD))
-    counter.follow(tmp_path / "next.log", 50)
+    counter.follow(tmp_path / "next.log", 50, "green")
     counter.read()
     assert (figures(counter.old), figures(counter.new)) == ((2, 0, 0), (1, 0, 0))
     assert counter.waiting_at_new(before=5.0) == (0, 0)

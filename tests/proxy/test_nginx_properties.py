@@ -171,10 +171,12 @@ def test_the_split_is_the_traffic_and_an_absent_slot_is_a_closed_port(
     data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
 ) -> None:
     _, addresses = place
-    rendered = render(accepted(data), *place, traffic)
+    asked = accepted(data)
+    rendered = render(asked, *place, traffic)
     conf = read(rendered.get("upstream.conf", rendered["nginx.conf"]))
     upstreams = {found.arguments[0]: found for found in conf.all("upstream")}
-    assert upstreams.keys() == {"app", "slot_blue", "slot_green"}
+    chosen = set() if asked.rollout.sticky == "none" else {"app_blue", "app_green"}
+    assert upstreams.keys() == {"app", "slot_blue", "slot_green", *chosen}
     app = [found.arguments for found in upstreams["app"].all("server")]
     weights = sorted(word for words in app for word in words if word.startswith("weight="))
     assert weights == sorted(f"weight={share}" for share in traffic.weights.values())
@@ -183,6 +185,37 @@ def test_the_split_is_the_traffic_and_an_absent_slot_is_a_closed_port(
     for slot in ("blue", "green"):
         (peer,) = upstreams[f"slot_{slot}"].all("server")
         assert peer.arguments[0] == addresses.get(slot, "127.0.0.1:9")
+
+
+@EXAMPLES
+@given(manifests(), places(), traffics)
+def test_a_client_sticks_to_a_slot_only_while_both_have_a_share_and_goes_to_the_other_where_it_fails(
+    data: dict[str, Any], place: tuple[Site, dict[Slot, str]], traffic: Traffic
+) -> None:
+    _, addresses = place
+    asked = accepted(data)
+    rendered = render(asked, *place, traffic)
+    conf = read("".join(rendered.values()))
+    sticky = asked.rollout.sticky
+    splits = [(found.arguments, found.block) for found in conf.all("split_clients")]
+    assert len(splits) == (sticky != "none" and len(traffic.weights) == 2)
+    for (key, _), entries in splits:
+        assert key == {"client": "$remote_addr", "cookie": "$sd_key"}[sticky]
+        shares = [(found.name, *found.arguments) for found in entries or ()]
+        assert shares == [(f"{traffic.of('blue')}%", "blue"), ("*", "green")]
+    for upstream in (found for found in conf.all("upstream") if found.arguments[0].startswith("app_")):
+        own: Slot = "blue" if upstream.arguments == ("app_blue",) else "green"
+        peers = [found.arguments for found in upstream.all("server")]
+        assert peers[0][0] == addresses.get(own, "127.0.0.1:9")
+        assert [(words[0], words[-1]) for words in peers[1:]] == [
+            (address, "backup") for slot, address in addresses.items() if slot != own
+        ]
+    targets = {found.arguments[0] for found in conf.all("proxy_pass")} - {
+        f"http://slot_{slot}/" for slot in ("blue", "green")
+    }
+    app = "app" if sticky == "none" else "$sd_app"
+    assert targets == {f"http://{app}", f"http://{app}$request_uri"}
+    assert ("Set-Cookie" in rendered["nginx.conf"]) == (sticky == "cookie")
 
 
 @EXAMPLES

@@ -63,6 +63,7 @@ def test_nothing_can_be_promoted_before_the_first_deploy(new_project: Callable[.
         ("services__env", {"NEW": "value"}),
         ("nginx__proxy_timeout", 17),
         ("contact", "other@example.org"),
+        ("rollout__sticky", "client"),
     ],
 )
 def test_a_manifest_that_gives_more_than_a_mode_is_deployed_first(
@@ -75,7 +76,9 @@ def test_a_manifest_that_gives_more_than_a_mode_is_deployed_first(
     finally:
         (stable.root / "manifest.yaml").write_bytes(before)
         stable.manifest["contact"] = "desk@example.org"
-        stable.set(services__version="1.0.0", services__env=None, nginx__proxy_timeout=None)
+        stable.set(
+            services__version="1.0.0", services__env=None, nginx__proxy_timeout=None, rollout__sticky=None
+        )
 
 
 def test_a_changed_source_is_deployed_first(stable: Project) -> None:
