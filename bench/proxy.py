@@ -65,7 +65,7 @@ _CUT = (OSError, asyncio.IncompleteReadError)
 
 
 @dataclass
-class HeldOpen:
+class Held:
     """Connections that this process holds: how often they were answered, and how many were lost."""
 
     answered: int = 0
@@ -139,9 +139,9 @@ def _held_rows(made: Stack, idle: int, busy: int, seconds: float) -> list[Row]:
     ]
 
 
-async def _hold(made: Stack, idle: int, busy: int, seconds: float) -> tuple[HeldOpen, HeldOpen, int]:
+async def _hold(made: Stack, idle: int, busy: int, seconds: float) -> tuple[Held, Held, int]:
     """Hold the idle clients while the busy ones ask, and ask once more on each idle one."""
-    resting, working = HeldOpen(), HeldOpen()
+    resting, working = Held(), Held()
     for begun in range(0, idle, 500):
         await asyncio.gather(*(resting.connect(made.port) for _ in range(min(500, idle - begun))))
     until = time.monotonic() + seconds

@@ -35,7 +35,7 @@ class Invocation:
     json: bool = False
     wait: float = 0.0
     named: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    held: lock.Held | None = None
+    held: lock.HeldLock | None = None
     cut_off: lock.Holder | None = None
     warned: bool = False
     secrets: set[str] = field(default_factory=set)

@@ -73,7 +73,7 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldLock:
     """The lock, held while its descriptor is open; `cut_off` is a former holder that was killed."""
 
     descriptor: int
@@ -84,7 +84,7 @@ class Held:
         os.ftruncate(self.descriptor, 0)
 
 
-def acquire(state: Path, *, verb: str, wait: float) -> Held:
+def acquire(state: Path, *, verb: str, wait: float) -> HeldLock:
     """Take the project's lock, to be held while writing.
 
     Waits up to `wait` seconds. Raises LockHeld, which names the holder, and PreflightError where the state
@@ -117,7 +117,7 @@ def acquire(state: Path, *, verb: str, wait: float) -> Held:
     with suppress(OSError):
         os.pwrite(descriptor, name, 0)
         os.ftruncate(descriptor, len(name))
-    return Held(descriptor, cut_off)
+    return HeldLock(descriptor, cut_off)
 
 
 def at_work(state: Path) -> str:
