@@ -103,11 +103,14 @@ def in_force(project: Project) -> list[tuple[dict[str, int], float, float]]:
     indirect=["engine"],
 )
 def test_no_client_goes_back_while_the_share_grows_and_no_request_fails(serving: Project, verb: str) -> None:
+    serving.set(rollout__sticky="cookie")
     if verb == "deploy":
-        serving.set(services__version="2.0.0", rollout__sticky="cookie")
+        serving.set(services__version="2.0.0")
+    else:
+        serving.deploy()
     with Visitors(serving.port) as visitors:
         serving.run(verb).ok()
-    new = ("2.0.0", "stable" if verb == "deploy" else "canary")
+    new = (serving.manifest["services"]["version"], "stable" if verb == "deploy" else "canary")
     assert visitors.failed == []
     at_new, sizes = set[str](), []
     for weights, since, until in in_force(serving):

@@ -83,14 +83,15 @@ def test_a_held_release_that_turns_out_sick_goes_back(serving: Project) -> None:
     assert serving.run("plan", "--json").ok().document()["steps"] == []
 
 
-def test_a_verb_that_is_killed_while_it_goes_on_is_undone_by_the_next(held: Project) -> None:
-    held.set(rollout=HOLD | {"interval": 30})
-    with_pause = held.start("deploy")
-    until(lambda: "=100" in held.generation(), "the new release has all traffic")
-    with_pause.process.kill()
-    with_pause.process.wait()
-    held.run("validate").ok()
-    assert versions(held) == {"1.0.0"}
+def test_a_verb_that_is_killed_while_it_goes_on_is_undone_by_the_next(serving: Project) -> None:
+    serving.set(services__version="2.0.0", rollout=HOLD | {"steps": [10, 50, 100], "interval": 4})
+    assert serving.run("deploy").code == 10
+    going_on = serving.start("deploy")
+    until(lambda: "=50" in serving.generation(), "the next share is given")
+    going_on.process.kill()
+    going_on.process.communicate()
+    serving.run("validate").ok()
+    assert versions(serving) == {"1.0.0"}
 
 
 def test_an_undecided_release_goes_back_where_that_is_asked_for(serving: Project) -> None:
