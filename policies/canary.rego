@@ -67,9 +67,13 @@ verdict := "fail" if {
 
 with_evidence := [object.union(check, added) | some check in checks; added := evidence_of(check)]
 
-evidence_of(check) := {"evidence": object.union(evidence[check.rule], {"verdict": verdict_of(check.rule)})} if {
+evidence_of(check) := {"evidence": object.union(evidence[check.rule], {"verdict": word(check)})} if {
 	evidence[check.rule]
 } else := {}
+
+word(check) := "fail" if {
+	check.passed == false
+} else := verdict_of(check.rule)
 
 passing := [check.rule | some check in checks; check.passed == true]
 
@@ -291,7 +295,7 @@ judges_count if {
 
 counted["max_error_rate"] := input.clients.error_rate if {
 	judges_count
-	not is_watched
+	has_evidence("max_error_rate") == false
 	is_figure(input.clients.error_rate)
 }
 
@@ -418,11 +422,12 @@ finding(rule) := [true, concat("", [volume, ", none is asked for while a step is
 
 enough := input.rollout.min_requests
 
-# A page without a histogram cannot keep a limit on the p99.
+# A page without a histogram cannot keep a limit on the p99. Its first requests may be counted before their latency.
 default is_unknown(_) := false
 
 is_unknown(rule) if {
 	rule == "max_p99_ms"
+	input.phase == "step_end"
 	input.window.requests > 0
 	beyond_ms := object.get(input.window, "beyond_ms", null)
 	not is_figure(beyond_ms)

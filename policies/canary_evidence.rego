@@ -30,7 +30,7 @@ fit("evidence") if {
 	usable_tests == tests
 }
 
-usable_tests := [rule | some rule in tests; is_test(rule, object.get(input.evidence, rule, null))]
+usable_tests := [rule | some rule in tests; is_test(rule, input.evidence[rule])]
 
 is_test(rule, found) if {
 	count([name | some name in ["e", "proven_e", "requests", "bad"]; is_figure(found[name])]) == 4
@@ -74,9 +74,12 @@ refuted contains rule if {
 	found.e >= limits.evidence
 }
 
+# Earlier steps prove nothing about one without requests.
 proven contains rule if {
 	some rule, found in evidence
 	found.proven_e >= proof
+	found.requests > 0
+	has_counted
 }
 
 # Stable is compared as soon as both have requests; that no difference shows is what a comparison can pass by.
@@ -85,6 +88,7 @@ compared contains rule if {
 	endswith(rule, "_ratio")
 	found.requests > 0
 	found.stable_requests > 0
+	has_counted
 }
 
 verdict_of(rule) := "fail" if {
@@ -105,7 +109,13 @@ undecided if {
 
 evidence_words[rule] := words_of(rule) if evidence[rule]
 
-words_of(rule) := concat("", ["no requests to the new release: undecided", limitation(rule)]) if {
+words_of(rule) := "no requests to the new release: undecided" if {
+	not has_counted
+	verdict_of(rule) == "undecided"
+} else := concat("", ["stable is not compared", limitation(rule)]) if {
+	endswith(rule, "_ratio")
+	evidence[rule].requests == 0
+} else := concat("", ["no request is counted yet: undecided", limitation(rule)]) if {
 	evidence[rule].requests == 0
 } else := concat("", [counts_of(rule), conclusion(rule), limitation(rule)])
 

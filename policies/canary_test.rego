@@ -3,9 +3,12 @@ package swiftdeploy.canary_test
 import data.swiftdeploy.canary
 
 limits := {
+	"evidence": 400,
 	"max_client_error_rise": 0.3,
 	"max_error_rate": 0.01,
+	"max_error_ratio": 2,
 	"max_p99_ms": 500,
+	"max_slow_ratio": 2,
 	"min_requests": 0,
 	"window": 30,
 }
@@ -15,6 +18,17 @@ seen := {"seconds": 30, "requests": 120, "rate": 4, "error_rate": 0, "p50_ms": 2
 counted := object.union(seen, {"client_error_rate": 0})
 
 idle := {"seconds": 30, "requests": 0}
+
+proven := {"e": 0.1, "proven_e": 40, "requests": 500, "bad": 0, "boundary_ms": null, "why": ""}
+
+beside_stable := object.union(proven, {"stable_requests": 4500, "stable_bad": 0})
+
+evidence := {
+	"max_error_rate": proven,
+	"max_error_ratio": beside_stable,
+	"max_p99_ms": proven,
+	"max_slow_ratio": beside_stable,
+}
 
 sound := {
 	"operation": "promote",
@@ -29,6 +43,7 @@ sound := {
 	"beside": counted,
 	"unreadable": 0,
 	"rollout": {"min_requests": 20},
+	"evidence": evidence,
 }
 
 decide(changes) := decide_by(limits, changes)
@@ -49,7 +64,10 @@ message(decision, rule) := text if {
 	text := check.message
 }
 
-every_rule := {"max_client_error_rise", "max_error_rate", "max_p99_ms", "min_requests"}
+every_rule := object.keys(limits) - {"evidence", "window"}
+
+# A step is watched, with these changes of the evidence about one rule.
+found(rule, changes) := {"phase": "watch", "evidence": object.union(evidence, {rule: object.union(evidence[rule], changes)})}
 
 test_a_sound_window_passes_in_every_phase if {
 	every phase in ["before", "watch", "step_end"] {
@@ -68,10 +86,8 @@ test_figures_beyond_their_limits_fail if {
 }
 
 test_every_message_tells_length_and_requests if {
-	every phase in ["before", "watch", "step_end"] {
-		every check in decide({"phase": phase}).checks {
-			contains(check.message, "120 requests over 30 s")
-		}
+	every rule in every_rule - {"max_error_ratio", "max_slow_ratio"} {
+		contains(message(decide({}), rule), "120 requests over 30 s")
 	}
 }
 
@@ -89,17 +105,85 @@ test_idle_fails_where_requests_are_asked_for if {
 	decide_by(asking, {"phase": "watch", "window": idle}).allow
 }
 
-test_a_breach_while_watched_counts_from_enough_requests if {
-	sick := {"error_rate": 1, "p99_ms": 9000}
-	decide(object.union({"phase": "watch"}, saw(object.union(sick, {"requests": 19})))).allow
-	decision := decide(object.union({"phase": "watch"}, saw(object.union(sick, {"requests": 20}))))
-	failed(decision) == {"max_error_rate", "max_p99_ms"}
+test_the_figures_of_a_watched_step_are_no_evidence if {
+	every phase in ["watch", "step_end"] {
+		decide(object.union({"phase": phase}, saw({"error_rate": 1, "p99_ms": 9000}))).verdict == "pass"
+		decide(object.union({"phase": phase}, clients_saw({"error_rate": 1, "p99_ms": 9000}))).verdict == "pass"
+	}
 }
 
-test_a_breach_elsewhere_counts_from_one_request if {
-	every phase in ["before", "step_end"] {
-		failed(decide(object.union({"phase": phase}, saw({"requests": 1, "error_rate": 1})))) == {"max_error_rate"}
+test_a_rule_fails_from_enough_evidence if {
+	every rule in object.keys(evidence) {
+		failed(decide(found(rule, {"e": 400}))) == {rule}
+		decide(found(rule, {"e": 400})).verdict == "fail"
+		decide(found(rule, {"e": 399.9})).verdict == "pass"
+		decide_by(object.union(limits, {"evidence": 1000}), found(rule, {"e": 999})).allow
 	}
+}
+
+test_evidence_fails_a_release_whose_page_cannot_be_read if {
+	unread := {"window": null, "unreadable": 1}
+	failed(decide(object.union(unread, found("max_error_ratio", {"e": 400})))) == {"max_error_ratio"}
+}
+
+test_a_release_that_is_neither_refuted_nor_proven_is_undecided if {
+	every rule in ["max_error_rate", "max_p99_ms"] {
+		decision := decide(found(rule, {"proven_e": 19.9}))
+		decision.allow
+		decision.verdict == "undecided"
+		decide(found(rule, {"proven_e": 20})).verdict == "pass"
+	}
+	every rule in ["max_error_ratio", "max_slow_ratio"] {
+		decide(found(rule, {"proven_e": 1})).verdict == "pass"
+	}
+}
+
+test_too_few_to_tell_is_said if {
+	few := found("max_error_rate", {"proven_e": 1.3, "requests": 34})
+	contains(message(decide(few), "max_error_rate"), "new 0 of 34 failed: too few to tell 0.01 from none")
+}
+
+test_without_requests_nothing_is_proven if {
+	every phase in ["watch", "step_end"] {
+		decision := decide({"phase": phase, "window": idle, "clients": idle})
+		decision.verdict == "undecided"
+		contains(message(decision, "max_p99_ms"), "no requests to the new release: undecided")
+	}
+	decide(found("max_error_rate", {"requests": 0})).verdict == "undecided"
+}
+
+test_a_stable_without_requests_is_not_compared if {
+	decision := decide(found("max_error_ratio", {"requests": 0, "stable_requests": 0}))
+	decision.verdict == "pass"
+	contains(message(decision, "max_error_ratio"), "stable is not compared")
+}
+
+test_how_often_it_fails_beside_stable_is_said if {
+	decision := decide(found("max_error_ratio", {"e": 2500.7, "bad": 10, "stable_bad": 9}))
+	text := "new 10 of 500 failed, stable 9 of 4500: 10 times as often; this happens by chance less than once in 2500"
+	contains(message(decision, "max_error_ratio"), text)
+}
+
+test_a_step_without_whole_evidence_fails if {
+	every phase in ["watch", "step_end"] {
+		every rule in object.keys(evidence) {
+			decision := decide({"phase": phase, "evidence": object.remove(evidence, [rule])})
+			failed(decision) == every_rule
+			contains(message(decision, "min_requests"), "input.evidence")
+		}
+	}
+	failed(decide(found("max_error_rate", {"bad": 501}))) == every_rule
+	failed(decide(found("max_error_ratio", {"stable_bad": null}))) == every_rule
+}
+
+test_a_page_without_a_histogram_fails_at_the_end_of_a_step if {
+	blind := saw({"p99_ms": null})
+	failed(decide(object.union({"phase": "step_end"}, blind))) == {"max_p99_ms"}
+	decide(object.union({"phase": "watch"}, blind)).allow
+}
+
+test_a_breach_before_a_change_counts_from_one_request if {
+	failed(decide(saw({"requests": 1, "error_rate": 1}))) == {"max_error_rate"}
 }
 
 test_a_percentile_beyond_the_histogram_fails_under_any_limit if {
@@ -141,12 +225,10 @@ test_without_metrics_health_decides_and_every_check_says_so if {
 clients_saw(changes) := {"clients": object.union(counted, changes)}
 
 test_what_nginx_counted_beyond_a_limit_fails_whatever_the_page_says if {
-	every phase in ["before", "watch", "step_end"] {
-		decision := decide(object.union({"phase": phase}, clients_saw({"error_rate": 0.5})))
-		failed(decision) == {"max_error_rate"}
-		contains(message(decision, "max_error_rate"), "as nginx counted")
-		failed(decide(object.union({"phase": phase}, clients_saw({"p99_ms": 501})))) == {"max_p99_ms"}
-	}
+	decision := decide(clients_saw({"error_rate": 0.5}))
+	failed(decision) == {"max_error_rate"}
+	contains(message(decision, "max_error_rate"), "as nginx counted")
+	failed(decide(clients_saw({"p99_ms": 501}))) == {"max_p99_ms"}
 	failed(decide(clients_saw({"p99_ms": null, "beyond_ms": 60000}))) == {"max_p99_ms"}
 }
 
@@ -164,6 +246,22 @@ test_what_nginx_counted_is_judged_where_the_app_has_no_page if {
 	decide(object.union(none, clients_saw({"p99_ms": 9000}))).allow
 }
 
+test_without_metrics_errors_are_judged_by_evidence_and_latency_is_not if {
+	none := {"metrics": "none", "window": null}
+	failed(decide(object.union(none, found("max_error_rate", {"e": 400})))) == {"max_error_rate"}
+	failed(decide(object.union(none, found("max_error_ratio", {"e": 400})))) == {"max_error_ratio"}
+	decide(object.union(none, found("max_error_rate", {"proven_e": 1}))).verdict == "undecided"
+	decide(object.union(none, found("max_p99_ms", {"e": 400, "proven_e": 1}))).verdict == "pass"
+}
+
+test_without_metrics_and_evidence_what_nginx_counted_is_judged if {
+	every phase in ["watch", "step_end"] {
+		none := {"phase": phase, "metrics": "none", "window": null, "evidence": null}
+		decide(none).verdict == "pass"
+		failed(decide(object.union(none, clients_saw({"error_rate": 0.5})))) == {"max_error_rate"}
+	}
+}
+
 test_far_more_4xx_than_beside_it_fail if {
 	decision := decide(clients_saw({"client_error_rate": 1}))
 	failed(decision) == {"max_client_error_rise"}
@@ -173,10 +271,10 @@ test_far_more_4xx_than_beside_it_fail if {
 	decide(object.union(clients_saw({"client_error_rate": 1}), {"beside": object.union(counted, {"requests": 9})})).allow
 }
 
-test_few_counted_requests_are_not_judged_while_watched if {
-	few := clients_saw({"requests": 19, "error_rate": 1})
+test_client_errors_of_few_requests_are_not_judged_while_watched if {
+	few := clients_saw({"requests": 19, "client_error_rate": 1})
 	decide(object.union({"phase": "watch"}, few)).allow
-	failed(decide(object.union({"phase": "step_end"}, few))) == {"max_error_rate"}
+	failed(decide(object.union({"phase": "step_end"}, few))) == {"max_client_error_rise"}
 }
 
 test_a_watch_without_a_count_of_nginx_fails if {
@@ -238,7 +336,7 @@ test_ill_typed_input_fails_with_a_reason if {
 }
 
 test_a_missing_part_of_the_input_fails_with_a_reason if {
-	every key in object.keys(sound) - {"beside", "clients"} {
+	every key in object.keys(sound) - {"beside", "clients", "evidence"} {
 		document := object.remove(sound, [key])
 		decision := canary.decision with input as document with data.limits.canary as limits
 		failed(decision) == every_rule
@@ -247,5 +345,8 @@ test_a_missing_part_of_the_input_fails_with_a_reason if {
 }
 
 test_unusable_limits_are_no_verdict if {
-	decide_by({"max_error_rate": "1%", "min_requests": 0}, {}) == {"unusable_limits": ["max_client_error_rise", "max_error_rate", "max_p99_ms"]}
+	every name in object.keys(limits) - {"window"} {
+		decide_by(object.union(limits, {name: "1%"}), {}) == {"unusable_limits": [name]}
+		decide_by(object.remove(limits, [name]), {}) == {"unusable_limits": [name]}
+	}
 }

@@ -9,9 +9,10 @@ from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report import formatting, tables
 from swiftdeploy_tasks.report.recorded_change import NO_END, RecordedChange, RecordedStep, RunningRelease
 from swiftdeploy_tasks.report.recorded_verdict import RecordedVerdict
-from swiftdeploy_tasks.report.tables import Cell, Fact, Table
+from swiftdeploy_tasks.report.tables import Cell, Fact, Table, Tone
 
 PHASES = ("start", "health", "switch", "gate", "confirm", "drain", "remove")
+_TONES: dict[str, Tone] = {"allowed": "good", "pass": "good", "undecided": "neutral"}
 # The signs that the markup of a cell takes, about.
 MARKUP = 60
 
@@ -118,31 +119,35 @@ def _step(row: RecordedStep) -> tuple[Cell, ...]:
 
 
 def _verdict(row: RecordedVerdict) -> tuple[Cell, ...]:
-    answer = f"{row.outcome} by {row.answered_by}" if row.answered_by else row.outcome
+    answer = f"{row.word} by {row.answered_by}" if row.answered_by else row.word
     took = formatting.measured("_ms", row.duration_ms)
     return (
         Cell(formatting.clock(row.at)),
         tables.cell(f"{row.domain}, {row.phase}" if row.phase else row.domain),
-        tables.signed("good" if row.outcome == "allowed" else "bad", f"{answer}, {took}" if took else answer),
+        tables.signed(_TONES.get(row.word, "bad"), f"{answer}, {took}" if took else answer),
         Cell(formatting.window(row.window) if row.window else "none"),
         _rules(row),
     )
 
 
 def _rules(row: RecordedVerdict) -> Cell:
-    """Return the failed rules in full and the number of the others, with all of them folded."""
+    """Return the rules that failed, or left it undecided, and the number of the others, all folded."""
     failed = [check for check in row.checks if not check.passed]
-    passed = [check for check in row.checks if check.passed]
-    unjudged = sum(not check.is_judged for check in passed)
-    rest = f"{len(passed) - unjudged} of {len(row.checks)} passed" if row.checks else ""
+    undecided = [check for check in row.checks if check.word == "undecided"]
+    unjudged = sum(check.passed and not check.is_judged for check in row.checks) - len(undecided)
+    passed = len(row.checks) - len(failed) - len(undecided) - unjudged
+    rest = f"{passed} of {len(row.checks)} passed" if row.checks else ""
+    rest += f", {len(undecided)} undecided" if undecided else ""
     rest += f", {unjudged} not judged" if unjudged else ""
     rest += f"; {formatting.figure(row.unlisted)} more are not listed" if row.unlisted else ""
-    says = formatting.rounded(row.error or "; ".join(map(_failure, failed)))
+    decisive = failed or (undecided if row.word == "undecided" else [])
+    says = formatting.rounded(row.error or "; ".join(map(_sentence, decisive)))
+    tone: Tone = "bad" if row.error or failed else "neutral" if says else ""
     checks = sorted(row.checks, key=lambda check: (check.passed, check.is_judged))
-    return replace(tables.signed("bad" if says else "", says), rest=rest, folded=tuple(map(_folded, checks)))
+    return replace(tables.signed(tone, says), rest=rest, folded=tuple(map(_folded, checks)))
 
 
-def _failure(check: Check) -> str:
+def _sentence(check: Check) -> str:
     return check.sentence if check.observed is None else f"{check.rule}: {tables.observation(check)}"
 
 

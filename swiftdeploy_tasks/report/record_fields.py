@@ -14,7 +14,7 @@ from typing import Any
 
 from swiftdeploy_tasks.history.chain import Record
 from swiftdeploy_tasks.metrics import Window
-from swiftdeploy_tasks.model.verdict import Check
+from swiftdeploy_tasks.model.verdict import WORDS, Check
 from swiftdeploy_tasks.report.collectors import Rows
 from swiftdeploy_tasks.report.recorded_change import Actor, RunningRelease
 from swiftdeploy_tasks.report.recorded_verdict import RecordedVerdict
@@ -143,10 +143,17 @@ def checks(value: object) -> Rows[Check]:
             plain(one.get("observed")),
             plain(one.get("limit")),
             text(one.get("message")),
+            _evidence(one.get("evidence")),
         )
         for one in map(mapping, found[:MOST_CHECKS])
     )
     return Rows(kept, len(found) - len(kept))
+
+
+def _evidence(value: object) -> Mapping[str, Any] | None:
+    """Return the verdict of the evidence of a check, None where it has none."""
+    word = mapping(value).get("verdict")
+    return {"verdict": word} if word in WORDS else None
 
 
 def window(value: object) -> Window | None:
@@ -167,6 +174,7 @@ def verdict_of(record: Record, at: float) -> RecordedVerdict:
         at=at,
         domain=text_of(record, "domain"),
         outcome=text_of(record, "outcome"),
+        said=text_of(record, "verdict"),
         phase=text_of(asked, "phase"),
         window=window(asked.get("window")),
         revision=text_of(record, "revision"),

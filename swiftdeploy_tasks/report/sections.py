@@ -201,7 +201,7 @@ def _change(row: RecordedChange) -> tuple[Cell, ...]:
 
 def _rule(row: Rule) -> tuple[Cell, ...]:
     observed, limit = tables.figures(row.last)
-    if row.last.observed is None:
+    if row.last.observed is None or row.last.evidence:
         observed = tables.cell(formatting.rounded(row.last.message) or tables.NO_FIGURE)
     return (
         tables.answer(row.last),

@@ -85,7 +85,8 @@ def record(seq: int, proven: bool) -> Cell:
 def answer(check: Check) -> Cell:
     """Return a cell with the name of a rule, and whether it passed."""
     if not check.is_judged:
-        return signed("neutral", f"{check.rule} not judged")
+        word = "undecided" if check.word == "undecided" else "not judged"
+        return signed("neutral", f"{check.rule} {word}")
     return signed("good" if check.passed else "bad", check.rule)
 
 
@@ -96,8 +97,11 @@ def figures(check: Check) -> tuple[Cell, Cell]:
 
 
 def observation(check: Check) -> str:
-    """Return what a rule observed, with a limit that is a figure; its message where it observed nothing."""
-    if check.observed is None:
+    """Return what a rule observed, with a limit that is a figure.
+
+    Its message where it observed nothing, or was judged by evidence.
+    """
+    if check.observed is None or check.evidence:
         return formatting.rounded(check.message).removeprefix(f"{check.rule}: ")
     is_figure = isinstance(check.limit, int | float) and not isinstance(check.limit, bool)
     limit = f", limit {formatting.measured(check.rule, check.limit)}" if is_figure else ""

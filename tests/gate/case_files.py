@@ -1,8 +1,9 @@
 """Cases of the policies as folders: question.json, and what the verdict must say in expected.json.
 
 question.json has `domain` and either `input`, or `like` (another case's name) with `set` (dotted path to
-value) and `drop` (dotted paths). expected.json has `allow`, `failed` (rule to observed and message; all
-other rules must have passed), and, where it matters, `passed` (the same of rules that passed).
+value) and `drop` (dotted paths). expected.json has `allow`, `verdict` (of a watched step), `failed`
+(rule to observed and message; all other rules must have passed), and, where it matters, `passed` (the same of
+rules that passed).
 """
 
 from __future__ import annotations

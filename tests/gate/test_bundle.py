@@ -21,7 +21,12 @@ from tests.lab import require
 
 
 def test_tests_of_the_policies_are_no_part_of_it(bundle: Bundle) -> None:
-    assert [name for name, _ in bundle.modules] == ["canary.rego", "infrastructure.rego", "isolation.rego"]
+    assert [name for name, _ in bundle.modules] == [
+        "canary.rego",
+        "canary_evidence.rego",
+        "infrastructure.rego",
+        "isolation.rego",
+    ]
     assert bundle.domains == ("canary", "infrastructure", "isolation")
 
 
@@ -206,6 +211,7 @@ def test_published_folder_is_a_bundle_for_any_user(bundle: Bundle, tmp_path: Pat
     assert {path.name for path in folder.iterdir()} == {
         ".manifest",
         "canary.rego",
+        "canary_evidence.rego",
         "data.json",
         "infrastructure.rego",
         "isolation.rego",

@@ -25,7 +25,7 @@ def refused(folder: Path) -> GateUnavailable:
 
 def own(folder: Path, infrastructure: str) -> Path:
     """The policies that ship, with another text for one domain."""
-    for name in ("canary.rego", "isolation.rego", "data.json"):
+    for name in ("canary.rego", "canary_evidence.rego", "isolation.rego", "data.json"):
         (folder / name).write_bytes((POLICIES / name).read_bytes())
     (folder / "host.rego").write_text(infrastructure, encoding="utf-8")
     return folder

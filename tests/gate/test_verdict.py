@@ -1,4 +1,4 @@
-"""A check says whether its rule judged what it saw, or only let it pass."""
+"""A verdict and its checks: in a word, and whether a rule judged what it saw or only let it pass."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.model.verdict import Check
+from swiftdeploy_tasks.errors import GateUnavailable
+from swiftdeploy_tasks.gate.decision import believe
+from swiftdeploy_tasks.model.verdict import Check, Verdict
 
 CASES: dict[str, tuple[str, bool, Any, Any, str, bool]] = {
     "within its limit": ("max_error_rate", True, 0.0, 0.01, "error rate: 0 in 50 requests", True),
@@ -24,3 +26,78 @@ CASES: dict[str, tuple[str, bool, Any, Any, str, bool]] = {
 def test_what_was_let_pass_without_a_judgement_is_no_judgement(case: str) -> None:
     *fields, is_judged = CASES[case]
     assert Check(*fields).is_judged is is_judged
+
+
+CHECK = {"rule": "max_error_rate", "passed": True, "observed": 0, "limit": 0.01, "message": "0 of 34 failed"}
+EVIDENCE = {"e": 0.3, "proven_e": 1.3, "requests": 34, "bad": 0}
+
+
+def believed(*, allow: bool = True, evidence: Any = None, **more: Any) -> Verdict:
+    check = CHECK | {"passed": allow} | ({} if evidence is None else {"evidence": evidence})
+    decision = {"allow": allow, "checks": [check], **more}
+    return believe(decision, domain="canary", rules=["max_error_rate"], revision="r1", answered_by="opa")
+
+
+@pytest.mark.parametrize(
+    ("allow", "more", "word"),
+    [
+        (True, {}, "pass"),
+        (False, {}, "fail"),
+        (True, {"verdict": "pass"}, "pass"),
+        (True, {"verdict": "undecided"}, "undecided"),
+        (False, {"verdict": "fail"}, "fail"),
+    ],
+)
+def test_a_verdict_is_a_word_also_where_the_policy_gives_none(
+    allow: bool, more: dict[str, str], word: str
+) -> None:
+    verdict = believed(allow=allow, **more)
+    assert (verdict.allow, verdict.word, verdict.document()["verdict"]) == (allow, word, word)
+
+
+@pytest.mark.parametrize(
+    ("allow", "word"),
+    [
+        (True, "fail"),
+        (False, "pass"),
+        (False, "undecided"),
+        (True, "held"),
+        (True, ""),
+        (True, True),
+        (True, ["pass"]),
+    ],
+)
+def test_a_word_that_contradicts_the_answer_is_no_verdict(allow: bool, word: object) -> None:
+    with pytest.raises(GateUnavailable, match=f"allow {str(allow).lower()} and the verdict"):
+        believed(allow=allow, verdict=word)
+
+
+@pytest.mark.parametrize("evidence", ["0.3", 3, [EVIDENCE], True])
+def test_evidence_that_is_no_object_is_no_verdict(evidence: object) -> None:
+    with pytest.raises(GateUnavailable, match="as evidence"):
+        believed(evidence=evidence)
+
+
+@pytest.mark.parametrize(
+    ("allow", "said", "word", "is_judged"),
+    [
+        (True, "pass", "pass", True),
+        (True, "undecided", "undecided", False),
+        (True, None, "pass", True),
+        (False, "fail", "fail", True),
+        (False, "undecided", "fail", True),
+    ],
+)
+def test_a_check_is_undecided_where_it_passed_and_its_evidence_says_so(
+    allow: bool, said: str | None, word: str, is_judged: bool
+) -> None:
+    verdict = believed(allow=allow, evidence=EVIDENCE | {"verdict": said})
+    (check,) = verdict.checks
+    assert (check.word, check.is_judged) == (word, is_judged)
+    assert verdict.undecided == ((check,) if word == "undecided" else ())
+    (written,) = verdict.document()["checks"]
+    assert written == CHECK | {"passed": allow, "evidence": EVIDENCE | {"verdict": said}}
+
+
+def test_a_check_without_evidence_is_written_without_it() -> None:
+    assert believed().document()["checks"] == [CHECK]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -285,9 +286,10 @@ def test_a_refusal_is_not_pushed_out_by_watching_that_all_is_well() -> None:
 
 ODD: list[Any] = [None, True, -1, 10**400, 1e308, "", "x", "2026", [], [None], [{}], [[]], {}, {"": None}]
 ODD += [{"message": 3, "release": "a", "seconds": "b", "requests": [], "phase": {}, "rule": 5}]
+ODD += [[{"rule": "a", "evidence": {"verdict": ["pass"]}}], [{"rule": "a", "evidence": "undecided"}]]
 NAMES = """outcome who argv options home exit_code error spent log holder from to before release version mode
     reason seconds kind slot target targets what found expected verb user since torn domain input checks
-    revision duration_ms slots verdicts action weights allow"""
+    revision duration_ms slots verdicts action weights allow verdict"""
 odd = st.sampled_from(ODD)
 fields = st.dictionaries(
     st.sampled_from(NAMES.split()), odd | st.fixed_dictionaries({"blue": odd}), max_size=6
@@ -305,6 +307,28 @@ def test_no_record_stops_the_story(contents: list[tuple[dict[str, Any], str, str
     rows = [{**odd, "event": event, "task": task, "run": run} for odd, event, task, run in contents]
     report = build_report(chained(rows), WHOLE)
     assert report.summary.records == len(contents)
+
+
+@pytest.mark.parametrize(
+    ("phase", "allow", "said", "word"),
+    [
+        ("watch", True, "pass", "pass"),
+        ("step_end", True, "undecided", "undecided"),
+        ("step_end", False, "fail", "fail"),
+        ("before", True, "pass", "allowed"),
+        ("watch", True, None, "allowed"),
+        ("watch", False, None, "refused"),
+        ("watch", False, "pass", "refused"),
+        ("watch", True, "fail", "allowed"),
+        ("watch", True, ["pass"], "allowed"),
+    ],
+)
+def test_a_verdict_about_a_step_has_the_word_of_the_policy(
+    phase: str, allow: bool, said: object, word: str
+) -> None:
+    rows = [started("deploy", "r1"), verdict("r1", allow=allow, verdict=said, input={"phase": phase})]
+    (change,) = build_report(chained(rows), WHOLE).changes
+    assert [one.word for one in change.verdicts] == [word]
 
 
 def test_numbers_beyond_all_bounds_and_dates_that_do_not_exist_are_reported() -> None:

@@ -179,6 +179,39 @@ def test_what_was_not_judged_is_not_counted_as_passed() -> None:
     assert "| 1 of 1 passed |" in markdown(build_report(chained(rows), WHOLE), project="shop", made=0)
 
 
+FEW = "errors: new 0 of 34 failed: too few to tell 0.01 from none"
+APART = "latency beside stable: stable is not compared"
+
+
+def told(*words: str, said: str, observed: float = 0.5) -> str:
+    """The report on a step with a check of evidence for each word."""
+    checks = [
+        {"rule": f"max_{nth}", "passed": word != "fail", "observed": observed, "limit": 0.01}
+        | {"message": APART if nth else FEW, "evidence": {"e": 1, "verdict": word}}
+        for nth, word in enumerate(words)
+    ]
+    row = verdict(
+        "r1", allow=said != "fail", checks=checks, verdict=said, input={"phase": "step_end", "window": None}
+    )
+    rows = [started("deploy", "r1"), row, finished("deploy", "r1")]
+    return markdown(build_report(chained(rows), WHOLE), project="shop", made=0).replace("\\_", "_")
+
+
+def test_an_undecided_step_is_reported_with_what_is_known_of_it() -> None:
+    text = told("undecided", "pass", "undecided", said="undecided")
+    assert "| – undecided by embedded, 3 ms | none | – max_0: " + FEW + f"; max_2: {APART}; " in text
+    assert "; 1 of 3 passed, 2 undecided |" in text
+    assert f"| – max_0 undecided | canary | once | never | {FEW} |" in text
+
+
+def test_a_step_that_passes_or_fails_is_reported_with_that_word() -> None:
+    text = told("pass", "undecided", said="pass")
+    assert "| ✓ pass by embedded, 3 ms | none | 1 of 2 passed, 1 undecided |" in text
+    assert f"| ✓ max_0 | canary | once | never | {FEW} |" in text
+    text = told("fail", "undecided", said="fail")
+    assert f"| ✗ fail by embedded, 3 ms | none | ✗ max_0: {FEW}; 0 of 2 passed, 1 undecided |" in text
+
+
 def test_a_release_that_failed_before_it_had_traffic_gives_none_back() -> None:
     reason, to = {"message": "it died"}, {"release": "aaa", "version": "1.0.0", "mode": "stable"}
     back = {"event": "rolled_back", "run": "r1", "reason": reason, "seconds": 0.194, "to": to}
