@@ -153,7 +153,7 @@ conclusion(rule) := concat("", [times(rule), "; this happens by chance less than
 	rule in refuted
 } else := concat("", ["; at most ", allowed(rule), " is proven"]) if {
 	rule in proven
-} else := concat("", ["; no more than ", json.marshal(limits[rule]), " times as often, as far as seen"]) if {
+} else := concat("", ["; not shown to be more than ", json.marshal(limits[rule]), " times as often"]) if {
 	rule in compared
 } else := "; stable is not compared" if {
 	endswith(rule, "_ratio")
