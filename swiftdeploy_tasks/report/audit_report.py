@@ -30,6 +30,7 @@ Kind = Literal[
     "mode",
     "rolled_back",
     "undone",
+    "held",
     "teardown",
     "chaos",
     "chaos_gone",

@@ -18,7 +18,7 @@ from swiftdeploy_tasks.report.integrity import Integrity
 from swiftdeploy_tasks.report.marks import Mark, Marks
 from swiftdeploy_tasks.report.period import Period
 from swiftdeploy_tasks.report.record_fields import dashboard_verdict_of, text_of, verdict_of
-from swiftdeploy_tasks.report.recorded_change import VERBS, Actor, RecordedChange
+from swiftdeploy_tasks.report.recorded_change import KEPT, VERBS, Actor, RecordedChange
 from swiftdeploy_tasks.report.recorded_run import RecordedRun
 from swiftdeploy_tasks.report.recorded_verdict import RecordedVerdict
 from swiftdeploy_tasks.report.rule_checks import RuleChecks
@@ -35,6 +35,7 @@ _ENDS: dict[str, Kind] = {
     "refused": "refused",
     "unanswered": "refused",
     "failed": "failed",
+    "held": "held",
     "error": "failed",
     "interrupted": "interrupted",
 }
@@ -165,7 +166,7 @@ class ReportBuilder:
         self._summary.add_change(run.verb, change.outcome)
         if change.outcome != "locked":
             at = max(change.at, self._period.since)
-            self._marks.add(Mark(at, change.verb, is_bad=change.outcome != "done"))
+            self._marks.add(Mark(at, change.verb, is_bad=change.outcome not in KEPT))
 
     def _add_event(self, kind: Kind, what: str, run: RecordedRun | None = None) -> None:
         if not self._is_in_period:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from swiftdeploy_tasks.model.verdict import Check
 from swiftdeploy_tasks.report import formatting, tables
-from swiftdeploy_tasks.report.recorded_change import NO_END, RecordedChange, RecordedStep, RunningRelease
+from swiftdeploy_tasks.report.recorded_change import (
+    KEPT,
+    NO_END,
+    RecordedChange,
+    RecordedStep,
+    RunningRelease,
+)
 from swiftdeploy_tasks.report.recorded_verdict import RecordedVerdict
 from swiftdeploy_tasks.report.tables import Cell, Fact, Table, Tone
 
@@ -68,7 +74,8 @@ def details(change: RecordedChange) -> ChangeDetails:
 
 def outcome(change: RecordedChange) -> Cell:
     """Return a cell with the outcome of a change."""
-    return tables.signed("good" if change.outcome == "done" else "bad", change.outcome)
+    tone: Tone = "good" if change.outcome == "done" else "warn" if change.outcome in KEPT else "bad"
+    return tables.signed(tone, change.outcome)
 
 
 def _facts(change: RecordedChange) -> tuple[Fact, ...]:

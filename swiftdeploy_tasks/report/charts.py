@@ -12,7 +12,7 @@ from swiftdeploy_tasks.report.canvas import NARROW, SMALL, WIDE, Frame
 from swiftdeploy_tasks.report.drawing import SHAPES, Limits, draw_marks, draw_observations, draw_series
 from swiftdeploy_tasks.report.marks import Mark
 from swiftdeploy_tasks.report.period import Period
-from swiftdeploy_tasks.report.recorded_change import RecordedChange
+from swiftdeploy_tasks.report.recorded_change import KEPT, RecordedChange
 from swiftdeploy_tasks.report.rule_checks import Rule
 from swiftdeploy_tasks.report.series import Measured, Point, Series
 
@@ -148,7 +148,7 @@ def _settings(change: RecordedChange) -> list[tuple[float, dict[str, int]]]:
         if step.weights is not None and step.outcome == "done"
     ]
     back = change.rollback.at if change.rollback else change.ended
-    if found and back and not change.is_confirmed:
+    if found and back and not change.is_confirmed and change.outcome not in KEPT:
         found.append((back, found[0][1]))
     return [one for place, one in enumerate(found) if not place or one[1] != found[place - 1][1]]
 

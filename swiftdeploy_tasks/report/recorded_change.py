@@ -12,6 +12,8 @@ from swiftdeploy_tasks.report.recorded_verdict import RecordedVerdict
 
 VERBS = ("deploy", "promote", "rollback")
 CUT_OFF, NO_END = "cut off", "no end on record"
+# The outcomes after which the shares stay as the run has set them.
+KEPT = ("done", "held")
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,10 @@ class AutomaticRollback:
 class RecordedChange:
     """One run of deploy, promote or rollback with its prerequisites.
 
-    `outcome` is as recorded (done, refused, unanswered, failed, interrupted, locked, error), or CUT_OFF where
-    the verb was killed, or NO_END; `ended` and `exit_code` are None for these two. `task` is the one that it
-    ended in. `before` and `after` are the release that ran and the one that was wanted, None where it did not
-    get that far. `error` is what went wrong, or the step at which the records end. `spent` is (phase,
+    `outcome` is as recorded (done, held, refused, unanswered, failed, interrupted, locked, error), or CUT_OFF
+    where the verb was killed, or NO_END; `ended` and `exit_code` are None for these two. `task` is the one
+    that it ended in. `before` and `after` are the release that ran and the one that was wanted, None where it
+    did not get that far. `error` is what went wrong, or the step at which the records end. `spent` is (phase,
     seconds), and `log` the last lines of a slot that failed.
     """
 

@@ -14,6 +14,7 @@ from swiftdeploy_tasks.report.collectors import Newest, Rows
 from swiftdeploy_tasks.report.record_fields import text_of
 from swiftdeploy_tasks.report.recorded_change import (
     CUT_OFF,
+    KEPT,
     NO_END,
     VERBS,
     AutomaticRollback,
@@ -69,7 +70,7 @@ class RecordedRun:
         if record["event"] != "finished":
             return False
         self._end = record
-        if not (self._is_confirmed or record.get("outcome") == "done"):
+        if not (self._is_confirmed or record.get("outcome") in KEPT):
             self.shares = self._first_shares
         return self._task == self.verb or record.get("exit_code") != 0
 

@@ -20,6 +20,7 @@ _KINDS: dict[Kind, tuple[Tone, str]] = {
     "mode": ("", "mode"),
     "rolled_back": ("bad", "rolled back"),
     "undone": ("warn", "undone"),
+    "held": ("warn", "held"),
     "teardown": ("", "teardown"),
     "chaos": ("warn", "chaos"),
     "chaos_gone": ("", "chaos over"),

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from swiftdeploy_tasks.report.collectors import Distribution, Percentiles
-from swiftdeploy_tasks.report.recorded_change import NO_END, VERBS
+from swiftdeploy_tasks.report.recorded_change import KEPT, NO_END, VERBS
 from swiftdeploy_tasks.report.recorded_verdict import RecordedVerdict
 
 LONGEST_OUTCOME = 40
@@ -62,8 +62,9 @@ class Summary:
 
     @property
     def failed(self) -> int:
-        """The number of these that were not done."""
-        return self.changes - sum(self.tally(verb).of("done") for verb in ("deploy", "promote"))
+        """The number of these that were neither done nor held."""
+        tallies = [self.tally(verb) for verb in ("deploy", "promote")]
+        return self.changes - sum(one.of(outcome) for one in tallies for outcome in KEPT)
 
 
 class SummaryBuilder:

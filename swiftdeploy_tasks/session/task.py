@@ -218,7 +218,8 @@ def _error_fields(run: Run, problem: SwiftDeployError) -> dict[str, Any]:
 
 
 def _outcome(code: int) -> str:
-    return {0: "done", 3: "refused", 4: "unanswered", 8: "locked", 130: "interrupted"}.get(code, "failed")
+    named = {0: "done", 3: "refused", 4: "unanswered", 8: "locked", 10: "held", 130: "interrupted"}
+    return named.get(code, "failed")
 
 
 def _ms(began: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from swiftdeploy_tasks.report import builder, charts, marks, series
+from swiftdeploy_tasks.report import builder, change_details, charts, marks, series
 from swiftdeploy_tasks.report.audit_report import AuditReport
 from swiftdeploy_tasks.report.builder import build_report
 from swiftdeploy_tasks.report.period import Period
@@ -171,6 +171,30 @@ def routed() -> list[dict[str, Any]]:
 def shares(report: AuditReport, slot: str = "blue") -> list[tuple[float, float]]:
     found = [one.points for one in report.series if (one.slot, one.measured) == (slot, "shares")]
     return [(point.at - BEGAN, point.last) for points in found for point in points]
+
+
+def test_a_rollout_that_is_held_keeps_its_share_and_has_not_failed() -> None:
+    share = {"event": "step", "run": "r2", "action": "route", "target": "nginx", "reason": "next"}
+    done = {"event": "step", "run": "r2", "outcome": "done", "seconds": 0.5}
+    error = {"kind": "Held", "message": "version 1.1.0 is undecided at 50 %"}
+    rows = [
+        *routed(),
+        started("deploy", "r2"),
+        share | {"weights": {"blue": 100}},
+        done,
+        share | {"weights": {"blue": 50, "green": 50}},
+        done,
+        finished("deploy", "r2", "held", 10, error=error),
+    ]
+    report = build_report(chained(rows), WHOLE)
+    change = report.changes.shown[-1]
+    assert (shares(report)[-1][1], charts._settings(change)[-1][1]) == (50, {"blue": 50, "green": 50})
+    assert (change.is_confirmed, report.summary.failed) == (False, 0)
+    assert change_details.outcome(change).tone == "warn"
+    assert [(event.kind, event.what) for event in report.events][-1] == (
+        "held",
+        f"deploy held: {error['message']}",
+    )
 
 
 def test_a_slot_that_was_lost_has_no_share_from_the_scrape_on_that_found_it_gone() -> None:

@@ -66,7 +66,7 @@ KINDS = [
     for kind in vars(errors).values()
     if inspect.isclass(kind) and issubclass(kind, errors.SwiftDeployError)
 ]
-OUTCOMES = {3: "refused", 4: "unanswered", 8: "locked", 130: "interrupted"}
+OUTCOMES = {3: "refused", 4: "unanswered", 8: "locked", 10: "held", 130: "interrupted"}
 
 
 class Project:
