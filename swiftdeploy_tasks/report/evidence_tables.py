@@ -40,6 +40,14 @@ def of_slots(evidence: RecordedEvidence) -> Table:
     )
 
 
+def in_words(evidence: RecordedEvidence) -> Iterator[str]:
+    """Yield a line for each rule: its evidence beside the threshold, and the counts of both slots."""
+    for rule, found in evidence.rules.items():
+        stable = f", stable {counts(found.stable, rule)}" if found.stable else ""
+        new = counts(found.new, rule, found.boundary_ms)
+        yield f"{rule} {against(found, evidence.threshold)}, new {new}{stable}"
+
+
 def against(found: RuleEvidence, threshold: float) -> str:
     """Return the evidence against the release beside the threshold."""
     return f"{figure(found.e)} of {formatting.figure(threshold)}"
