@@ -10,6 +10,7 @@ from swiftdeploy_tasks.metrics.count_file import WAITING, Counter
 from swiftdeploy_tasks.metrics.evidence import Evidence, Limits, joint_document
 from swiftdeploy_tasks.metrics.exposition import HISTOGRAMS, MAX_PAGE, parse, sources
 from swiftdeploy_tasks.metrics.log_windows import AccessLog, LogWindows, first_whole_second, second_of
+from swiftdeploy_tasks.metrics.rate_test import Counts
 from swiftdeploy_tasks.metrics.rule_evidence import RuleEvidence
 from swiftdeploy_tasks.metrics.scrape import WITHOUT_PAGE, Scrape, UnreadableMetrics
 from swiftdeploy_tasks.metrics.slot_tally import Counted, SlotTally, counted
@@ -33,6 +34,7 @@ __all__ = [
     "AccessLog",
     "Counted",
     "Counter",
+    "Counts",
     "Evidence",
     "Limits",
     "LogWindows",

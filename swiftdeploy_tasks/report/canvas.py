@@ -42,6 +42,7 @@ class Size:
     left: int
     font: float
     ticks: int
+    top: int = TOP
 
 
 WIDE, NARROW, SMALL = Size(900, 200, 84, 12, 8), Size(340, 190, 76, 11, 4), Size(340, 170, 52, 11, 4)
@@ -59,7 +60,7 @@ class Frame:
     @property
     def height(self) -> int:
         """The pixels of the axis of figures."""
-        return self.size.height - TOP - BOTTOM
+        return self.size.height - self.size.top - BOTTOM
 
 
 def load() -> Any:
@@ -114,13 +115,13 @@ def axes_of(figure: Figure, frame: Frame) -> Axes:
     return axes
 
 
-def add_legend(axes: Axes, frame: Frame) -> None:
+def add_legend(axes: Axes, frame: Frame, *, columns: int = 4) -> None:
     """Add what the lines mean, above the figures and the lane of the marks."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(
             loc="lower right",
             bbox_to_anchor=(1, 1 + 16 / frame.height),
-            ncols=4,
+            ncols=columns,
             frameon=False,
             labelcolor=INK,
             borderpad=0,

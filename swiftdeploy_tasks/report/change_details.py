@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from swiftdeploy_tasks.model.verdict import Check
-from swiftdeploy_tasks.report import formatting, tables
+from swiftdeploy_tasks.report import evidence_tables, formatting, tables
 from swiftdeploy_tasks.report.recorded_change import (
     KEPT,
     NO_END,
@@ -33,11 +33,14 @@ class ChangeDetails:
     steps: Table
     verdicts: Table
     log: Table
+    evidence: Table | None = None
+    slots: Table | None = None
 
     @property
     def size(self) -> int:
         """About how many signs of a document it takes."""
-        rows = (row for table in (self.steps, self.verdicts, self.log) for row in table.rows)
+        tables = (self.steps, self.verdicts, self.log, self.evidence, self.slots)
+        rows = (row for table in tables if table for row in table.rows)
         cells = (cell for row in rows for one in row for cell in (one, *one.folded))
         return sum(MARKUP + len(cell.unfolded) for cell in cells)
 
@@ -69,6 +72,8 @@ def details(change: RecordedChange) -> ChangeDetails:
             head=("Last lines of the slot that failed",),
             what="lines",
         ),
+        evidence=evidence_tables.of_rules(change.evidence.last) if change.evidence else None,
+        slots=evidence_tables.of_slots(change.evidence.last) if change.evidence else None,
     )
 
 

@@ -70,7 +70,7 @@ def draw_series(
                 dash_capstyle="round",
                 label=_label(one.slot),
             )
-        _draw_limits(axes, limits, frame)
+        draw_limits(axes, limits, frame)
         _draw_lane(axes, marks, frame)
         highest = max((point.high for one in series for point in one.points), default=0.0)
         axes.set_ylim(0, ABOVE_ALL_SHARES if are_shares else _top(highest, limits))
@@ -97,7 +97,7 @@ def draw_observations(frame: Frame, observations: Sequence[Observation], limits:
     """Draw what a rule observed each time, against the limit that held."""
     with canvas(frame) as figure:
         axes = axes_of(figure, frame)
-        _draw_limits(axes, limits, frame)
+        draw_limits(axes, limits, frame)
         for passed, shape, colour, label in ANSWERS:
             found = [one for one in observations if one.passed is passed]
             if found:
@@ -130,7 +130,7 @@ def _top(highest: float, limits: Limits) -> float:
     return max(1.15 * min(reached, HIGHEST), 1e-9)
 
 
-def _draw_limits(axes: Axes, limits: Limits, frame: Frame) -> None:
+def draw_limits(axes: Axes, limits: Limits, frame: Frame) -> None:
     """Draw the limits as they held, the first one from the start on."""
     if limits:
         times = [frame.time.since, *(at for at, _ in limits[1:]), frame.time.until]

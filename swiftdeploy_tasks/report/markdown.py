@@ -92,8 +92,9 @@ def _details(changes: Sequence[RecordedChange]) -> Iterator[str]:
         yield from (shown(one.text) for one in found.sentences)
         if found.phases:
             yield f"Time spent: {', '.join(f'{shown(phase)} {took}' for phase, took in found.phases)}."
-        for table in (found.steps, found.verdicts, found.log):
-            yield from _table(table)
+        for table in (found.evidence, found.slots, found.steps, found.verdicts, found.log):
+            if table:
+                yield from _table(table)
 
 
 def _facts(facts: Iterable[Fact]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swiftdeploy_tasks.report import charts, html, sections
+from swiftdeploy_tasks.report import charts, evidence_charts, html, sections
 from swiftdeploy_tasks.report.audit_report import THREAT, AuditReport
 from swiftdeploy_tasks.report.change_details import ChangeDetails, details
 from swiftdeploy_tasks.report.charts import Chart
@@ -33,6 +33,10 @@ def page(report: AuditReport, *, project: str, made: float, folders: tuple[Path,
         "charts": [_placed(chart) for chart in charts.of_period(report)],
         "rule_charts": [_placed(chart) for chart in charts.of_rules(report)],
         "rollouts": {seq: _placed(chart) for seq, chart in charts.of_rollouts(report).items()},
+        "evidence": {
+            seq: [_placed(chart) for chart in found]
+            for seq, found in evidence_charts.of_changes(report).items()
+        },
         "changes": sections.changes(report),
         "details": _details(report),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from swiftdeploy_tasks.report.collectors import Rows
+from swiftdeploy_tasks.report.recorded_evidence import ChangeEvidence
 from swiftdeploy_tasks.report.recorded_verdict import RecordedVerdict
 
 VERBS = ("deploy", "promote", "rollback")
@@ -87,7 +88,7 @@ class RecordedChange:
     where the verb was killed, or NO_END; `ended` and `exit_code` are None for these two. `task` is the one
     that it ended in. `before` and `after` are the release that ran and the one that was wanted, None where it
     did not get that far. `error` is what went wrong, or the step at which the records end. `spent` is (phase,
-    seconds), and `log` the last lines of a slot that failed.
+    seconds), and `log` the last lines of a slot that failed. `evidence` is None where no verdict had any.
     """
 
     seq: int
@@ -110,6 +111,7 @@ class RecordedChange:
     verdicts: Rows[RecordedVerdict]
     log: Rows[str]
     proven: bool
+    evidence: ChangeEvidence | None = None
 
     @property
     def command(self) -> str:

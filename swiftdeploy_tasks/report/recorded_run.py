@@ -11,6 +11,7 @@ from dataclasses import replace
 from swiftdeploy_tasks.history.chain import Record
 from swiftdeploy_tasks.report import record_fields
 from swiftdeploy_tasks.report.collectors import Newest, Rows
+from swiftdeploy_tasks.report.evidence_series import EvidenceSeries
 from swiftdeploy_tasks.report.record_fields import text_of
 from swiftdeploy_tasks.report.recorded_change import (
     CUT_OFF,
@@ -54,6 +55,7 @@ class RecordedRun:
         self._step: RecordedStep | None = None
         self._verdicts: Newest[RecordedVerdict] = Newest(MOST_VERDICTS)
         self._watched: Newest[RecordedVerdict] = Newest(MOST_WATCHED)
+        self._evidence = EvidenceSeries()
 
     @property
     def is_change(self) -> bool:
@@ -111,6 +113,7 @@ class RecordedRun:
             verdicts=_merged(self._verdicts.rows(), self._watched.rows()),
             log=record_fields.lines(end.get("log")),
             proven=self._proven,
+            evidence=self._evidence.evidence(),
         )
 
     def _where_it_stops(self) -> str:
@@ -130,6 +133,9 @@ class RecordedRun:
     def _add_confirmation(self, record: Record, _: float) -> None:
         self._is_confirmed = True
         self._after = record_fields.running(record) or self._after
+
+    def _add_evidence(self, record: Record, at: float) -> None:
+        self._evidence.add(record, at)
 
     def _add_rollback(self, record: Record, at: float) -> None:
         self.shares = self._first_shares
@@ -175,4 +181,5 @@ _ADD: dict[str, Callable[[RecordedRun, Record, float], None]] = {
     "confirmed": RecordedRun._add_confirmation,
     "rolled_back": RecordedRun._add_rollback,
     "step": RecordedRun._add_step,
+    "verdict": RecordedRun._add_evidence,
 }

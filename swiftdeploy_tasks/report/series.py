@@ -57,7 +57,7 @@ class SlotSeries:
             record_fields.text(name): record_fields.mapping(value) for name, value in slots.items() if value
         }
         if not 0 <= at - self._set_at <= SETTLED:
-            weights = {name: _bounded(value.get("weight"), 100) for name, value in found.items()}
+            weights = {name: bounded(value.get("weight"), 100) for name, value in found.items()}
             self._add_shares(at, {name: weight or 0.0 for name, weight in weights.items()})
         if self._period.holds(at):
             for name in {*self._slots, *found}:
@@ -106,8 +106,7 @@ class _Slot:
     def add(self, at: float, found: Mapping[str, Any]) -> None:
         """Add the figures of a scrape; another release than before begins a new line."""
         release, self._release = self._release, record_fields.text(found.get("release"))
-        figures = _figures(record_fields.mapping(found.get("window")))
-        for measured, figure in figures.items():
+        for measured, figure in figures(record_fields.mapping(found.get("window"))).items():
             if release != self._release:
                 self.lines[measured].end()
             self.lines[measured].add(at, figure)
@@ -119,19 +118,19 @@ class _Slot:
         self.lines["shares"].add(at, share, gap=math.inf)
 
 
-def _figures(window: Mapping[str, Any]) -> dict[Measured, float | None]:
+def figures(window: Mapping[str, Any]) -> dict[Measured, float | None]:
     """Return the figures of a window, None where one is not known or cannot be."""
     rate = 0.0 if window.get("requests") == 0 else window.get("rate")
-    errors = _bounded(window.get("error_rate"), 1)
+    errors = bounded(window.get("error_rate"), 1)
     p99 = window.get("p99_ms")
     return {
-        "rate": _bounded(rate, HIGHEST),
+        "rate": bounded(rate, HIGHEST),
         "errors": None if errors is None else 100 * errors,
-        "p99": _bounded(window.get("beyond_ms") if p99 is None else p99, HIGHEST),
+        "p99": bounded(window.get("beyond_ms") if p99 is None else p99, HIGHEST),
     }
 
 
-def _bounded(value: object, highest: float) -> float | None:
+def bounded(value: object, highest: float) -> float | None:
     """Return a figure from 0 to the highest, None for anything else."""
     figure = record_fields.number(value)
     return figure if figure is not None and 0 <= figure <= highest else None

@@ -136,7 +136,8 @@ class Observer:
         standings = compliance.judge(self.run, asked, engine, serving)
         picture = replace(picture, since=self._since(serving), compliance=standings)
         self._record(picture, prospect.found if prospect else None)
-        return replace(picture, events=self.recent.events())
+        picture = replace(picture, events=self.recent.events())
+        return replace(picture, evidence=self.recent.evidence if picture.at_work else None)
 
     def _window(self, asked: Manifest) -> float:
         """Return the length that the canary policy judges by, in seconds."""

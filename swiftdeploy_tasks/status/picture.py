@@ -16,6 +16,7 @@ from swiftdeploy_tasks.errors import (
 from swiftdeploy_tasks.model.release import SLOTS, Slot
 from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.report.audit_report import TimelineEvent
+from swiftdeploy_tasks.report.recorded_evidence import RecordedEvidence
 from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
@@ -30,7 +31,8 @@ class Picture:
     `at_work` is the verb that is changing it, `confirmed` the id of the release confirmed last, and `since`
     when the one that serves was confirmed (RFC 3339). `rates` are requests per second of the last looks,
     oldest first, None without a window. `proxy` is the fault of nginx, `drift_unknown` why the drift is not
-    known, and `problems` what could not be observed. `can_go_back` says that a rollback has a target. With
+    known, and `problems` what could not be observed. `evidence` is that of the change under way, None where
+    there is none. `can_go_back` says that a rollback has a target. With
     nothing deployed the rest is empty.
     """
 
@@ -52,6 +54,7 @@ class Picture:
     drift_unknown: str = ""
     problems: tuple[str, ...] = ()
     events: tuple[TimelineEvent, ...] = ()
+    evidence: RecordedEvidence | None = None
     can_go_back: bool = True
 
     @property

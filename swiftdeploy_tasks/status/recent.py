@@ -18,7 +18,9 @@ from swiftdeploy_tasks.history.verification import Verification
 from swiftdeploy_tasks.report import record_fields
 from swiftdeploy_tasks.report.audit_report import TimelineEvent
 from swiftdeploy_tasks.report.builder import build_report
+from swiftdeploy_tasks.report.evidence_series import evidence_of
 from swiftdeploy_tasks.report.integrity import Integrity
+from swiftdeploy_tasks.report.recorded_evidence import RecordedEvidence
 from swiftdeploy_tasks.session.run import Run
 
 SHOWN = 5
@@ -34,12 +36,14 @@ class Recent:
     """The newest events of a project's history, read a little at a time.
 
     `told` is what the last scrapes said of drift and, by domain, of the rules: they say it when it changes.
+    `evidence` is that of the last verdict, None where a verb began or ended since.
     """
 
     run: Run
     newest: str = ""
     kept: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT))
     told: dict[str, Any] = field(default_factory=dict)
+    evidence: RecordedEvidence | None = None
 
     def events(self) -> tuple[TimelineEvent, ...]:
         """Return the last events, oldest first; none where the history cannot be read."""
@@ -64,6 +68,11 @@ class Recent:
     def _note(self, record: Record) -> None:
         if record["event"] == "drift" and record["outcome"] == "mended":
             self.told["drift"] = _still(record_fields.items(self.told.get("drift")), record.get("target"))
+        if record["event"] == "verdict":
+            at = record_fields.moment(record["time"])
+            self.evidence = (None if at is None else evidence_of(record, at)) or self.evidence
+        if record["event"] in {"started", "finished"} and record["task"] != "status":
+            self.evidence = None
         if record["event"] == "scrape":
             self.told |= {"drift": record["drift"]} if "drift" in record else {}
             verdicts = map(record_fields.mapping, record_fields.items(record.get("verdicts")))

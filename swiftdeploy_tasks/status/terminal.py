@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from swiftdeploy_tasks.model.verdict import Check
-from swiftdeploy_tasks.report import formatting, sections
+from swiftdeploy_tasks.report import evidence_tables, formatting, sections
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.session import command_name
 from swiftdeploy_tasks.session import console as screen
@@ -215,6 +215,8 @@ def _around(picture: Picture) -> RenderableType:
         table.add_row("drift", f"not known: {picture.drift_unknown}")
     elif not picture.drift:
         table.add_row("drift", "none: what runs matches manifest.yaml")
+    for index, line in enumerate(evidence_tables.in_words(picture.evidence) if picture.evidence else ()):
+        table.add_row("" if index else "evidence", _line(line))
     for index, event in enumerate(picture.events):
         when = datetime.fromtimestamp(event.at, UTC)
         day = "" if picture.time.startswith(f"{when:%F}") else f"{when:%F} "

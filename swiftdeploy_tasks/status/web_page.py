@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftdeploy_tasks.metrics import Window
-from swiftdeploy_tasks.report import formatting, html, record_fields, sections, tables
+from swiftdeploy_tasks.report import evidence_tables, formatting, html, record_fields, sections, tables
 from swiftdeploy_tasks.report.tables import Cell, Fact, Table
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
 from swiftdeploy_tasks.status.picture import Picture, concern
@@ -27,6 +27,7 @@ def page(picture: Picture, *, folders: tuple[Path, ...]) -> str:
         "policies": _policies(picture.compliance),
         "host": tuple(_host(picture.host)),
         "events": _events(picture),
+        "evidence": evidence_tables.of_rules(picture.evidence) if picture.evidence else None,
     }
     return html.fill("status.html.j2", values, folders=folders)
 

@@ -17,7 +17,7 @@ from swiftdeploy_tasks.status import web_page
 from swiftdeploy_tasks.status.compliance import Unanswered
 from swiftdeploy_tasks.status.picture import Picture
 from tests.report.looking import do_nothing, looked
-from tests.status.values import RELEASE, SAMPLE, check, event, picture, verdict
+from tests.status.values import EVIDENCE, RELEASE, SAMPLE, check, event, picture, verdict
 
 # Its native part and that of the embedded gate do not get on in one process: it is loaded when it is used.
 if TYPE_CHECKING:
@@ -114,6 +114,12 @@ def test_a_domain_without_an_answer_has_a_row_where_its_rules_are_not_known() ->
     text = made(picture(compliance=(Unanswered("isolation", (), "the policies do not compile"),)))
     assert "every rule</td>" in text
     assert "the policies do not compile</td>" in text
+
+
+def test_the_evidence_of_a_change_under_way_has_a_table() -> None:
+    shown = made(picture(evidence=EVIDENCE, at_work="deploy"))
+    assert "37 of 400" in shown and "9 of 1 800 failed" in shown
+    assert "Evidence about" not in made(picture())
 
 
 def test_a_long_limit_does_not_fill_the_table() -> None:

@@ -23,7 +23,7 @@ from swiftdeploy_tasks.status import terminal
 from swiftdeploy_tasks.status.compliance import Unanswered
 from swiftdeploy_tasks.status.picture import Picture
 from swiftdeploy_tasks.system import signals
-from tests.status.values import RELEASE, SAMPLE, WINDOW, check, event, picture, verdict
+from tests.status.values import EVIDENCE, RELEASE, SAMPLE, WINDOW, check, event, picture, verdict
 
 
 def drawn(found: Picture, *, width: int = 80, unicode: bool = True) -> str:
@@ -97,6 +97,13 @@ def test_a_domain_that_cannot_be_asked_is_unknown_with_its_rules_and_the_reason(
     text = " ".join(drawn(picture(compliance=(Unanswered("isolation", ("non_root",), "no OPA"),))).split())
     assert "isolation unknown non_root: no OPA" in text
     assert "pass" not in text
+
+
+def test_the_evidence_of_a_change_under_way_is_shown_against_its_threshold() -> None:
+    text = " ".join(drawn(picture(evidence=EVIDENCE, at_work="deploy")).split())
+    assert "evidence max_error_rate 37 of 400, new 3 of 200 failed" in text
+    assert "max_error_ratio 1 of 400, new 3 of 200 failed, stable 9 of 1 800 failed" in text
+    assert "evidence" not in drawn(picture())
 
 
 def test_many_differences_are_counted() -> None:

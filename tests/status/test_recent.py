@@ -11,6 +11,7 @@ import pytest
 from swiftdeploy_tasks.history.chain import Record
 from swiftdeploy_tasks.session.run import Run
 from swiftdeploy_tasks.status.recent import Recent, outcomes
+from tests.report.evidence import judged, rules
 from tests.status.values import check, verdict
 
 
@@ -68,3 +69,20 @@ def test_a_line_whose_number_is_far_ahead_hides_nothing_that_follows() -> None:
     found.catch_up()
     records.append(record(2, "chaos", outcome="seen", kind="slow", slot="blue", release="1"))
     assert len(found.events()) == 1
+
+
+def watched(seq: int, evidence: object) -> Record:
+    return record(seq, task="deploy", **(judged(0, evidence) | {"outcome": "allowed"}))
+
+
+def test_the_latest_evidence_is_that_of_the_last_verdict_until_its_verb_ends() -> None:
+    records = [record(1, "started", task="deploy"), watched(2, rules(7)), record(3, "started")]
+    found = recent(records)
+    found.catch_up()
+    assert found.evidence and found.evidence.rules["max_error_rate"].e == 7
+    records += [watched(4, rules(9)), watched(5, "damaged"), watched(6, {"max_error_rate": {"e": -1}})]
+    found.catch_up()
+    assert found.evidence.rules["max_error_rate"].e == 9
+    records.append(record(7, "finished", task="deploy"))
+    found.catch_up()
+    assert found.evidence is None

@@ -10,12 +10,15 @@ from swiftdeploy_tasks.metrics import Scrape, Window
 from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.model.verdict import Check, Verdict
 from swiftdeploy_tasks.report.audit_report import TimelineEvent
+from swiftdeploy_tasks.report.evidence_series import evidence_of
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.picture import Picture
+from tests.report.evidence import LIMITS, rules
 from tests.rollout.plan_states import release
 
 RELEASE = release("1.0.0")
 WINDOW = Window(30.0, 600, 20.0, 0.0, 2.5, 10.0, 40.0)
+EVIDENCE = evidence_of({"limits": LIMITS, "input": {"evidence": rules(37)}}, 1000.0)
 SAMPLE = Sample(RELEASE, 100, True, scrape=Scrape(time=1000.0, chaos="none"), window=WINDOW)
 
 
