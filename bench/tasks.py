@@ -80,6 +80,14 @@ def bench_proxy(c: Context, idle: int = 10_000, busy: int = 2_000) -> None:
     main(idle=idle, busy=busy)
 
 
+@task(help={"changes": "Changes of either kind.", "sockets": "How many are open."})
+def bench_sockets(c: Context, changes: int = 20, sockets: int = 100) -> None:
+    """Measure nginx's workers and memory over many changes while WebSockets are open."""
+    from bench.open_sockets import main
+
+    main(changes=changes, sockets=sockets)
+
+
 @task(
     help={
         "engine": "docker or local; both without it.",
@@ -128,6 +136,7 @@ ns = Collection(
     bench_status,
     bench_metrics,
     bench_proxy,
+    bench_sockets,
     bench_rollover,
     chaos,
     pictures,

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench import log_looks, looking, planning, proxy, records
+from bench import log_looks, looking, open_sockets, planning, proxy, records
 from bench.foundation import main
 from tests.lab import require
 
@@ -108,3 +108,13 @@ def test_the_clients_that_nginx_holds_are_counted(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert re.search(r"idle connections +20 +20 +holds", printed)
     assert re.search(r"clients that ask meanwhile +5 +5 +holds", printed)
+
+
+def test_the_sockets_and_workers_of_each_change_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    require("nginx")
+    open_sockets.main(changes=1, sockets=50, life=13)
+    versions, settings = capsys.readouterr().out.split("another setting")
+    # Those that were not replaced meanwhile are closed after 13 s without traffic.
+    assert re.search(r"^1 +\d.* 50 +\d+ +\d+\.\d to \d+\.\d +0$", versions, re.MULTILINE), versions
+    assert re.search(r"shortest life without traffic, s +\d+\.\d +>= 13 +holds", versions), versions
+    assert re.search(r"sockets cut while their slot had traffic +0 +0 +holds", settings), settings
