@@ -88,6 +88,14 @@ def bench_sockets(c: Context, changes: int = 20, sockets: int = 100) -> None:
     main(changes=changes, sockets=sockets)
 
 
+@task(help={"engine": "docker or local; both without it.", "mebibytes": "The size of the download."})
+def bench_download(c: Context, engine: str = "", mebibytes: int = 1024) -> None:
+    """Download to a slow client: whether it is whole, and what nginx stores meanwhile."""
+    from bench.big_download import ENGINES, main
+
+    main([engine] if engine else ENGINES, mebibytes=mebibytes)
+
+
 @task(
     help={
         "engine": "docker or local; both without it.",
@@ -137,6 +145,7 @@ ns = Collection(
     bench_metrics,
     bench_proxy,
     bench_sockets,
+    bench_download,
     bench_rollover,
     chaos,
     pictures,

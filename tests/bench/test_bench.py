@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench import log_looks, looking, open_sockets, planning, proxy, records
+from bench import big_download, log_looks, looking, open_sockets, planning, proxy, records
 from bench.foundation import main
 from tests.lab import require
 
@@ -118,3 +118,12 @@ def test_the_sockets_and_workers_of_each_change_are_counted(capsys: pytest.Captu
     assert re.search(r"^1 +\d.* 50 +\d+ +\d+\.\d to \d+\.\d +0$", versions, re.MULTILINE), versions
     assert re.search(r"shortest life without traffic, s +\d+\.\d +>= 13 +holds", versions), versions
     assert re.search(r"sockets cut while their slot had traffic +0 +0 +holds", settings), settings
+
+
+def test_a_download_is_compared_with_what_was_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    require("nginx")
+    big_download.main(["local"], mebibytes=4, seconds=2)
+    printed = capsys.readouterr().out
+    assert re.search(r"MiB received +4.0 +4 +holds", printed)
+    assert re.search(r"SHA-256 as sent +yes +yes +holds", printed)
+    assert re.search(r"bytes in temporary files, most +0 +0 +holds", printed)
