@@ -72,12 +72,18 @@ def bench_metrics(c: Context, engine: str = "", rate: float = 1000.0) -> None:
     main([engine] if engine else ENGINES, rate=rate)
 
 
-@task(help={"idle": "Connections that are held.", "busy": "Clients that ask meanwhile."})
-def bench_proxy(c: Context, idle: int = 10_000, busy: int = 2_000) -> None:
+@task(
+    help={
+        "engine": "local, or docker for the clients alone.",
+        "idle": "Connections that are held.",
+        "busy": "Clients that ask meanwhile.",
+    }
+)
+def bench_proxy(c: Context, engine: str = "local", idle: int = 10_000, busy: int = 2_000) -> None:
     """Measure the clients that nginx holds, and its throughput beside an nginx made by hand."""
     from bench.proxy import main
 
-    main(idle=idle, busy=busy)
+    main(engine, idle=idle, busy=busy)
 
 
 @task(help={"changes": "Changes of either kind.", "sockets": "How many are open."})

@@ -104,10 +104,19 @@ def test_the_cost_of_a_look_at_nginx_s_log_is_printed_with_its_window(
 
 def test_the_clients_that_nginx_holds_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     require("nginx")
-    proxy.main(idle=20, busy=5, seconds=0.5, rounds=1)
+    proxy.main("local", idle=20, busy=5, seconds=0.5, rounds=1)
     printed = capsys.readouterr().out
     assert re.search(r"idle connections +20 +20 +holds", printed)
     assert re.search(r"clients that ask meanwhile +5 +5 +holds", printed)
+
+
+def test_the_clients_that_nginx_holds_in_a_container_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    require("docker")
+    proxy.main("docker", idle=20, busy=5, seconds=0.5)
+    printed = capsys.readouterr().out
+    assert re.search(r"clients held at once, docker +bound", printed)
+    assert re.search(r"connections lost +0 +0 +holds", printed)
+    assert "requests a second" not in printed
 
 
 def test_the_sockets_and_workers_of_each_change_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
