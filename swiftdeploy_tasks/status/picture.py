@@ -16,6 +16,7 @@ from swiftdeploy_tasks.errors import (
 from swiftdeploy_tasks.model.release import SLOTS, Slot
 from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.report.audit_report import TimelineEvent
+from swiftdeploy_tasks.rollout.gap import Gap
 from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
@@ -30,8 +31,8 @@ class Picture:
     `at_work` is the verb that is changing it, `confirmed` the id of the release confirmed last, and `since`
     when the one that serves was confirmed (RFC 3339). `rates` are requests per second of the last looks,
     oldest first, None without a window. `proxy` is the fault of nginx, `drift_unknown` why the drift is not
-    known, and `problems` what could not be observed. `can_go_back` says that a rollback has a target. With
-    nothing deployed the rest is empty.
+    known, and `problems` what could not be observed. `can_go_back` says that a rollback has a target, and
+    `gap` why no slot has traffic. With nothing deployed the rest is empty.
     """
 
     time: str
@@ -53,6 +54,7 @@ class Picture:
     problems: tuple[str, ...] = ()
     events: tuple[TimelineEvent, ...] = ()
     can_go_back: bool = True
+    gap: Gap | None = None
 
     @property
     def causes(self) -> tuple[Deed, ...]:
@@ -98,6 +100,8 @@ def _unhealthy(picture: Picture) -> SwiftDeployError | None:
             what = "is not healthy" if there else "is gone"
             back = "invoke rollback" if picture.can_go_back else "correct the app, then: invoke deploy"
             return AppUnhealthy(f"app-{slot}, which has {share} % of the traffic, {what}", back)
+    if picture.gap:
+        return AppUnhealthy(picture.gap.message, picture.gap.next)
     if picture.traffic.leader is None:
         why = f"nginx {picture.proxy}" if picture.proxy else "no slot has traffic"
         return AppUnhealthy(f"no release serves: {why}", "invoke deploy")
