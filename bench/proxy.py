@@ -1,45 +1,39 @@
 """How many clients does the rendered nginx hold, and is it as fast as one that was made by hand?
 
-    python -m bench.proxy            # needs wrk
+    python -m bench.proxy                    # the throughput needs wrk
+    python -m bench.proxy --engine docker    # the clients alone
 
-On the local engine, so that both nginx are the same program beside the same app, which is an nginx too. The
-connections are held by this process, and every one that is reset or not answered is counted.
+The app is an nginx too. The connections are held by this process, and every one that is reset or not answered
+is counted. The throughput is measured on the local engine, so that both nginx are the same program beside the
+same app. On docker the clients use an address of the host: those of 127.0.0.1 go through docker's own proxy.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-import psutil
-
+from bench import static_app
 from bench.stack import Stack, stack
 from bench.table import Row, holds, machine, show
 from swiftdeploy_tasks.engines.local.proxy_process import find_nginx
 from tests.ports import free_ports
 
+ENGINES = ("local", "docker")
 CLIENTS = (64, 512)
 LEAST_SHARE = 0.95
 # Short, so that both nginx of a pair meet the same speed of the machine.
 SLICE_SECONDS = 2
 _REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-# The app: a static answer, from one worker.
-_APP = """
-daemon off; worker_processes 1; pid app.pid; error_log stderr crit;
-events { worker_connections 20000; }
-http {
-    access_log off; keepalive_requests 1000000;
-    server { listen 127.0.0.1:%s backlog=4096; location / { return 200 "well\\n"; } }
-}
-"""
 _BY_HAND = """
 daemon off; worker_processes auto; worker_rlimit_nofile 20000; pid nginx.pid; error_log stderr crit;
 events { worker_connections 8192; }
@@ -53,11 +47,6 @@ http {
     }
 }
 """
-_START = f"""
-import os, pathlib
-pathlib.Path("app.conf").write_text({_APP!r} % os.environ["APP_PORT"])
-os.execv({find_nginx()!r}, ["nginx", "-p", os.getcwd() + "/", "-e", "stderr", "-c", "app.conf"])
-"""
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -68,19 +57,22 @@ _CUT = (OSError, asyncio.IncompleteReadError)
 class Held:
     """Connections that this process holds: how often they were answered, and how many were lost."""
 
+    host: str
+    port: int
     answered: int = 0
     lost: int = 0
     open: list[Connection] = field(default_factory=list)
 
-    async def connect(self, port: int) -> Connection | None:
+    async def connect(self) -> Connection | None:
         """Open a connection and ask once on it; None where it is cut."""
-        with suppress(*_CUT):
-            connection = await asyncio.open_connection("127.0.0.1", port)
-            self.open.append(connection)
+        try:
+            connection = await asyncio.open_connection(self.host, self.port)
             await self.ask(connection)
-            return connection
-        self.lost += 1
-        return None
+        except _CUT:
+            self.lost += 1
+            return None
+        self.open.append(connection)
+        return connection
 
     async def ask(self, connection: Connection) -> None:
         """Ask and read the answer; raises OSError or IncompleteReadError for a connection that is cut."""
@@ -91,9 +83,9 @@ class Held:
         await reader.readexactly(int(length[1]) if length else 0)
         self.answered += head.startswith(b"HTTP/1.1 200 ")
 
-    async def ask_on(self, port: int, until: float) -> None:
+    async def ask_on(self, until: float) -> None:
         """Ask again and again on a connection of its own."""
-        connection = await self.connect(port)
+        connection = await self.connect()
         try:
             while connection and time.monotonic() < until:
                 await self.ask(connection)
@@ -110,21 +102,18 @@ class Held:
                 self.lost += 1
 
 
-def main(*, idle: int = 10_000, busy: int = 2_000, seconds: float = 10.0, rounds: int = 20) -> None:
-    """Print what nginx holds, and its requests a second beside those of one made by hand."""
+def main(
+    engine: str = "local", *, idle: int = 10_000, busy: int = 2_000, seconds: float = 10.0, rounds: int = 20
+) -> None:
+    """Print what nginx holds, and on local its requests a second beside those of one made by hand."""
     print(machine())
-    with stack("local") as made:
-        _deploy(made)
-        show(("clients held at once", "", "bound", ""), _held_rows(made, idle, busy, seconds))
-        show(("requests a second", "", "bound", ""), list(_throughput_rows(made, rounds)))
+    with stack(engine) as made:
+        static_app.deploy(made)
+        head = (f"clients held at once, {engine}", "", "bound", "")
+        show(head, _held_rows(made, idle, busy, seconds))
+        if engine == "local":
+            show(("requests a second", "", "bound", ""), list(_throughput_rows(made, rounds)))
     print(f"\n{machine()}, when it ended")
-
-
-def _deploy(made: Stack) -> None:
-    (made.place.root / "app" / "start.py").write_text(_START, encoding="utf-8")
-    health = {"path": "/", "interval": 0.2}
-    made.set(services__process=["python", "app/start.py"], services__health=health, services__metrics=None)
-    made.run("deploy").ok()
 
 
 def _held_rows(made: Stack, idle: int, busy: int, seconds: float) -> list[Row]:
@@ -141,21 +130,26 @@ def _held_rows(made: Stack, idle: int, busy: int, seconds: float) -> list[Row]:
 
 async def _hold(made: Stack, idle: int, busy: int, seconds: float) -> tuple[Held, Held, int]:
     """Hold the idle clients while the busy ones ask, and ask once more on each idle one."""
-    resting, working = Held(), Held()
+    host = _host(made)
+    resting, working = Held(host, made.port), Held(host, made.port)
     for begun in range(0, idle, 500):
-        await asyncio.gather(*(resting.connect(made.port) for _ in range(min(500, idle - begun))))
+        await asyncio.gather(*(resting.connect() for _ in range(min(500, idle - begun))))
     until = time.monotonic() + seconds
-    await asyncio.gather(*(working.ask_on(made.port, until) for _ in range(busy)))
-    memory = sum(process.memory_info().rss for process in _nginx(made))
+    await asyncio.gather(*(working.ask_on(until) for _ in range(busy)))
+    memory = sum(process.memory_info().rss for process in made.nginx())
     await resting.ask_once_more()
     for _, writer in (*resting.open, *working.open):
         writer.transport.abort()
     return resting, working, memory
 
 
-def _nginx(made: Stack) -> list[psutil.Process]:
-    master = psutil.Process(int((made.place.root / ".swiftdeploy" / "run" / "nginx.pid").read_text()))
-    return [master, *master.children()]
+def _host(made: Stack) -> str:
+    """Return the address at which clients reach nginx's port."""
+    if made.engine == "local":
+        return "127.0.0.1"
+    form = "{{(index .IPAM.Config 0).Gateway}}"
+    words = ["docker", "network", "inspect", "--format", form, made.manifest["network"]["name"]]
+    return subprocess.check_output(words, text=True).strip()
 
 
 def _throughput_rows(made: Stack, rounds: int) -> Iterator[Row]:
@@ -200,4 +194,6 @@ def _wrk(port: int, clients: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    reader = argparse.ArgumentParser(prog="python -m bench.proxy")
+    reader.add_argument("--engine", choices=ENGINES, default="local")
+    main(reader.parse_args().engine)

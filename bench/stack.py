@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,11 +160,19 @@ class Stack:
         requests.post(url, json=order, timeout=5, headers={"Connection": "close"}).raise_for_status()
         return time.monotonic()
 
+    def nginx(self) -> list[psutil.Process]:
+        """Return nginx's master and its workers."""
+        home = self.place.root / ".swiftdeploy"
+        is_local = self.engine == "local"
+        pid = int((home / "run" / "nginx.pid").read_text()) if is_local else self._container_pid("nginx")
+        first = psutil.Process(pid)
+        # In a container docker-init comes before the master.
+        return [one for one in (first, *first.children(recursive=True)) if one.name() == "nginx"]
+
     def kill_slot(self, slot: Slot) -> None:
         """End its process at once, as a crash does: without a call to the engine."""
         if self.engine == "docker":
-            words = ["docker", "inspect", "--format", "{{.State.Pid}}", f"{self.name}-app-{slot}"]
-            os.kill(int(subprocess.check_output(words, text=True)), signal.SIGKILL)
+            os.kill(self._container_pid(f"app-{slot}"), signal.SIGKILL)
             return
         home = str(self.place.root / ".swiftdeploy")
         wanted = {processes.HOME: home, processes.SLOT: slot}
@@ -173,9 +181,22 @@ class Stack:
                 if wanted.items() <= process.environ().items():
                     process.kill()
 
+    def _container_pid(self, part: str) -> int:
+        words = ["docker", "inspect", "--format", "{{.State.Pid}}", f"{self.name}-{part}"]
+        return int(subprocess.check_output(words, text=True))
+
     @property
     def _manifest(self) -> Path:
         return self.place.root / "manifest.yaml"
+
+
+def memory_of(found: Iterable[psutil.Process]) -> float:
+    """Return the memory of the processes in MiB, a page that several share counted once."""
+    size = 0
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            size += process.memory_full_info().pss
+    return size / 2**20
 
 
 @contextlib.contextmanager

@@ -72,12 +72,34 @@ def bench_metrics(c: Context, engine: str = "", rate: float = 1000.0) -> None:
     main([engine] if engine else ENGINES, rate=rate)
 
 
-@task(help={"idle": "Connections that are held.", "busy": "Clients that ask meanwhile."})
-def bench_proxy(c: Context, idle: int = 10_000, busy: int = 2_000) -> None:
+@task(
+    help={
+        "engine": "local, or docker for the clients alone.",
+        "idle": "Connections that are held.",
+        "busy": "Clients that ask meanwhile.",
+    }
+)
+def bench_proxy(c: Context, engine: str = "local", idle: int = 10_000, busy: int = 2_000) -> None:
     """Measure the clients that nginx holds, and its throughput beside an nginx made by hand."""
     from bench.proxy import main
 
-    main(idle=idle, busy=busy)
+    main(engine, idle=idle, busy=busy)
+
+
+@task(help={"changes": "Changes of either kind.", "sockets": "How many are open."})
+def bench_sockets(c: Context, changes: int = 20, sockets: int = 100) -> None:
+    """Measure nginx's workers and memory over many changes while WebSockets are open."""
+    from bench.open_sockets import main
+
+    main(changes=changes, sockets=sockets)
+
+
+@task(help={"engine": "docker or local; both without it.", "mebibytes": "The size of the download."})
+def bench_download(c: Context, engine: str = "", mebibytes: int = 1024) -> None:
+    """Download to a slow client: whether it is whole, and what nginx stores meanwhile."""
+    from bench.big_download import ENGINES, main
+
+    main([engine] if engine else ENGINES, mebibytes=mebibytes)
 
 
 @task(help={"rounds": "How often each kind takes its turn.", "seconds": "How long one turn takes."})
@@ -137,6 +159,8 @@ ns = Collection(
     bench_metrics,
     bench_proxy,
     bench_sticky,
+    bench_sockets,
+    bench_download,
     bench_rollover,
     chaos,
     pictures,

@@ -171,8 +171,7 @@ def _is_in_force(run: Run) -> bool:
 
 def _settling(settled: Settlement | None) -> Iterator[Deed]:
     if settled:
-        end = "confirm its release, which serves" if settled.release else "undo it"
-        yield Deed("recover", settled.target.verb, f"it was interrupted: {end}")
+        yield Deed("recover", settled.target.verb, f"it was interrupted: {settled.ending}")
         yield from settled.steps
 
 

@@ -69,6 +69,13 @@ class Settlement:
     job: Job | None
 
     @property
+    def ending(self) -> str:
+        """How it is completed, in a few words."""
+        if self.release:
+            return "confirm its release, which serves"
+        return "undo it" if self.job else "no release runs that could take the traffic"
+
+    @property
     def mode(self) -> str:
         """The mode that services.mode will name, "" where it is left as it is."""
         return self.release.mode if self.release and self.target.verb != "deploy" else ""
@@ -140,8 +147,10 @@ def _settle(run: Run, cut_off: Target) -> None:
             _confirm(run, cut_off, found.release)
             if found.mode:
                 write_back.try_to_write_mode(run, found.mode)
-        else:
+        elif found.job:
             run.say(f"{cut_off.verb} was interrupted before confirmation; removing what it started")
+        else:
+            run.say(f"{cut_off.verb} was interrupted before confirmation; {found.ending}")
         try:
             if found.job and found.steps:
                 nginx = components.nginx(found.job.manifest, run.settings.home)

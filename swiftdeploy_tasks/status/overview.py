@@ -24,7 +24,7 @@ from swiftdeploy_tasks.model.release import SLOTS, Slot
 from swiftdeploy_tasks.model.state import Placement, State
 from swiftdeploy_tasks.proxy import root_files, templates
 from swiftdeploy_tasks.report import record_fields
-from swiftdeploy_tasks.rollout import observation, policies, preview, release_store, sampling
+from swiftdeploy_tasks.rollout import gap, observation, policies, preview, release_store, sampling
 from swiftdeploy_tasks.rollout.noting import Drift
 from swiftdeploy_tasks.rollout.preview import Prospect
 from swiftdeploy_tasks.rollout.project import engine_of, forget_manifest, read_manifest
@@ -114,6 +114,8 @@ class Observer:
         }
         prospect, unknown = self._prospect(seen)
         self.problems += prospect.notes if prospect else ()
+        left = None if self.at_work else gap.found(self.run.settings, seen)
+        self.problems += [str(left)] if left else ()
         picture = Picture(
             time=_now(),
             project=asked.name,
@@ -131,6 +133,7 @@ class Observer:
             drift_unknown=unknown,
             problems=tuple(self.problems),
             can_go_back=release_store.can_go_back(self.run.settings.releases),
+            gap=left,
         )
         serving = picture.serving
         standings = compliance.judge(self.run, asked, engine, serving)

@@ -17,6 +17,7 @@ from swiftdeploy_tasks.model.release import SLOTS, Slot
 from swiftdeploy_tasks.model.state import Traffic
 from swiftdeploy_tasks.report.audit_report import TimelineEvent
 from swiftdeploy_tasks.report.recorded_evidence import RecordedEvidence
+from swiftdeploy_tasks.rollout.gap import Gap
 from swiftdeploy_tasks.rollout.planner import Deed, Step
 from swiftdeploy_tasks.rollout.sampling import Sample
 from swiftdeploy_tasks.status.compliance import Standing, Unanswered
@@ -32,7 +33,7 @@ class Picture:
     when the one that serves was confirmed (RFC 3339). `rates` are requests per second of the last looks,
     oldest first, None without a window. `proxy` is the fault of nginx, `drift_unknown` why the drift is not
     known, and `problems` what could not be observed. `evidence` is that of the change under way, None where
-    there is none. `can_go_back` says that a rollback has a target. With
+    there is none. `can_go_back` says that a rollback has a target, and `gap` why no slot has traffic. With
     nothing deployed the rest is empty.
     """
 
@@ -56,6 +57,7 @@ class Picture:
     events: tuple[TimelineEvent, ...] = ()
     evidence: RecordedEvidence | None = None
     can_go_back: bool = True
+    gap: Gap | None = None
 
     @property
     def causes(self) -> tuple[Deed, ...]:
@@ -101,6 +103,8 @@ def _unhealthy(picture: Picture) -> SwiftDeployError | None:
             what = "is not healthy" if there else "is gone"
             back = "invoke rollback" if picture.can_go_back else "correct the app, then: invoke deploy"
             return AppUnhealthy(f"app-{slot}, which has {share} % of the traffic, {what}", back)
+    if picture.gap:
+        return AppUnhealthy(picture.gap.message, picture.gap.next)
     if picture.traffic.leader is None:
         why = f"nginx {picture.proxy}" if picture.proxy else "no slot has traffic"
         return AppUnhealthy(f"no release serves: {why}", "invoke deploy")

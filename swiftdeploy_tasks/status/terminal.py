@@ -241,7 +241,7 @@ def _host(picture: Picture) -> Iterator[str]:
 
 def _problems(picture: Picture) -> Iterator[Text]:
     for problem in picture.problems:
-        yield _line(problem, "fail")
+        yield _line(command_name.named(problem), "fail")
 
 
 def _hint(picture: Picture, hint: str) -> Text:

@@ -15,6 +15,7 @@ from swiftdeploy_tasks.model.release import Release
 from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.rollout import (
     applied,
+    gap,
     isolation,
     noting,
     observation,
@@ -91,13 +92,12 @@ def rollback(run: Run, to: str) -> None:
 def _target(run: Run, to: str, before: State) -> Confirmation:
     """Return the confirmation to go back to: below the present one, or that one where another runs.
 
-    Where nginx sends traffic to no slot it is the present one too: a change that stopped it was cut off. To a
-    release that has died nginx still sends the traffic. A rollout that is held has not replaced it either.
+    In a gap it is the present one too: a change that stopped it was cut off. To a release that has died nginx
+    still sends the traffic. A rollout that is held has not replaced it either.
     """
     running = before.release_of(before.traffic.leader)
     held = release_store.stack(release_store.confirmations(run.settings.releases))
-    is_stopped = before.proxy is not None and before.traffic.leader is None and not before.slots
-    is_confirmed = not held or (running.id == held[-1].release if running else not is_stopped)
+    is_confirmed = not held or (running.id == held[-1].release if running else not gap.is_open(before))
     is_confirmed = is_confirmed and recovery.held(run.settings) is None
     below = held[:-1] if is_confirmed else held
     if to and not any(row.release.startswith(to) for row in below):

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench import log_looks, looking, planning, proxy, records, sticky
+from bench import big_download, log_looks, looking, open_sockets, planning, proxy, records, sticky
 from bench.foundation import main
 from tests.lab import require
 
@@ -104,7 +104,7 @@ def test_the_cost_of_a_look_at_nginx_s_log_is_printed_with_its_window(
 
 def test_the_clients_that_nginx_holds_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     require("nginx")
-    proxy.main(idle=20, busy=5, seconds=0.5, rounds=1)
+    proxy.main("local", idle=20, busy=5, seconds=0.5, rounds=1)
     printed = capsys.readouterr().out
     assert re.search(r"idle connections +20 +20 +holds", printed)
     assert re.search(r"clients that ask meanwhile +5 +5 +holds", printed)
@@ -122,3 +122,31 @@ def test_the_cost_of_each_way_to_choose_a_slot_is_printed_beside_that_of_none(
     assert [_name(row) for row in rows] == [row for row, _, _ in sticky.KINDS]
     assert all(re.search(r" +\d+ +[\d.]+ +[\d.]+$", row) for row in rows)
     assert rows[0].endswith(" 1.00")
+
+
+def test_the_clients_that_nginx_holds_in_a_container_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    require("docker")
+    proxy.main("docker", idle=20, busy=5, seconds=0.5)
+    printed = capsys.readouterr().out
+    assert re.search(r"clients held at once, docker +bound", printed)
+    assert re.search(r"connections lost +0 +0 +holds", printed)
+    assert "requests a second" not in printed
+
+
+def test_the_sockets_and_workers_of_each_change_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    require("nginx")
+    open_sockets.main(changes=1, sockets=50, life=13)
+    versions, settings = capsys.readouterr().out.split("another setting")
+    # Those that were not replaced meanwhile are closed after 13 s without traffic.
+    assert re.search(r"^1 +\d.* 50 +\d+ +\d+\.\d to \d+\.\d +0$", versions, re.MULTILINE), versions
+    assert re.search(r"shortest life without traffic, s +\d+\.\d +>= 13 +holds", versions), versions
+    assert re.search(r"sockets cut while their slot had traffic +0 +0 +holds", settings), settings
+
+
+def test_a_download_is_compared_with_what_was_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    require("nginx")
+    big_download.main(["local"], mebibytes=4, seconds=2)
+    printed = capsys.readouterr().out
+    assert re.search(r"MiB received +4.0 +4 +holds", printed)
+    assert re.search(r"SHA-256 as sent +yes +yes +holds", printed)
+    assert re.search(r"bytes in temporary files, most +0 +0 +holds", printed)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from swiftdeploy_tasks.model.state import Traffic
+from swiftdeploy_tasks.rollout.gap import Gap
 from swiftdeploy_tasks.rollout.planner import Deed
 from swiftdeploy_tasks.status.compliance import Unanswered
 from swiftdeploy_tasks.status.picture import Picture, concern
@@ -77,3 +78,10 @@ def test_an_unhealthy_slot_calls_for_a_command_that_can_work(can_go_back: bool, 
     problem = concern(picture(**SICK, can_go_back=can_go_back))
     assert problem is not None
     assert problem.next == next_command
+
+
+def test_a_gap_between_two_releases_calls_for_the_command_that_ends_it() -> None:
+    left = Gap("deploy was interrupted between two releases", "invoke rollback")
+    problem = concern(picture(traffic=Traffic(), slots={"blue": None, "green": None}, gap=left))
+    assert problem is not None
+    assert (problem.exit_code, problem.message, problem.next) == (6, left.message, left.next)

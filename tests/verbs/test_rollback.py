@@ -22,12 +22,20 @@ from tests.rollout.plan_states import NEW, OLD, THIRD, occupied, standing
         (standing(occupied(THIRD), shares=(100, 0)), NEW.version),
         # The release confirmed last was stopped, and the one to follow it never served.
         (standing(), NEW.version),
+        (standing(occupied(THIRD)), NEW.version),
         (standing(shares=(0, 100)), OLD.version),
         (standing(proxy=None), OLD.version),
     ],
-    ids=["the confirmed one serves", "another one serves", "nginx has none", "it has died", "nothing runs"],
+    ids=[
+        "the confirmed one serves",
+        "another one serves",
+        "nginx has none",
+        "another one is without traffic",
+        "it has died",
+        "nothing runs",
+    ],
 )
-def test_a_rollback_goes_below_what_serves_and_behind_an_empty_nginx_to_the_last_one(
+def test_a_rollback_goes_below_what_serves_and_in_a_gap_to_the_last_one(
     before: State, version: str, tmp_path: Path
 ) -> None:
     for each in (OLD, NEW):

@@ -51,9 +51,13 @@ def _resolved_user(image: str, named: str, project: str, home: Path) -> str:
 
 
 def _row(table: str, wanted: str) -> list[str] | None:
-    """Return the fields of the row with this name or number."""
+    """Return the fields of the row with this name, for digits those of the row with this number.
+
+    As for the Docker Engine, digits are never a name: a row may have them as one and the number of root.
+    """
     rows = (line.split(":") for line in table.splitlines())
-    return next((row for row in rows if len(row) >= 4 and wanted in (row[0], row[2])), None)
+    column = 2 if wanted.isdigit() else 0
+    return next((row for row in rows if len(row) >= 4 and row[column] == wanted), None)
 
 
 def _tables(image: str, project: str, home: Path) -> dict[str, str]:
