@@ -9,6 +9,7 @@ They take turns. Processor time is that of nginx alone, the app's left out.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -57,6 +58,9 @@ class Run:
 def main(*, seconds: float = 3.0, rounds: int = 16) -> None:
     """Print the requests a second and the processor time of a request for each way to choose a slot."""
     print(machine())
+    if not shutil.which("wrk"):
+        print("wrk is not here")
+        return
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         shops = {sticky: _shop(stack, Path(name) / sticky, sticky) for _, sticky, _ in KINDS[:3]}
         runs: dict[str, list[Run]] = {row: [] for row, _, _ in KINDS}
