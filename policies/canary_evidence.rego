@@ -1,7 +1,7 @@
 # Is the new release worse than its limits, or than stable? Judged by evidence while a step lasts.
 #
 # input.evidence has, for each of the four rules below:
-#   e            the evidence against the release: it reaches N by chance less than once in N rollouts
+#   e            the evidence against the release: it reaches N by chance at most once in N rollouts
 #   proven_e     the evidence that the release keeps the limit
 #   requests, bad                of the new slot: bad ones failed, or took longer than boundary_ms
 #   stable_requests, stable_bad  of stable at the same moments; null where a rule does not compare
@@ -149,7 +149,7 @@ beside_words(rule) := concat("", [
 	endswith(rule, "_ratio")
 }
 
-conclusion(rule) := concat("", [times(rule), "; this happens by chance less than once in ", odds(evidence[rule].e)]) if {
+conclusion(rule) := concat("", [times(rule), "; this happens by chance at most once in ", odds(evidence[rule].e)]) if {
 	rule in refuted
 } else := concat("", ["; at most ", allowed(rule), " is proven"]) if {
 	rule in proven

@@ -160,7 +160,7 @@ test_a_stable_without_requests_is_not_compared if {
 
 test_how_often_it_fails_beside_stable_is_said if {
 	decision := decide(found("max_error_ratio", {"e": 2500.7, "bad": 10, "stable_bad": 9}))
-	text := "new 10 of 500 failed, stable 9 of 4500: 10 times as often; this happens by chance less than once in 2500"
+	text := "new 10 of 500 failed, stable 9 of 4500: 10 times as often; this happens by chance at most once in 2500"
 	contains(message(decision, "max_error_ratio"), text)
 }
 

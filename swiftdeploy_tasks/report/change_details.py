@@ -39,8 +39,8 @@ class ChangeDetails:
     @property
     def size(self) -> int:
         """About how many signs of a document it takes."""
-        tables = (self.steps, self.verdicts, self.log, self.evidence, self.slots)
-        rows = (row for table in tables if table for row in table.rows)
+        every = (self.steps, self.verdicts, self.log, self.evidence, self.slots)
+        rows = (row for table in every if table for row in table.rows)
         cells = (cell for row in rows for one in row for cell in (one, *one.folded))
         return sum(MARKUP + len(cell.unfolded) for cell in cells)
 

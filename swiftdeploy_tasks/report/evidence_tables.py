@@ -43,8 +43,8 @@ def of_slots(evidence: RecordedEvidence) -> Table:
 def in_words(evidence: RecordedEvidence) -> Iterator[str]:
     """Yield a line for each rule: its evidence beside the threshold, and the counts of both slots."""
     for rule, found in evidence.rules.items():
-        stable = f", stable {counts(found.stable, rule)}" if found.stable else ""
         new = counts(found.new, rule, found.boundary_ms)
+        stable = f", stable {_part(found.stable)}" if found.stable else ""
         yield f"{rule} {against(found, evidence.threshold)}, new {new}{stable}"
 
 
@@ -60,7 +60,11 @@ def counts(counted: Counts | None, rule: str, boundary_ms: float | None = None) 
     bad = "failed" if rule.startswith("max_error_") else "were slow"
     if boundary_ms is not None:
         bad = f"took over {formatting.figure(boundary_ms)} ms"
-    return f"{formatting.figure(counted.bad)} of {formatting.figure(counted.requests)} {bad}"
+    return f"{_part(counted)} {bad}"
+
+
+def _part(counted: Counts) -> str:
+    return f"{formatting.figure(counted.bad)} of {formatting.figure(counted.requests)}"
 
 
 def _rule(rule: str, found: RuleEvidence, threshold: float) -> tuple[Cell, ...]:

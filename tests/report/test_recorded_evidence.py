@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
@@ -21,7 +23,12 @@ from swiftdeploy_tasks.report.recorded_evidence import ChangeEvidence
 from swiftdeploy_tasks.settings import DEFAULTS
 from tests.report import day
 from tests.report.evidence import LIMITS, RULES, change, judged, rule, rules, window
+from tests.report.looking import do_nothing, looked
 from tests.report.records import chained
+
+# Its native part and that of the embedded gate do not get on in one process: it is loaded when it is used.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 DAMAGED = ["many", -1, None, True, [], 10**400]
 FOLDERS = (DEFAULTS / "templates",)
@@ -60,6 +67,7 @@ def test_the_evidence_rises_through_its_threshold_and_is_clipped_beyond_it() -> 
     assert chart.title == "Evidence against the release"
     below, start, threshold, above, far = heights(chart, COLOURS["blue"])
     assert below == start < threshold < above == far
+    assert (threshold - start) / (above - start) == pytest.approx(log(400) / log(4000), abs=0.01)
     assert heights(chart, LIMIT)[0] == pytest.approx(threshold, abs=0.2)
     assert "max_error_rate over 1 000 000" in chart.text and "a rule fails at 400" in chart.text
 
@@ -148,6 +156,22 @@ def test_page_and_markdown_have_the_same_figures_and_escape_them() -> None:
         assert text in shown and text in written
     assert "<script>" not in shown and "<script>" not in written
     assert all(f'id="{name}-1-title"' in shown for name in ("evidence", "failed", "slow"))
+
+
+@pytest.mark.parametrize("width", ["narrow", "wide"])
+def test_evidence_can_be_read_on_any_screen(browser: Browser, tmp_path: Path, width: Any) -> None:
+    long = rule("max_error_rate", 1e308, requests=10**15, why="w" * 1500)
+    report = change(judged(5, rules(3)), judged(9, rules(max_error_rate=long)))
+    with looked(
+        browser, page(report, project="shop", made=1.0, folders=FOLDERS), tmp_path, width=width
+    ) as seen:
+        seen.open_all()
+        assert not seen.is_scrolled_sideways
+        do_nothing(seen, tmp_path)
+        assert seen.hindrances() == []
+        for name in ("evidence", "failed", "slow"):
+            box = seen.page.locator(f"svg[aria-labelledby^={name}-]").bounding_box()
+            assert box and box["width"] > 200 and box["height"] > 80
 
 
 def test_long_changes_are_thinned_to_the_highest_evidence() -> None:

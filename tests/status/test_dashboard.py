@@ -102,7 +102,7 @@ def test_a_domain_that_cannot_be_asked_is_unknown_with_its_rules_and_the_reason(
 def test_the_evidence_of_a_change_under_way_is_shown_against_its_threshold() -> None:
     text = " ".join(drawn(picture(evidence=EVIDENCE, at_work="deploy")).split())
     assert "evidence max_error_rate 37 of 400, new 3 of 200 failed" in text
-    assert "max_error_ratio 1 of 400, new 3 of 200 failed, stable 9 of 1 800 failed" in text
+    assert "max_error_ratio 1 of 400, new 3 of 200 failed, stable 9 of 1 800" in text
     assert "evidence" not in drawn(picture())
 
 
