@@ -16,7 +16,7 @@
 #   silent      true where the app's metrics page counted no request at all in the window
 #   unreadable  how many scrapes in a row could not be read: 0 with a window
 #   reason      why the last of them could not; may be absent
-#   rollout     {"min_requests"}: with fewer, client errors are not judged while a step is watched
+#   rollout     {"min_requests"}: what a step is watched for
 #   evidence    while a step is watched; see canary_evidence.rego
 #
 # Before a change the figures of one window are compared with their limits, and a figure at its limit passes.
@@ -315,15 +315,16 @@ counted_p99 := input.clients.beyond_ms if {
 
 # The share of client errors in the answers of the new slot, less that of the slot beside it.
 counted["max_client_error_rise"] := input.clients.client_error_rate - input.beside.client_error_rate if {
-	judges_count
+	has_counted
 	is_window(object.get(input, "beside", null))
+	input.clients.requests >= comparable
 	input.beside.requests >= comparable
 	is_figure(input.clients.client_error_rate)
 	is_figure(input.beside.client_error_rate)
 }
 
-# With fewer requests in the slot beside it, a slot is not compared.
-comparable := 10
+# With fewer requests in either slot, shares of them differ by chance.
+comparable := 50
 
 default exceeds(_) := false
 

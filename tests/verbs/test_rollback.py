@@ -40,5 +40,6 @@ def test_a_rollback_goes_below_what_serves_and_in_a_gap_to_the_last_one(
 ) -> None:
     for each in (OLD, NEW):
         release_store.confirm(tmp_path, each)
-    run = cast(Run, SimpleNamespace(settings=SimpleNamespace(releases=tmp_path)))
+    places = SimpleNamespace(releases=tmp_path, target=tmp_path / "target.json")
+    run = cast(Run, SimpleNamespace(settings=places))
     assert rollback._target(run, "", before).version == version
