@@ -1,4 +1,4 @@
-"""Does a download of 1 GiB reach a slow client whole, without being stored by nginx meanwhile?
+"""Measures a download of 1 GiB to a slow client: whether it is whole, and what nginx stores meanwhile.
 
     python -m bench.big_download
 

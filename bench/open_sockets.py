@@ -1,4 +1,4 @@
-"""Does nginx's memory stay bounded over many changes, while WebSockets are open?
+"""Measures nginx's workers and memory over many changes, while WebSockets are open.
 
     python -m bench.open_sockets
 

@@ -64,12 +64,18 @@ def bench_status(c: Context, engine: str = "", looks: int = 5000) -> None:
     main([engine] if engine else ENGINES, looks=looks)
 
 
-@task(help={"engine": "docker or local; both without it.", "rate": "Requests a second."})
-def bench_metrics(c: Context, engine: str = "", rate: float = 1000.0) -> None:
+@task(
+    help={
+        "engine": "docker or local; both without it.",
+        "rate": "Requests a second.",
+        "every": "Seconds between two looks.",
+    }
+)
+def bench_metrics(c: Context, engine: str = "", rate: float = 1000.0, every: float = 5.0) -> None:
     """Measure a look at nginx's access log under load, and its window."""
     from bench.log_looks import ENGINES, main
 
-    main([engine] if engine else ENGINES, rate=rate)
+    main([engine] if engine else ENGINES, rate=rate, every=every)
 
 
 @task(

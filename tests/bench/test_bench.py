@@ -95,8 +95,7 @@ def test_the_cost_of_a_look_at_nginx_s_log_is_printed_with_its_window(
 ) -> None:
     require("nginx")
     monkeypatch.setattr(log_looks, "SECONDS", 1.0)
-    monkeypatch.setattr(log_looks, "EVERY", 0.5)
-    log_looks.main(["local"], rate=50, looks=2)
+    log_looks.main(["local"], rate=50, looks=2, every=0.5)
     printed = capsys.readouterr().out
     assert re.search(r"% of a core, each 0.5 s +[\d.]+ +<= 5 +\w+", printed)
     assert re.search(r"its rate, /s +\d+", printed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,47 @@ def test_a_socket_may_be_silent_for_longer_than_an_answer_may_take(shop: Manifes
 
 def test_an_ordinary_request_asks_for_no_upgrade_and_keeps_the_connection(shop: Manifest) -> None:
     assert ask(shop.nginx.port, "/").body == b"(None, None)"
+
+
+@pytest.mark.parametrize("connection", ["upgrade", "keep-alive, Upgrade", "UPGRADE , x", "close,\tupgrade"])
+def test_an_upgrade_may_stand_among_other_tokens_of_connection(shop: Manifest, connection: str) -> None:
+    with Upgraded(shop.nginx.port, Connection=connection) as held:
+        assert (held.status, held.say("one")) == (101, "1 /ws one")
+
+
+@pytest.fixture(scope="module")
+def mute(shop: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manifest]:
+    """A service whose app accepts connections and answers nothing."""
+    public, operator = free_ports(2)
+    nginx = dataclasses.replace(shop.nginx, port=public, operator_port=operator)
+    asked = dataclasses.replace(shop, nginx=nginx)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as app:
+        folder = tmp_path_factory.mktemp("mute")
+        with serving(folder, asked, app_port=app.getsockname()[1], up=504):
+            yield asked
+
+
+@pytest.mark.parametrize(
+    ("method", "connection"),
+    [
+        ("GET", "keep-alive"),
+        ("GET", "upgrades"),
+        ("GET", "no-upgrade, close"),
+        ("GET", "upgrade x"),
+        ("POST", "Upgrade"),
+        ("PUT", "keep-alive, Upgrade"),
+    ],
+)
+def test_what_is_no_upgrade_has_the_time_out_of_an_answer(
+    mute: Manifest, method: str, connection: str
+) -> None:
+    headers = {"Upgrade": "websocket", "Connection": connection}
+    assert status(mute.nginx.port, "/", method=method, headers=headers, timeout=10) == 504
+
+
+def test_an_upgrade_has_a_longer_time_out_than_an_answer(mute: Manifest) -> None:
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    assert status(mute.nginx.port, "/", headers=headers, timeout=2.5 * mute.nginx.proxy_timeout) is None
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "H2C", "websocket, h2c"])
