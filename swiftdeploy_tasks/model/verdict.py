@@ -111,6 +111,13 @@ class Verdict:
         return tuple(check for check in self.checks if check.word == "undecided")
 
     @property
+    def doubt(self) -> str:
+        """What the undecided rules found: once where it is the same for all of them."""
+        found = [check.message.removesuffix(": undecided") for check in self.undecided]
+        alike = {message.partition(": ")[2] for message in found}
+        return alike.pop() if len(alike) == 1 else "; ".join(found)
+
+    @property
     def failed(self) -> tuple[Check, ...]:
         """The rules that said no."""
         return tuple(check for check in self.checks if not check.passed)

@@ -192,7 +192,7 @@ class SlotWatch:
         if seen and max(seen) < self.manifest.rollout.min_requests and not last:
             return Ending("more")
         verdict = self._judge("step_end", figures)
-        return Ending(verdict.word, "; ".join(check.message for check in verdict.undecided))
+        return Ending(verdict.word, verdict.doubt)
 
     def _look_at_count(self) -> None:
         """Take in nginx's count up to now; raises ProxyError where nginx has ceased to count."""

@@ -101,3 +101,23 @@ def test_a_check_is_undecided_where_it_passed_and_its_evidence_says_so(
 
 def test_a_check_without_evidence_is_written_without_it() -> None:
     assert believed().document()["checks"] == [CHECK]
+
+
+@pytest.mark.parametrize(
+    ("messages", "doubt"),
+    [
+        (["error rate: no requests: undecided", "p99: no requests: undecided"], "no requests"),
+        (
+            ["error rate: 0 of 3 failed", "p99: no requests: undecided"],
+            "error rate: 0 of 3 failed; p99: no requests",
+        ),
+        ([], ""),
+    ],
+)
+def test_what_undecided_rules_found_alike_is_said_once(messages: list[str], doubt: str) -> None:
+    checks = [
+        Check(str(at), True, None, 1, text, {"verdict": "undecided"}) for at, text in enumerate(messages)
+    ]
+    proven = Check("proven", True, None, 1, "proven", {"verdict": "pass"})
+    verdict = Verdict("canary", True, (*checks, proven), "", "", 0.0, is_undecided=True)
+    assert verdict.doubt == doubt

@@ -173,7 +173,7 @@ def test_nothing_is_watched_where_no_client_asks(serving: Project) -> None:
     course = alone(serving, "deploy")
     course.ended.ok()
     assert course.document["spent"]["gate"] < ALL_AT_ONCE["interval"]
-    assert "undecided at 100 %: error rate: no requests" in course.ended.err
+    assert "undecided at 100 %: no requests to the new release" in course.ended.err
 
 
 @pytest.mark.parametrize("fault", ["errors", "dies later"])
