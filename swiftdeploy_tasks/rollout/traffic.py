@@ -37,6 +37,7 @@ def start_proxy(job: Job, state: State) -> None:
     write_specs(job, state)
     start_nginx(job.engine, components.nginx(job.manifest, job.settings.home))
     wait_for(job, job.manifest.nginx.operator_port, new.generation)
+    _follow_count(job, state, new.generation)
 
 
 def wait_for(job: Job, port: int, generation: str = "") -> None:

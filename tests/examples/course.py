@@ -13,7 +13,8 @@ import yaml
 
 from tests.e2e.project import SOURCE, Project, used
 from tests.e2e.rollover.load import Load
-from tests.lab import require
+from tests.examples.vendored import use_vendored
+from tests.lab import IMAGES, require
 from tests.ports import free_ports
 
 PARTS = {"local": "nginx", "docker": "docker"}
@@ -46,6 +47,15 @@ def copy_of(example: str, folder: Path, *, engine: str = "local", **changes: Any
     ports = {"nginx__port": public, "nginx__operator_port": operator, "opa__port": opa}
     project.set(name=name, engine=engine, **ports, **FOR_A_TEST, **changes)
     return used(project)
+
+
+def in_containers(example: str, folder: Path) -> Iterator[Project]:
+    """The same in containers: the images are those of the lab, with the libraries of this environment."""
+    images = {"nginx__image": IMAGES["nginx"], "opa__image": IMAGES["opa"]}
+    for project in copy_of(example, folder, engine="docker", **images):
+        use_vendored(project.root)
+        project.set(services__image=f"{project.name}-app:latest")
+        yield project
 
 
 @contextmanager

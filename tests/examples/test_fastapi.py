@@ -24,6 +24,11 @@ def test_it_takes_the_course_without_a_failed_request(project: Project) -> None:
     course.take(project)
 
 
+def test_it_takes_the_course_in_containers(tmp_path: Path) -> None:
+    for project in course.in_containers("fastapi", tmp_path):
+        course.take(project)
+
+
 def test_a_websocket_lives_on_over_an_upgrade_and_answers(project: Project) -> None:
     project.deploy()
     project.set(services__version="2.0.0")
