@@ -145,7 +145,9 @@ def test_an_idle_service_may_change_its_mode_and_the_verdict_says_that_it_saw_no
     assert {check["rule"] for check in checks} == {
         "max_client_error_rise",
         "max_error_rate",
+        "max_error_ratio",
         "max_p99_ms",
+        "max_slow_ratio",
         "min_requests",
     }
     assert "requests over" in checks[0]["message"]
