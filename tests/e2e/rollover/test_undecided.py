@@ -90,7 +90,7 @@ def test_a_verb_that_is_killed_while_it_goes_on_is_undone_by_the_next(serving: P
     until(lambda: "=50" in serving.generation(), "the next share is given")
     going_on.process.kill()
     going_on.process.communicate()
-    serving.run("validate").ok()
+    serving.run("render").ok()
     assert versions(serving) == {"1.0.0"}
 
 
