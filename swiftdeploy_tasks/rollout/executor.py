@@ -107,13 +107,12 @@ def _watched(job: Job, watch: Watch, step: Step, slot: Slot, release: Release) -
     """Return how the step ended.
 
     With too few requests it lasts another interval, and until the release is proven where that is asked for.
-    A slot that has all traffic is not watched while no client sends requests.
+    A slot that has all traffic is not watched while no client sends requests: there is nothing to judge.
     """
     began, rollout = time.monotonic(), job.manifest.rollout
     is_alone = step.then.traffic.of(slot) == 100
     if is_alone and not probe.until(watch.sees_traffic, seconds=FIRST_REQUEST_SECONDS, every=0.1):
-        watch.begin(slot, release)
-        return watch.end_step(last=True)
+        return Ending("undecided", "no requests to the new release")
     watch.begin(slot, release)
     _tick_for(watch, rollout.interval)
     if rollout.advance == "proven":
