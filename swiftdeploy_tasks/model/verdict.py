@@ -123,11 +123,12 @@ class Verdict:
         return tuple(check for check in self.checks if not check.passed)
 
     def document(self) -> dict[str, Any]:
-        """The form of `verdicts` in docs/ci.md."""
+        """The form of `verdicts` in docs/ci.md; `verdict` is in it where evidence was judged."""
+        is_by_evidence = any(check.evidence for check in self.checks)
         return {
             "domain": self.domain,
             "allow": self.allow,
-            "verdict": self.word,
+            **({"verdict": self.word} if is_by_evidence else {}),
             "revision": self.revision,
             "answered_by": self.answered_by,
             "duration_ms": round(self.duration_ms, 3),

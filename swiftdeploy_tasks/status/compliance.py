@@ -38,7 +38,6 @@ class Unanswered:
         return {
             "domain": self.domain,
             "allow": None,
-            "verdict": None,
             "revision": None,
             "answered_by": None,
             "duration_ms": None,

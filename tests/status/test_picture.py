@@ -61,7 +61,7 @@ def test_nothing_deployed_is_no_problem() -> None:
 
 def test_what_is_not_known_is_null_in_the_document_and_never_a_yes() -> None:
     (found,) = picture(compliance=(UNASKED,)).document()["compliance"]
-    assert (found["allow"], found["verdict"]) == (None, None)
+    assert found["allow"] is None
     assert [(one["rule"], one["passed"]) for one in found["checks"]] == [("non_root", None)]
 
 
