@@ -30,12 +30,6 @@ def test_it_takes_the_course_without_a_failed_request(project: Project) -> None:
     course.take(project, host=SHOP)
 
 
-def test_it_takes_the_course_in_containers(tmp_path: Path) -> None:
-    for project in course.in_containers("django", tmp_path):
-        project.environment["DJANGO_SECRET_KEY"] = "a key for the tests"
-        course.take(project, host=SHOP)
-
-
 def test_an_upload_of_20_mb_is_whole_and_there_after_an_upgrade(project: Project) -> None:
     project.deploy()
     sent = os.urandom(20_000_000)
