@@ -15,7 +15,9 @@ from tests import lab, leftovers
 HERE = Path(__file__).parent
 
 # How long an example takes says more about the host than about what is tested.
-hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.register_profile(
+    "without deadline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("without deadline")
 
 
