@@ -33,7 +33,7 @@ SECONDS = 90.0
 NOBODYS = {"SWIFTDEPLOY", "INVOKE", "COMPOSE", "DOCKER", "APP", "MODE"}
 
 
-def until(condition: Callable[[], bool], what: str, *, seconds: float = 20.0) -> None:
+def until(condition: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
     """Wait for a condition, and fail naming `what` when it does not come true."""
     end = time.monotonic() + seconds
     while not condition():
