@@ -1,4 +1,4 @@
-"""How often does the evidence fail a release that is well, and how soon one that is not?
+"""Measures how often the evidence fails a good release, and how soon a bad one.
 
     python -m bench.canary_verdicts [--quick]
 

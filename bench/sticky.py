@@ -1,4 +1,4 @@
-"""What does it cost nginx to choose a slot by the client's address, or by its cookie?
+"""Measures what it costs nginx to choose a slot by the client's address, or by its cookie.
 
     python -m bench.sticky           # needs wrk
 

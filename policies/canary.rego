@@ -16,7 +16,8 @@
 #   silent      true where the app's metrics page counted no request at all in the window
 #   unreadable  how many scrapes in a row could not be read: 0 with a window
 #   reason      why the last of them could not; may be absent
-#   rollout     {"min_requests"}: what a step is watched for
+#   rollout     {"min_requests"}: with fewer, a page that counted none is not judged at the end of a step, nor
+#               nginx's count while a step is watched without evidence
 #   evidence    while a step is watched; see canary_evidence.rego
 #
 # Before a change the figures of one window are compared with their limits, and a figure at its limit passes.

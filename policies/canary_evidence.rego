@@ -1,4 +1,4 @@
-# Is the new release worse than its limits, or than stable? Judged by evidence while a step lasts.
+# Judges the new release by evidence while a step lasts: against its limits, and beside stable.
 #
 # input.evidence has, for each of the four rules below:
 #   e            the evidence against the release: it reaches N by chance at most once in N rollouts
@@ -74,7 +74,7 @@ refuted contains rule if {
 	found.e >= limits.evidence
 }
 
-# Earlier steps prove nothing about one without requests.
+# A step without requests is not proven by those before it.
 proven contains rule if {
 	some rule, found in evidence
 	found.proven_e >= proof
@@ -82,7 +82,7 @@ proven contains rule if {
 	has_counted
 }
 
-# Stable is compared as soon as both have requests; that no difference shows is what a comparison can pass by.
+# A comparison passes where both slots had requests and it is not refuted.
 compared contains rule if {
 	some rule, found in evidence
 	endswith(rule, "_ratio")
@@ -165,7 +165,7 @@ odds(e) := "1000000" if {
 	e >= 1000000
 } else := json.marshal(floor(e))
 
-# How often stable's requests fail, as a factor.
+# How many times as often as in stable a request of the new release is bad.
 default times(_) := ""
 
 times(rule) := concat("", [": ", json.marshal(round(ratio(rule))), " times as often"]) if ratio(rule) >= 1.5

@@ -23,7 +23,7 @@ Pair = tuple[Scrape, Scrape]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a release may do; the ratios are to stable. Every number is possible.
+    """What a release may do, the ratios as compared with stable. Any number is accepted.
 
     A limit of 0 or less on the error rate or a ratio is refuted by the first bad request, an error rate of
     0.99 or more never. A ratio above a million counts as a million.

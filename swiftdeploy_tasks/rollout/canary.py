@@ -115,7 +115,7 @@ class SlotWatch:
     two successive scrapes of a release. `counter` adds up nginx's log of both slots, and `tolerated` is the
     share of requests (of 1) that may stay unanswered at the end of a step. `evidence` is gathered over all
     steps; `old` is the slot that it is compared with. `pace` limits the wait for the app's answers, and
-    `secrets` are masked in quotations. `verdict` is the last one, in a word.
+    `secrets` are masked in quotations. `verdict` is the last one.
     """
 
     engine: Engine
@@ -181,7 +181,7 @@ class SlotWatch:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the last verdict was neither undecided nor no."""
+        """Whether the release was proven good at the last look."""
         return self.verdict is not None and self.verdict.word == "pass"
 
     def end_step(self, *, last: bool) -> Ending:
@@ -217,10 +217,8 @@ class SlotWatch:
         clients = beside = None
         if self.step:
             self.counter.read()
-            old, new = self.counter.tallies()
-            now = slot_metrics.now()
+            now, old, new = self._take_count()
             clients = metrics.counted(self.step, (now, new))
-            self._take_count()
             beside = (
                 metrics.counted((self.began, SlotTally()), (now, old)) if self.counter.old_address else None
             )
@@ -230,9 +228,11 @@ class SlotWatch:
             page = self._page()
         return replace(page, clients=clients, beside=beside, evidence=self.evidence.document())
 
-    def _take_count(self) -> None:
-        (old, new), now = self.counter.tallies(), slot_metrics.now()
+    def _take_count(self) -> tuple[float, SlotTally, SlotTally]:
+        """Gather the evidence in nginx's count; return the time and the tallies of old and new slot."""
+        now, (old, new) = slot_metrics.now(), self.counter.tallies()
         self.evidence.take_count(new.at(now), old.at(now) if self.counter.old_address else None)
+        return now, old, new
 
     def _page(self) -> Figures:
         try:

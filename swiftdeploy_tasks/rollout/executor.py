@@ -142,8 +142,8 @@ def _go_on_undecided(job: Job, step: Step, why: str) -> None:
     named = f"version {release.version} ({release.mode}) is undecided at {share}: {why}"
     if then == "hold":
         traffic.route(job, replace(step.then, traffic=replace(step.then.traffic, counted=False)))
-        raise Held(f"{named}; the traffic stays as it is", "invoke promote, deploy or rollback")
-    raise Undecided(f"{named}; rollout.undecided is rollback", "invoke deploy when there is more traffic")
+        raise Held(f"{named}; held at this share until deploy, promote or rollback", "invoke deploy")
+    raise Undecided(f"{named}; rollout.undecided is rollback", "invoke deploy")
 
 
 def _tick_for(watch: Watch, seconds: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from swiftdeploy_tasks.model.release import other
-from swiftdeploy_tasks.model.state import State
 from swiftdeploy_tasks.rollout import (
     isolation,
     noting,
@@ -44,7 +43,7 @@ def resume(run: Run) -> bool:
         run.say("the rollout that was held is gone: a new change begins", "warn")
         return False
     job = replace(job_of(run, wanted.manifest, engine), resumes=True)
-    before: State = observation.compared(job, seen, release)
+    before = observation.compared(job, seen, release)
     noting.target(run, before, release, wanted.manifest)
     job.secrets = secrets_of(release, before.slots[other(serving)].environment)
     job.watch = questions.slot_watch(run, job, Change(held.verb, running, release), serving)

@@ -150,7 +150,7 @@ def _resumed(observed: State, goal: Goal) -> Slot | None:
     there = observed.slots.get(other(old)) if old else None
     if not goal.resumes or old is None or there is None or observed.proxy != goal.proxy:
         return None
-    return other(old) if _fits(there, goal.placement) and observed.traffic.of(other(old)) else None
+    return other(old) if _fits(there, goal.placement) else None
 
 
 def _stop_first(observed: State, goal: Goal, serving: Slot) -> tuple[State, ...]:

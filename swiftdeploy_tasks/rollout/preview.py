@@ -33,7 +33,7 @@ from swiftdeploy_tasks.rollout.project import engine_of, job_of, read_file, read
 from swiftdeploy_tasks.rollout.recovery import Settlement
 from swiftdeploy_tasks.session.run import Run
 
-_HELD = "the rollout of release {release} is held: invoke promote or deploy to go on, rollback to go back"
+_HELD = "the rollout of release {release} is held: deploy or promote takes the next share, rollback goes back"
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from swiftdeploy_tasks import metrics
 from swiftdeploy_tasks.metrics import Evidence, Limits, Scrape
-
-# The limits that a project's own data.json may lack; those of policies/data.json.
-_DEFAULTS = {"max_error_rate": 0.01, "max_p99_ms": 500, "max_error_ratio": 2, "max_slow_ratio": 2}
+from swiftdeploy_tasks.metrics.scrape import is_figure
+from swiftdeploy_tasks.settings import DEFAULTS
 
 
 def limits_in(limits: Mapping[str, Any]) -> Limits:
-    """Return the limits of the canary policy that evidence is gathered for."""
-    known = {name: limits[name] for name in _DEFAULTS if type(limits.get(name)) in (int, float)}
-    return Limits(**{**_DEFAULTS, **known})
+    """Return the limits of the canary policy that evidence is gathered for.
+
+    Policies of a project's own may lack some: evidence is gathered by those that ship then.
+    """
+    data = json.loads((DEFAULTS / "policies" / "data.json").read_text(encoding="utf-8"))
+    shipped = data["limits"]["canary"]
+    names = [limit.name for limit in fields(Limits)]
+    return Limits(**{name: limits[name] if is_figure(limits.get(name)) else shipped[name] for name in names})
 
 
 @dataclass
@@ -34,7 +39,7 @@ class SourceEvidence:
         self.evidence = Evidence(self.limits, self.name)
 
     def take(self, new: Scrape, stable: Scrape | None, *, warm: bool) -> bool:
-        """Count what both slots did since the last call; False where stable restarted, so it starts again.
+        """Count what both slots did since the last call; False where stable restarted, and the evidence too.
 
         A batch in which stable could not be read is not compared.
         """
@@ -85,7 +90,7 @@ class SlotEvidence:
 
     def document(self) -> dict[str, dict[str, Any]]:
         """The evidence as input of the canary policy."""
-        # A source that saw nothing says nothing about the limits of the other one.
+        # One that was never read would halve the evidence of the other.
         known = [one.evidence for one in (self.page, self.counted) if one.new]
         return metrics.joint_document(*known or [self.counted.evidence])
 

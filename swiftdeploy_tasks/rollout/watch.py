@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from swiftdeploy_tasks.model.release import Release, Slot
+from swiftdeploy_tasks.model.verdict import Word
 
 
 @dataclass(frozen=True)
 class Ending:
     """How a watched step ended: a verdict, or "more" where it saw too few requests; `why` it is undecided."""
 
-    word: Literal["pass", "fail", "undecided", "more"]
+    word: Word | Literal["more"]
     why: str = ""
 
 

@@ -119,8 +119,8 @@ class Screen:
 
     def verdict(self, verdict: Verdict) -> None:
         """Print a verdict with its rules; where they are many, those that passed are only counted."""
-        tone = "pass" if verdict.allow else "fail"
-        word = "allowed" if verdict.allow else "refused"
+        tone = "warn" if verdict.is_undecided else "pass" if verdict.allow else "fail"
+        word = "undecided" if verdict.is_undecided else "allowed" if verdict.allow else "refused"
         _print(
             self.stream,
             f"  {verdict.domain}: {word} by {verdict.answered_by}"

@@ -28,11 +28,11 @@ from swiftdeploy_tasks.session.run import Run
 
 def deploy(run: Run, *, again: bool, discard_volumes: bool = False) -> None:
     """Converge what runs to the manifest; on failure, undo. A rollout that is held goes on."""
+    run.report(verdicts=[verdict.document() for verdict in questions.verdicts_before_deploy(run)])
     if held.resume(run):
         return
     file, engine = read_file(run), engine_of(run)
     asked, cut_off = file.manifest, recovery.settled(run)
-    run.report(verdicts=[verdict.document() for verdict in questions.verdicts_before_deploy(run)])
     job = job_of(run, asked, engine)
     with run.screen.working("building and pulling what is missing"):
         engine.obtain(asked, run.say)

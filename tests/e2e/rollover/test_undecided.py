@@ -1,4 +1,4 @@
-"""What follows a step whose release nobody can judge yet: it advances, goes back, or is held."""
+"""A step that ends undecided advances, goes back or is held, as rollout.undecided says."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def held(serving: Project) -> Iterator[Project]:
     ended = serving.run("deploy", "--json")
     assert ended.code == 10, ended.said
     assert ended.document()["error"]["kind"] == "Held"
+    assert "canary: undecided by" in ended.err
     yield serving
     serving.set(services__version="1.0.0", services__env={}, rollout=HOLD | {"undecided": "advance"})
     serving.run("deploy", "--again").ok()
@@ -53,6 +54,8 @@ def test_the_next_verb_goes_on_with_the_next_share(held: Project, verb: str) -> 
     first = held.run(verb, "--json")
     assert first.code == 10, first.said
     assert "100 %" in first.document()["error"]["message"]
+    domains = [verdict["domain"] for verdict in first.document()["verdicts"]]
+    assert domains == (["infrastructure", "isolation"] if verb == "deploy" else ["isolation"])
     assert versions(held) == {"2.0.0"}
     held.run(verb).ok()
     assert "=100,backup=," in held.generation()
